@@ -208,7 +208,7 @@ async fn configured(scene: &Scene) {
 /// Nothing is run where nothing is recorded; what each schema has is found out and recorded.
 async fn recorded(scene: &Scene) {
     let plan = scene.run("migrate --all --dry-run").await.ended_with(1);
-    plan.says("138 tables, no migration records: a baseline?");
+    plan.says("138 tables, no migration records: create a baseline?");
     let refused = scene.run("migrate --all --json").await.ended_with(1).json();
     assert_eq!((&refused["migrated"], &refused["failed"]), (&0.into(), &TENANTS.into()));
     let drift = scene.run("drift --reference c01").await.ended_with(1);

@@ -21,7 +21,7 @@ async fn a_schema_is_adopted_baselined_migrated_and_released() {
     fleet.run("tenant adopt hooli --yes").await.ended_with(2).says("already");
 
     let plan = fleet.run("migrate --tenant hooli --dry-run").await.ended_with(1);
-    plan.says("1 table, no migration records: a baseline?");
+    plan.says("1 table, no migration records: create a baseline?");
     fleet
         .run("doctor --only migrations")
         .await

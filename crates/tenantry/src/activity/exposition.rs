@@ -104,7 +104,7 @@ fn sample(line: &str) -> Parsed<Sample> {
     let mut parts = rest.split(BLANK).filter(|part| !part.is_empty());
     let value = number(parts.next().ok_or("there is no value")?)?;
     if parts.next().is_some_and(|timestamp| timestamp.parse::<i64>().is_err()) {
-        return Err("the timestamp is no whole number");
+        return Err("the timestamp is not a whole number");
     }
     match parts.next() {
         Some(_) => Err("something follows the timestamp"),
@@ -118,7 +118,7 @@ fn name(text: &str, more: char) -> Parsed<(&str, &str)> {
     let end = text.find(|c| !allowed(c)).unwrap_or(text.len());
     match text.chars().next() {
         Some(first) if end > 0 && !first.is_ascii_digit() => Ok(text.split_at(end)),
-        _ => Err("a name has to begin with a letter or an underscore"),
+        _ => Err("a name must start with a letter or an underscore"),
     }
 }
 
@@ -193,17 +193,17 @@ mod tests {
     #[test]
     fn says_where_it_is_wrong() {
         for (text, line, problem) in [
-            ("a 1\n1a 2", 2, "a name has to begin with a letter or an underscore"),
+            ("a 1\n1a 2", 2, "a name must start with a letter or an underscore"),
             ("a", 1, "there is no value"),
             ("a x", 1, "the value is no number"),
             ("a 1 2 3", 1, "something follows the timestamp"),
-            ("a 1 x", 1, "the timestamp is no whole number"),
+            ("a 1 x", 1, "the timestamp is not a whole number"),
             ("a{b=\"c} 1", 1, "a label's value does not end"),
             ("a{b=\"c\\", 1, "a label's value does not end"),
             ("a{b} 1", 1, "a label has no value in quotes"),
             ("a{b=\"c\" d=\"e\"} 1", 1, "the labels do not end"),
             ("a{b=\"c\"", 1, "the labels do not end"),
-            ("<html>", 1, "a name has to begin with a letter or an underscore"),
+            ("<html>", 1, "a name must start with a letter or an underscore"),
         ] {
             assert_eq!(
                 text.parse::<Exposition>(),

@@ -107,26 +107,10 @@ pub(super) fn gather(sessions: &[Session], most_slow: usize) -> Gathered {
             *waits.entry(wait).or_default() += 1;
         }
     }
-    let application = |((is_tenantry, application), sums): ((Reverse<bool>, &str), Sums)| {
-        let Sums { sessions, longest_transaction, longest_statement } = sums;
-        let (application, is_tenantry) = (application.to_owned(), is_tenantry.0);
-        ApplicationActivity {
-            application,
-            is_tenantry,
-            sessions,
-            longest_transaction,
-            longest_statement,
-        }
-    };
-    let tenant = |((tenant, is_cut), sums): ((&str, bool), Sums)| {
-        let Sums { sessions, longest_transaction, longest_statement } = sums;
-        let tenant_id = tenant.to_owned();
-        TenantActivity { tenant_id, is_cut, sessions, longest_transaction, longest_statement }
-    };
     let mut gathered = Gathered {
         sessions: all.sessions,
-        applications: applications.into_iter().map(application).collect(),
-        tenants: tenants.into_iter().map(tenant).collect(),
+        applications: applications.into_iter().map(of_application).collect(),
+        tenants: tenants.into_iter().map(of_tenant).collect(),
         waits: by_frequency(waits),
         blocked: sessions.iter().filter_map(blocked).collect(),
         slow: slow(sessions, most_slow),
@@ -134,6 +118,26 @@ pub(super) fn gather(sessions: &[Session], most_slow: usize) -> Gathered {
     };
     gathered.unseen = unseen(sessions, &gathered);
     gathered
+}
+
+fn of_application(
+    ((Reverse(is_tenantry), application), sums): ((Reverse<bool>, &str), Sums),
+) -> ApplicationActivity {
+    let Sums { sessions, longest_transaction, longest_statement } = sums;
+    let application = application.to_owned();
+    ApplicationActivity {
+        application,
+        is_tenantry,
+        sessions,
+        longest_transaction,
+        longest_statement,
+    }
+}
+
+fn of_tenant(((tenant, is_cut), sums): ((&str, bool), Sums)) -> TenantActivity {
+    let Sums { sessions, longest_transaction, longest_statement } = sums;
+    let tenant_id = tenant.to_owned();
+    TenantActivity { tenant_id, is_cut, sessions, longest_transaction, longest_statement }
 }
 
 fn by_frequency(waits: HashMap<&(String, String), usize>) -> Vec<Wait> {
@@ -184,13 +188,13 @@ fn unseen(sessions: &[Session], gathered: &Gathered) -> Vec<Unseen> {
     let mut unseen = Vec::new();
     let hidden = sessions.iter().filter(|session| session.is_hidden).count();
     if hidden > 0 {
-        let why = "the role may not see sessions of other roles: grant pg_read_all_stats to it";
-        unseen.push(Unseen::new(format!("what {hidden} sessions of other roles do"), why));
+        let why = "the role cannot see sessions of other roles: grant pg_read_all_stats to it";
+        unseen.push(Unseen::new(format!("the activity of {hidden} sessions of other roles"), why));
     }
     let is_ours = |of: &ApplicationActivity| of.is_tenantry;
     if gathered.tenants.is_empty() && gathered.applications.iter().any(is_ours) {
-        let why = "no session is named after its tenant: turn on PoolOptions::name_tenants, or ask a \
-                   service for its metrics";
+        let why = "no session is named after its tenant: turn on PoolOptions::name_tenants, or read a service's \
+                   metrics";
         unseen.push(Unseen::new("the tenants of sessions", why));
     }
     unseen

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// See [`TenantManager::activity`](crate::TenantManager::activity).
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "options do nothing until a manager gets them"]
+#[must_use = "options do nothing until they are passed to a manager"]
 pub struct ActivityOptions {
     pub(super) slow_after: Duration,
     pub(super) most_slow: usize,

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use tokio::time::Instant;
 
 use super::{
-    Activity, ActivityOptions, Connections, DatabaseTotals, Unseen,
+    Activity, ActivityOptions, Connections, DatabaseTotals, TopStatement, Unseen,
     gather::{Gathered, Session, gather},
-    statements,
+    statements::{self, Statements},
 };
 use crate::{error::Error, fleet::Fleet};
 
@@ -33,26 +33,8 @@ pub(crate) async fn read(fleet: &Fleet, options: &ActivityOptions) -> Result<Act
     let sessions = sessions(fleet, options).await?;
     let gathered = gather(&sessions, options.most_slow);
     let Gathered { sessions, applications, tenants, waits, blocked, slow, mut unseen } = gathered;
-    let statements = match options.top_statements {
-        0 => None,
-        most => match statements::read(fleet, most, options.text_length).await? {
-            Ok(statements) => Some(statements),
-            Err(why) => {
-                unseen.push(Unseen::new("the statements that take the most time", why));
-                None
-            }
-        },
-    };
-    if !standing.tracks_activities {
-        let why = "track_activities is off on the server";
-        unseen.push(Unseen::new("states and statements of sessions", why));
-    }
-    if !standing.tracks_counts {
-        unseen.push(Unseen::new(
-            "rows that are read and changed",
-            "track_counts is off on the server",
-        ));
-    }
+    let statements = top_statements(fleet, options, &mut unseen).await?;
+    unseen.extend(standing.untracked());
     Ok(Activity {
         at: standing.at,
         duration: began.elapsed(),
@@ -70,22 +52,45 @@ pub(crate) async fn read(fleet: &Fleet, options: &ActivityOptions) -> Result<Act
     })
 }
 
+/// Reads the statements with the highest total time, if wanted.
+async fn top_statements(
+    fleet: &Fleet,
+    options: &ActivityOptions,
+    unseen: &mut Vec<Unseen>,
+) -> Result<Option<Vec<TopStatement>>, Error> {
+    if options.top_statements == 0 {
+        return Ok(None);
+    }
+    match statements::read(fleet, options.top_statements, options.text_length).await? {
+        Statements::Read(statements) => Ok(Some(statements)),
+        Statements::Unreadable(why) => {
+            unseen.push(Unseen::new("the statements with the highest total time", why));
+            Ok(None)
+        }
+    }
+}
+
+impl Standing {
+    /// Returns what the server does not track.
+    fn untracked(&self) -> Vec<Unseen> {
+        let mut unseen = Vec::new();
+        if !self.tracks_activities {
+            let why = "track_activities is off on the server";
+            unseen.push(Unseen::new("states and statements of sessions", why));
+        }
+        if !self.tracks_counts {
+            let why = "track_counts is off on the server";
+            unseen.push(Unseen::new("rows read and changed", why));
+        }
+        unseen
+    }
+}
+
 async fn standing(fleet: &Fleet) -> Result<Standing, Error> {
     let row = sqlx::query(STANDING).fetch_one(fleet.system()).await?;
     let count = |column: &str| -> Result<u32, sqlx::Error> {
         let count: i64 = row.try_get(column)?;
         Ok(u32::try_from(count).unwrap_or_default())
-    };
-    let totals = DatabaseTotals {
-        commits: row.try_get("xact_commit")?,
-        rollbacks: row.try_get("xact_rollback")?,
-        blocks_read: row.try_get("blks_read")?,
-        blocks_hit: row.try_get("blks_hit")?,
-        rows_returned: row.try_get("tup_returned")?,
-        rows_changed: row.try_get("tup_changed")?,
-        temp_bytes: row.try_get("temp_bytes")?,
-        deadlocks: row.try_get("deadlocks")?,
-        reset: row.try_get("stats_reset")?,
     };
     let at: i64 = row.try_get("now")?;
     let since = Duration::from_micros(u64::try_from(at).unwrap_or_default());
@@ -97,9 +102,23 @@ async fn standing(fleet: &Fleet) -> Result<Standing, Error> {
             reserved: count("reserved")?,
             used: count("used")?,
         },
-        totals,
+        totals: totals(&row)?,
         tracks_activities: row.try_get("tracks_activities")?,
         tracks_counts: row.try_get("tracks_counts")?,
+    })
+}
+
+fn totals(row: &PgRow) -> Result<DatabaseTotals, sqlx::Error> {
+    Ok(DatabaseTotals {
+        commits: row.try_get("xact_commit")?,
+        rollbacks: row.try_get("xact_rollback")?,
+        blocks_read: row.try_get("blks_read")?,
+        blocks_hit: row.try_get("blks_hit")?,
+        rows_returned: row.try_get("tup_returned")?,
+        rows_changed: row.try_get("tup_changed")?,
+        temp_bytes: row.try_get("temp_bytes")?,
+        deadlocks: row.try_get("deadlocks")?,
+        reset: row.try_get("stats_reset")?,
     })
 }
 
@@ -109,25 +128,25 @@ async fn sessions(fleet: &Fleet, options: &ActivityOptions) -> Result<Vec<Sessio
         .bind(i32::from(options.text_length))
         .fetch_all(fleet.system())
         .await?;
-    let session = |row: &sqlx::postgres::PgRow| {
-        let text = |column| row.try_get::<Option<String>, _>(column);
-        let time =
-            |column| Ok::<_, sqlx::Error>(row.try_get::<Option<f64>, _>(column)?.map(seconds));
-        Ok(Session {
-            pid: row.try_get("pid")?,
-            name: text("application_name")?.unwrap_or_default(),
-            user: text("usename")?.unwrap_or_default(),
-            state: text("state")?,
-            wait: text("wait_event_type")?.zip(text("wait_event")?),
-            in_transaction: time("in_transaction")?,
-            in_statement: time("in_statement")?,
-            blocked_by: row.try_get("blocked_by")?,
-            text: text("text")?,
-            is_hidden: row.try_get("is_hidden")?,
-        })
-    };
     let sessions: Result<_, sqlx::Error> = rows.iter().map(session).collect();
     Ok(sessions?)
+}
+
+fn session(row: &PgRow) -> Result<Session, sqlx::Error> {
+    let text = |column| row.try_get::<Option<String>, _>(column);
+    let time = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<f64>, _>(column)?.map(seconds));
+    Ok(Session {
+        pid: row.try_get("pid")?,
+        name: text("application_name")?.unwrap_or_default(),
+        user: text("usename")?.unwrap_or_default(),
+        state: text("state")?,
+        wait: text("wait_event_type")?.zip(text("wait_event")?),
+        in_transaction: time("in_transaction")?,
+        in_statement: time("in_statement")?,
+        blocked_by: row.try_get("blocked_by")?,
+        text: text("text")?,
+        is_hidden: row.try_get("is_hidden")?,
+    })
 }
 
 /// Converts a duration from the server. After a clock change it can be negative.

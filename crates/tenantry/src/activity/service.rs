@@ -171,17 +171,9 @@ impl ServiceRates {
         if seconds <= 0.0 {
             return None;
         }
-        let more = |then: f64, now: f64| if now >= then { now - then } else { now };
-        let counters = |then: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>| {
-            let rate = |(key, now): (&String, &f64)| {
-                let then = then.get(key).copied().unwrap_or_default();
-                (key.clone(), more(then, *now) / seconds)
-            };
-            now.iter().map(rate).collect::<BTreeMap<_, _>>()
-        };
         let tenant = |(id, now): (&String, &ServiceTenant)| {
             let then = before.tenants.get(id).map_or(0.0, |then| then.acquires);
-            let acquires = more(then, now.acquires) / seconds;
+            let acquires = increase(then, now.acquires) / seconds;
             (id.clone(), ServiceTenantRates { acquires, leased: now.leased, waiting: now.waiting })
         };
         let queries = after.queries.since(&before.queries);
@@ -191,11 +183,29 @@ impl ServiceRates {
             query_p50: queries.quantile(0.5),
             query_p99: queries.quantile(0.99),
             wait_p99: after.waits.since(&before.waits).quantile(0.99),
-            acquires: counters(&before.acquires, &after.acquires),
-            errors: counters(&before.errors, &after.errors).into_values().sum(),
+            acquires: rates(&before.acquires, &after.acquires, seconds),
+            errors: rates(&before.errors, &after.errors, seconds).into_values().sum(),
             tenants: after.tenants.iter().map(tenant).collect(),
         })
     }
+}
+
+/// Returns how much a counter has increased; one that has decreased was reset to zero.
+fn increase(then: f64, now: f64) -> f64 {
+    if now >= then { now - then } else { now }
+}
+
+/// Returns the increase of each counter per second.
+fn rates(
+    then: &BTreeMap<String, f64>,
+    now: &BTreeMap<String, f64>,
+    seconds: f64,
+) -> BTreeMap<String, f64> {
+    let rate = |(key, now): (&String, &f64)| {
+        let then = then.get(key).copied().unwrap_or_default();
+        (key.clone(), increase(then, *now) / seconds)
+    };
+    now.iter().map(rate).collect()
 }
 
 #[cfg(test)]

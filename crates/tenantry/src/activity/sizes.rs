@@ -96,28 +96,37 @@ pub(crate) async fn read(fleet: &Fleet, method: SizeMethod) -> Result<TenantSize
     if method == SizeMethod::Exact {
         let named: Vec<_> = schemas.iter().flatten().map(String::as_str).collect();
         for page in named.chunks(PAGE) {
-            if let Err(why) = exact(fleet, page, &mut found).await? {
+            if let Some(why) = exact(fleet, page, &mut found).await? {
                 unseen.push(Unseen::new(format!("the sizes of {} tenants", page.len()), why));
             }
         }
     }
-    let tenants = records.into_iter().zip(schemas).map(|(record, schema)| {
+    let tenants = sorted(records.into_iter().map(|record| record.id).zip(schemas), &found);
+    let never: u64 = tenants.iter().map(|of| of.never_analyzed).sum();
+    if never > 0 {
+        let why = "autovacuum has not processed them, or is off: run analyze";
+        unseen.push(Unseen::new(format!("the rows of {never} tables"), why));
+    }
+    let is_exact = method == SizeMethod::Exact;
+    Ok(TenantSizes { at: SystemTime::now(), duration: began.elapsed(), is_exact, tenants, unseen })
+}
+
+/// Returns the size of each tenant, by its schema, the largest first.
+fn sorted(
+    tenants: impl Iterator<Item = (TenantId, Option<String>)>,
+    found: &HashMap<String, Found>,
+) -> Vec<TenantSize> {
+    let tenants = tenants.map(|(tenant_id, schema)| {
         let found = schema.and_then(|schema| found.get(&schema)).copied().unwrap_or_default();
         let Found { bytes, rows, tables, never_analyzed } = found;
-        TenantSize { tenant_id: record.id, bytes, rows, tables, never_analyzed }
+        TenantSize { tenant_id, bytes, rows, tables, never_analyzed }
     });
     let mut tenants: Vec<_> = tenants.collect();
     tenants.sort_by(|one, other| {
         let key = |of: &TenantSize| Reverse(of.bytes);
         key(one).cmp(&key(other)).then_with(|| one.tenant_id.cmp(&other.tenant_id))
     });
-    let never: u64 = tenants.iter().map(|of| of.never_analyzed).sum();
-    if never > 0 {
-        let why = "autovacuum has not come to them, or is off: run analyze";
-        unseen.push(Unseen::new(format!("the rows of {never} tables"), why));
-    }
-    let is_exact = method == SizeMethod::Exact;
-    Ok(TenantSizes { at: SystemTime::now(), duration: began.elapsed(), is_exact, tenants, unseen })
+    tenants
 }
 
 async fn estimates(fleet: &Fleet) -> Result<HashMap<String, Found>, Error> {
@@ -139,33 +148,33 @@ async fn estimates(fleet: &Fleet) -> Result<HashMap<String, Found>, Error> {
     Ok(found?)
 }
 
-/// Replaces the estimates by the sizes of the files; if they cannot be read, reports the reason and
-/// removes the estimates.
+/// Replaces the estimates by the sizes of the files. If they cannot be read, removes the estimates and returns the
+/// reason.
 async fn exact(
     fleet: &Fleet,
     schemas: &[&str],
     found: &mut HashMap<String, Found>,
-) -> Result<Result<(), String>, Error> {
+) -> Result<Option<String>, Error> {
     let mut lease = fleet.system().acquire().await?;
     sqlx::raw_sql("set lock_timeout to 2000").execute(&mut *lease).await?;
     let sizes = sqlx::query_as(EXACT).bind(schemas).persistent(false).fetch_all(&mut *lease).await;
-    let (sizes, said): (Vec<(String, Option<i64>)>, _) = match sizes {
-        Ok(sizes) => (sizes, Ok(())),
-        Err(sqlx::Error::Database(error)) => (Vec::new(), Err(error.message().to_owned())),
+    let sizes: Vec<(String, Option<i64>)> = match sizes {
+        Ok(sizes) => sizes,
+        Err(sqlx::Error::Database(error)) => {
+            for schema in schemas {
+                if let Some(found) = found.get_mut(*schema) {
+                    found.bytes = None;
+                }
+            }
+            return Ok(Some(error.message().to_owned()));
+        }
         Err(error) => return Err(error.into()),
     };
-    if said.is_err() {
-        for schema in schemas {
-            if let Some(found) = found.get_mut(*schema) {
-                found.bytes = None;
-            }
-        }
-    }
     for (schema, bytes) in sizes {
         let bytes = u64::try_from(bytes.unwrap_or_default()).unwrap_or_default();
         found.entry(schema).or_default().bytes = Some(bytes);
     }
-    Ok(said)
+    Ok(None)
 }
 
 /// TOAST tables are in a schema of PostgreSQL's own; their index, which is small, is omitted. A

@@ -264,13 +264,7 @@ impl fmt::Display for Activity {
             self.server_version
         )?;
         write!(f, "{}", self.sessions)?;
-        let mut table = Table::new(["application", "sessions", "active", "waiting", "idle in tx"]);
-        for of in &self.applications {
-            let counts = of.sessions;
-            let counts = [counts.total, counts.active, counts.waiting, counts.idle_in_transaction];
-            let [total, active, waiting, in_transaction] = counts.map(|count| count.to_string());
-            table.row([of.application.clone(), total, active, waiting, in_transaction]);
-        }
+        let table = by_application(&self.applications);
         if !table.is_empty() {
             write!(f, "\n\n{table}")?;
         }
@@ -279,4 +273,15 @@ impl fmt::Display for Activity {
         }
         Ok(())
     }
+}
+
+fn by_application(applications: &[ApplicationActivity]) -> Table<5> {
+    let mut table = Table::new(["application", "sessions", "active", "waiting", "idle in tx"]);
+    for of in applications {
+        let counts = of.sessions;
+        let counts = [counts.total, counts.active, counts.waiting, counts.idle_in_transaction];
+        let [total, active, waiting, in_transaction] = counts.map(|count| count.to_string());
+        table.row([of.application.clone(), total, active, waiting, in_transaction]);
+    }
+    table
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::Row;
+use sqlx::{Row, SqlStr};
 
 use crate::{error::Error, event::serialize_millis, fleet::Fleet, sql::Sql};
 
@@ -27,16 +27,36 @@ pub struct TopStatement {
     pub rows: i64,
 }
 
-/// Reads the statements with the highest total time, or returns the reason why they cannot be read.
+/// The result of reading statements.
+pub(super) enum Statements {
+    Read(Vec<TopStatement>),
+    /// The reason why the server does not show them.
+    Unreadable(String),
+}
+
+/// Reads the statements with the highest total time.
 pub(super) async fn read(
     fleet: &Fleet,
     most: usize,
     text_length: u16,
-) -> Result<Result<Vec<TopStatement>, String>, Error> {
+) -> Result<Statements, Error> {
     let Some(schema) = schema(fleet).await? else {
         let why = "the extension pg_stat_statements is not installed in the database";
-        return Ok(Err(why.to_owned()));
+        return Ok(Statements::Unreadable(why.to_owned()));
     };
+    let sql = select(&schema, most, text_length);
+    match sqlx::query(sql).persistent(false).fetch_all(fleet.system()).await {
+        Ok(rows) => {
+            let statements: Result<_, sqlx::Error> = rows.iter().map(statement).collect();
+            Ok(Statements::Read(statements?))
+        }
+        // The library is not loaded, or the view is not readable or from an old version.
+        Err(sqlx::Error::Database(error)) => Ok(Statements::Unreadable(error.message().to_owned())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn select(schema: &str, most: usize, text_length: u16) -> SqlStr {
     // One text has a row for each tenant and role, because their tables differ.
     let mut sql = Sql::new("select pg_catalog.left(s.query, ");
     sql.number(text_length.into()).text(
@@ -44,22 +64,14 @@ pub(super) async fn read(
          pg_catalog.sum(s.total_exec_time)::pg_catalog.float8 as total, \
          pg_catalog.sum(s.rows)::pg_catalog.int8 as rows from ",
     );
-    sql.name(&schema).text(
+    sql.name(schema).text(
         ".pg_stat_statements s \
          join pg_catalog.pg_database d on d.oid operator(pg_catalog.=) s.dbid \
          where d.datname operator(pg_catalog.=) pg_catalog.current_database() \
          group by s.query order by 3 desc limit ",
     );
     sql.number(most.try_into().unwrap_or(u64::MAX)).text("::pg_catalog.int8");
-    match sqlx::query(sql.finish()).persistent(false).fetch_all(fleet.system()).await {
-        Ok(rows) => {
-            let statements: Result<_, sqlx::Error> = rows.iter().map(statement).collect();
-            Ok(Ok(statements?))
-        }
-        // The library is not loaded, or the view is not readable or from an old version.
-        Err(sqlx::Error::Database(error)) => Ok(Err(error.message().to_owned())),
-        Err(error) => Err(error.into()),
-    }
+    sql.finish()
 }
 
 fn statement(row: &sqlx::postgres::PgRow) -> Result<TopStatement, sqlx::Error> {

@@ -13,7 +13,7 @@
 /// let trusted = Baseline::to(20_240_101).unchecked(true);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "options do nothing until a migrator gets them"]
+#[must_use = "options do nothing until they are passed to a migrator"]
 pub struct Baseline {
     pub(super) to: Option<i64>,
     pub(super) unchecked: bool,

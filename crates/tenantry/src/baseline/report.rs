@@ -19,7 +19,7 @@ use crate::{
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says which tenants have no records yet; `into_result` makes them an error"]
+#[must_use = "it lists the tenants without records; `into_result` converts them to an error"]
 pub struct BaselineReport {
     /// How it ended.
     pub end: End,
@@ -188,19 +188,11 @@ impl fmt::Display for BaselineOutcome {
             }
             Self::Ambiguous { versions } => write!(
                 f,
-                "versions {} make the same schema: name the one that it has",
+                "versions {} result in the same schema: name the right one",
                 joined(versions)
             ),
             Self::Unlike { nearest, differences, first } => {
-                match nearest {
-                    Some(version) => {
-                        write!(f, "no version makes this schema; nearest is {version}")?
-                    }
-                    None => f.write_str("no version makes this schema; nearest is an empty one")?,
-                }
-                let count = if *differences == 1 { "difference" } else { "differences" };
-                write!(f, ", {differences} {count}: {}", first.join("; "))?;
-                if first.len() < *differences { f.write_str("; …") } else { Ok(()) }
+                write_unlike(f, *nearest, *differences, first)
             }
             Self::Unverified { version: Some(version) } => {
                 write!(f, "could not be compared: version {version} cannot run in a scratch schema")
@@ -210,6 +202,22 @@ impl fmt::Display for BaselineOutcome {
             Self::NotStarted => f.write_str("not started"),
         }
     }
+}
+
+fn write_unlike(
+    f: &mut fmt::Formatter<'_>,
+    nearest: Option<i64>,
+    differences: usize,
+    first: &[String],
+) -> fmt::Result {
+    f.write_str("no version results in this schema; the closest is ")?;
+    match nearest {
+        Some(version) => write!(f, "{version}")?,
+        None => f.write_str("an empty one")?,
+    }
+    let count = if differences == 1 { "difference" } else { "differences" };
+    write!(f, ", {differences} {count}: {}", first.join("; "))?;
+    if first.len() < differences { f.write_str("; …") } else { Ok(()) }
 }
 
 impl BaselineReport {
@@ -289,6 +297,28 @@ impl From<Incomplete<BaselineReport>> for Error {
 
 impl fmt::Display for BaselineReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_counts(f)?;
+        for BaselineVersion { file, tenants, behind, .. } in &self.versions {
+            write!(f, "\n  {tenants} up to {file}")?;
+            match behind {
+                0 => f.write_str(", the last")?,
+                1 => f.write_str(", 1 file behind")?,
+                count => write!(f, ", {count} files behind")?,
+            }
+        }
+        let table = self.refusals();
+        if !table.is_empty() {
+            write!(f, "\n\n{table}")?;
+        }
+        match &self.broken {
+            Some(failure) => write!(f, "\n\ncannot run in a scratch schema: {failure}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl BaselineReport {
+    fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenants = if self.total == 1 { "tenant" } else { "tenants" };
         let marked = if self.dry_run { "would be marked" } else { "marked" };
         write!(f, "{} of {} {tenants} {marked} as applied", self.marked, self.total)?;
@@ -303,15 +333,11 @@ impl fmt::Display for BaselineReport {
                 write!(f, ", {count} {what}")?;
             }
         }
-        write!(f, " in {:.1?}", self.duration)?;
-        for BaselineVersion { file, tenants, behind, .. } in &self.versions {
-            write!(f, "\n  {tenants} up to {file}")?;
-            match behind {
-                0 => f.write_str(", the last")?,
-                1 => f.write_str(", 1 file behind")?,
-                count => write!(f, ", {count} files behind")?,
-            }
-        }
+        write!(f, " in {:.1?}", self.duration)
+    }
+
+    /// Returns a table of the tenants that cannot be migrated now.
+    fn refusals(&self) -> Table<4> {
         let mut table = Table::new(["tenant", "schema", "outcome", "why"]);
         for tenant in self.tenants.iter().filter(|tenant| !tenant.outcome.is_success()) {
             table.row([
@@ -321,12 +347,6 @@ impl fmt::Display for BaselineReport {
                 tenant.outcome.to_string(),
             ]);
         }
-        if !table.is_empty() {
-            write!(f, "\n\n{table}")?;
-        }
-        match &self.broken {
-            Some(failure) => write!(f, "\n\nnot to be run in a scratch schema: {failure}"),
-            None => Ok(()),
-        }
+        table
     }
 }

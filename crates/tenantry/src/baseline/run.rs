@@ -13,8 +13,8 @@ use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
     migrate::{
-        End, Failure, MigrateOptions, Outcome, Schemas, Standing, Target, TenantMigration,
-        TenantMigrator,
+        End, Failure, MigrateOptions, Migrations, Outcome, Schemas, Standing, Target,
+        TenantMigration, TenantMigrator,
     },
     provision::each_version,
     reading::{fingerprints, read_with_fingerprint, subject_of},
@@ -85,20 +85,7 @@ impl TenantMigrator {
         let began = Instant::now();
         options.check()?;
         let set = self.set_of_tenants()?;
-        match baseline {
-            Baseline { to: Some(version), .. }
-                if set.files().iter().all(|f| f.version() != version) =>
-            {
-                set.check_version(version)?;
-                let attempted = "a baseline up to version 0 would record nothing";
-                return Err(Error::new(ErrorKind::Config, attempted));
-            }
-            Baseline { to: None, unchecked: true, .. } => {
-                let attempted = "a baseline that is not checked needs a version";
-                return Err(Error::new(ErrorKind::Config, attempted));
-            }
-            _ => {}
-        }
+        check(&baseline, set)?;
         let mut entries: Vec<_> = self.standings(&schemas).await?.into_iter().map(entry).collect();
         let mut broken = None;
         match baseline {
@@ -152,19 +139,18 @@ impl TenantMigrator {
         entries: Vec<Entry>,
         options: &MigrateOptions,
     ) -> Result<(End, Vec<TenantBaseline>), Error> {
-        let (mut places, mut targets) = (BTreeMap::<i64, Vec<usize>>::new(), BTreeMap::new());
         let (mut tenants, mut end) = (Vec::new(), End::Completed);
-        for (place, entry) in entries.into_iter().enumerate() {
-            let Entry { target, outcome } = entry;
+        let mut marked = BTreeMap::<i64, (Vec<usize>, Vec<Target>)>::new();
+        for (place, Entry { target, outcome }) in entries.into_iter().enumerate() {
             let outcome = outcome.unwrap_or(BaselineOutcome::NotStarted);
             tenants.push(of_tenant(&target, outcome.clone()));
             if let BaselineOutcome::Marked { version } = outcome {
-                places.entry(version).or_default().push(place);
-                targets.entry(version).or_insert_with(Vec::new).push(target);
+                let (places, targets) = marked.entry(version).or_default();
+                places.push(place);
+                targets.push(target);
             }
         }
-        for (version, targets) in targets {
-            let places = places.remove(&version).unwrap_or_default();
+        for (version, (places, targets)) in marked {
             let results = match end {
                 End::Completed => {
                     let (ended, results) = self.record_baseline(version, targets, options).await?;
@@ -181,6 +167,24 @@ impl TenantMigrator {
     }
 }
 
+/// Checks that the migrations have the version, and that there is one if nothing is compared.
+fn check(baseline: &Baseline, set: &Migrations) -> Result<(), Error> {
+    match *baseline {
+        Baseline { to: Some(version), .. }
+            if set.files().iter().all(|f| f.version() != version) =>
+        {
+            set.check_version(version)?;
+            let attempted = "a baseline up to version 0 would record nothing";
+            Err(Error::new(ErrorKind::Config, attempted))
+        }
+        Baseline { to: None, unchecked: true, .. } => {
+            let attempted = "an unchecked baseline needs a version";
+            Err(Error::new(ErrorKind::Config, attempted))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn entry((target, standing): (Target, Standing)) -> Entry {
     let outcome = match standing {
         Standing::Recorded => Some(BaselineOutcome::HasRecords),
@@ -191,29 +195,33 @@ fn entry((target, standing): (Target, Standing)) -> Entry {
     Entry { target, outcome }
 }
 
-/// Reads one schema of each group of equal ones.
-async fn groups(fleet: &Fleet, entries: &mut [Entry]) -> Result<Compared, Error> {
-    let (mut places, mut subjects) = (Vec::new(), Vec::<Subject>::new());
+/// Returns the schemas to compare, with the places of their entries.
+async fn undecided(fleet: &Fleet, entries: &mut [Entry]) -> Vec<(usize, Subject)> {
+    let mut found = Vec::new();
     for (place, entry) in entries.iter_mut().enumerate() {
         if entry.outcome.is_none()
             && let Ok(site) = &entry.target.site
         {
             match subject_of(fleet, site).await {
-                Ok(subject) => {
-                    places.push(place);
-                    subjects.push(subject);
-                }
+                Ok(subject) => found.push((place, subject)),
                 Err(error) => entry.outcome = Some(failed(error)),
             }
         }
     }
+    found
+}
+
+/// Reads one schema of each group of equal ones.
+async fn groups(fleet: &Fleet, entries: &mut [Entry]) -> Result<Compared, Error> {
+    let undecided = undecided(fleet, entries).await;
     let mut compared = Compared { likenesses: Vec::new(), of: HashMap::new(), broken: None };
-    if subjects.is_empty() {
+    if undecided.is_empty() {
         return Ok(compared);
     }
     let mut known = HashMap::<Fingerprint, usize>::new();
-    let prints = fingerprints(fleet, &subjects.iter().collect::<Vec<_>>()).await?;
-    for ((place, subject), print) in places.into_iter().zip(&subjects).zip(prints) {
+    let subjects: Vec<_> = undecided.iter().map(|(_, subject)| subject).collect();
+    let prints = fingerprints(fleet, &subjects).await?;
+    for ((place, subject), print) in undecided.iter().zip(prints) {
         let likeness = match print {
             Ok(print) if known.contains_key(&print) => Ok(known[&print]),
             Ok(_) => read_with_fingerprint(fleet, subject).await.map(|(print, model)| {
@@ -225,9 +233,9 @@ async fn groups(fleet: &Fleet, entries: &mut [Entry]) -> Result<Compared, Error>
             Err(error) => Err(error),
         };
         match likeness {
-            Ok(likeness) => drop(compared.of.insert(place, likeness)),
+            Ok(likeness) => drop(compared.of.insert(*place, likeness)),
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-            Err(error) => entries[place].outcome = Some(failed(error)),
+            Err(error) => entries[*place].outcome = Some(failed(error)),
         }
     }
     Ok(compared)

@@ -3,6 +3,7 @@
 use super::likeness::{differences, is_of_files, without_records};
 use crate::{
     error::{Error, ErrorKind},
+    fleet::Fleet,
     migrate::{Failure, Migrations, TenantMigrator},
     provision::each_version,
     reading::read_with_fingerprint,
@@ -64,7 +65,7 @@ impl TenantMigrator {
     /// removes it.
     pub async fn baseline_script(&self, schema: &str) -> Result<BaselineScript, Error> {
         let schema = Ident::parse(schema).map_err(|error| {
-            let attempted = "writing a baseline: what is given is no name of a schema";
+            let attempted = "writing a baseline: not a valid schema name";
             Error::new(ErrorKind::Config, attempted).with_source(error)
         })?;
         let fleet = self.fleet();
@@ -74,31 +75,42 @@ impl TenantMigrator {
         let left_out = left_out(&found);
         let sql = text(&found, &left_out);
         let tables = found.of_kind(ObjectKind::Table).count();
-        let (version, name) = TRIAL;
-        let trial = Migrations::of_text(version, name, sql.clone()).map_err(|error| {
-            Error::new(ErrorKind::Migration, "reading the baseline").with_source(error)
-        })?;
-        let mut differing = Vec::new();
-        let mut show = |version: Option<i64>, made: &SchemaModel| {
-            if version.is_some() {
-                differing = differences(&found, &without_records(made.clone()));
-            }
-        };
-        if let Some(failure) = each_version(fleet, &trial, &mut show).await? {
-            return Err(cannot_run(&schema, failure));
-        }
+        let differences = tried(fleet, &schema, &found, &sql).await?;
         Ok(BaselineScript {
             schema: schema.as_str().to_owned(),
             sql,
             tables,
             left_out,
-            differences: differing,
+            differences,
         })
     }
 }
 
+/// Runs the text in a scratch schema, and returns the differences of the result.
+async fn tried(
+    fleet: &Fleet,
+    schema: &Ident,
+    found: &SchemaModel,
+    sql: &str,
+) -> Result<Vec<Difference>, Error> {
+    let (version, name) = TRIAL;
+    let trial = Migrations::of_text(version, name, sql.to_owned()).map_err(|error| {
+        Error::new(ErrorKind::Migration, "reading the baseline").with_source(error)
+    })?;
+    let mut differing = Vec::new();
+    let mut show = |version: Option<i64>, made: &SchemaModel| {
+        if version.is_some() {
+            differing = differences(found, &without_records(made.clone()));
+        }
+    };
+    if let Some(failure) = each_version(fleet, &trial, &mut show).await? {
+        return Err(cannot_run(schema, failure));
+    }
+    Ok(differing)
+}
+
 fn cannot_run(schema: &Ident, failure: Failure) -> Error {
-    let attempted = format!("what was written of {schema} cannot run in another schema");
+    let attempted = format!("the baseline of {schema} cannot run in another schema");
     Error::new(ErrorKind::Migration, attempted).with_source(failure)
 }
 

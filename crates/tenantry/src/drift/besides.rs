@@ -32,13 +32,33 @@ pub(super) struct Besides {
 pub(super) async fn besides(fleet: &Fleet, subjects: &[&Subject]) -> Result<Besides, Error> {
     let mut lease = lease_for_reading(fleet).await?;
     let mut refused = BTreeMap::new();
+    let beyond = beyond_of(&mut lease, subjects, &mut refused).await?;
+    let shared = fleet.shared_site().schema;
+    let schemas: Vec<Ident> = subjects.iter().map(|subject| subject.schema.clone()).collect();
+    let found = references_of(&mut lease, &schemas, &shared).await?;
+    refused.extend(found.refused);
 
+    let places = places(&schemas);
+    let (mut references, mut of_shared) = (vec![Vec::new(); subjects.len()], Vec::new());
+    for reference in found.all {
+        let place = places.get(reference.from_schema.as_str());
+        place.map_or(&mut of_shared, |place| &mut references[*place]).push(reference);
+    }
+    Ok(Besides { beyond, references, shared: of_shared, refused })
+}
+
+/// Reads facts beyond the dump, of each schema.
+async fn beyond_of(
+    lease: &mut Lease,
+    subjects: &[&Subject],
+    refused: &mut BTreeMap<usize, Error>,
+) -> Result<Vec<Vec<Beyond>>, Error> {
     let mut beyond = vec![Vec::new(); subjects.len()];
     for start in (0..subjects.len()).step_by(AT_ONCE) {
         let mut parts = Parts::of(start..subjects.len().min(start + AT_ONCE));
         while let Some(part) = parts.next() {
             let asked = &subjects[part.clone()];
-            let found = on(&mut lease, async |conn| read::beyond(conn, asked).await).await;
+            let found = on(lease, async |conn| read::beyond(conn, asked).await).await;
             match parts.settle(part.clone(), found)? {
                 Settled::Answered(found) => drop(beyond.splice(part, found)),
                 Settled::Refused(place, error) => drop(refused.insert(place, error)),
@@ -46,20 +66,12 @@ pub(super) async fn besides(fleet: &Fleet, subjects: &[&Subject]) -> Result<Besi
             }
         }
     }
+    Ok(beyond)
+}
 
-    let shared = fleet.shared_site().schema;
-    let schemas: Vec<Ident> = subjects.iter().map(|subject| subject.schema.clone()).collect();
-    let found = references_of(&mut lease, &schemas, &shared).await?;
-    refused.extend(found.refused);
-
-    let places: HashMap<&str, usize> =
-        schemas.iter().enumerate().map(|(place, schema)| (schema.as_str(), place)).collect();
-    let (mut references, mut of_shared) = (vec![Vec::new(); subjects.len()], Vec::new());
-    for reference in found.all {
-        let place = places.get(reference.from_schema.as_str());
-        place.map_or(&mut of_shared, |place| &mut references[*place]).push(reference);
-    }
-    Ok(Besides { beyond, references, shared: of_shared, refused })
+/// Returns the index of each schema.
+fn places(schemas: &[Ident]) -> HashMap<&str, usize> {
+    schemas.iter().enumerate().map(|(place, schema)| (schema.as_str(), place)).collect()
 }
 
 /// References from tenants' schemas, and from the shared one, into tenants' schemas.
@@ -77,8 +89,7 @@ pub(crate) async fn references_of(
     schemas: &[Ident],
     shared: &Ident,
 ) -> Result<References, Error> {
-    let places: HashMap<&str, usize> =
-        schemas.iter().enumerate().map(|(place, schema)| (schema.as_str(), place)).collect();
+    let places = places(schemas);
     let mut refused = BTreeMap::new();
     let mut search = ReferenceSearch::new(schemas, Some(shared));
     on(lease, async |conn| search.dependencies(conn).await).await?;

@@ -69,21 +69,13 @@ pub(super) fn diffs(
     expected: &SchemaModel,
     actual: &SchemaModel,
 ) -> Diffs {
-    let models = [expected, actual];
-    let objects: BTreeSet<ObjectKey> = findings
-        .iter()
-        .flat_map(|finding| {
-            let there = models.into_iter().filter(|model| model.get(&finding.object).is_some());
-            there.map(|model| told_with(model, &finding.object))
-        })
-        .collect();
     let (mut shown, mut left_out, mut room) = (Vec::new(), 0, MOST_LINES_OF_ALL);
-    for object in objects {
+    for object in objects_of(findings, [expected, actual]) {
         if room == 0 {
             left_out += 1;
             continue;
         }
-        let [left, right] = models.map(|model| lines(model, &object));
+        let (left, right) = (lines(expected, &object), lines(actual, &object));
         let mut lines = unified(&object, (&left, expected.own()), (&right, actual.own()));
         if lines.is_empty() {
             continue;
@@ -95,6 +87,15 @@ pub(super) fn diffs(
         shown.push(ObjectDiff { object, diff: lines.join("\n"), lines_left_out });
     }
     Diffs { shown: shown.into(), left_out }
+}
+
+/// Returns the objects whose statements include those of the findings.
+fn objects_of(findings: &[Difference], models: [&SchemaModel; 2]) -> BTreeSet<ObjectKey> {
+    let objects = findings.iter().flat_map(|finding| {
+        let there = models.into_iter().filter(|model| model.get(&finding.object).is_some());
+        there.map(|model| told_with(model, &finding.object))
+    });
+    objects.collect()
 }
 
 fn lines(model: &SchemaModel, object: &ObjectKey) -> Vec<String> {
@@ -131,19 +132,31 @@ fn unified(
         false => |line| visible(&bare(line)),
     };
     let mut lines = vec![format!("--- expected {object}"), format!("+++ actual {object}")];
-    for hunk in group_diff_ops(operations, CONTEXT) {
-        let (Some(first), Some(last)) = (hunk.first(), hunk.last()) else { continue };
-        let before = place(first.old_range().start, last.old_range().end);
-        let after = place(first.new_range().start, last.new_range().end);
-        lines.push(format!("@@ -{before} +{after} @@"));
-        for operation in &hunk {
-            let (old, new) = (&left[operation.old_range()], &right[operation.new_range()]);
-            if matches!(operation, DiffOp::Equal { .. }) {
-                lines.extend(old.iter().map(|line| format!(" {}", shown(line))));
-            } else {
-                lines.extend(old.iter().map(|line| format!("-{}", shown(line))));
-                lines.extend(new.iter().map(|line| format!("+{}", shown(line))));
-            }
+    for operations in group_diff_ops(operations, CONTEXT) {
+        lines.extend(hunk(&operations, left, right, shown));
+    }
+    lines
+}
+
+/// Returns the lines of a hunk.
+fn hunk(
+    operations: &[DiffOp],
+    left: &[String],
+    right: &[String],
+    shown: fn(&str) -> String,
+) -> Vec<String> {
+    let [first, ..] = operations else { return Vec::new() };
+    let last = operations.last().unwrap_or(first);
+    let before = place(first.old_range().start, last.old_range().end);
+    let after = place(first.new_range().start, last.new_range().end);
+    let mut lines = vec![format!("@@ -{before} +{after} @@")];
+    for operation in operations {
+        let (old, new) = (&left[operation.old_range()], &right[operation.new_range()]);
+        if matches!(operation, DiffOp::Equal { .. }) {
+            lines.extend(old.iter().map(|line| format!(" {}", shown(line))));
+        } else {
+            lines.extend(old.iter().map(|line| format!("-{}", shown(line))));
+            lines.extend(new.iter().map(|line| format!("+{}", shown(line))));
         }
     }
     lines

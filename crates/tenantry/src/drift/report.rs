@@ -25,7 +25,7 @@ use crate::{
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says which tenants have drifted"]
+#[must_use = "it lists the tenants that have drifted"]
 pub struct DriftReport {
     /// The reference of the comparison.
     #[serde(flatten)]
@@ -217,24 +217,7 @@ impl DriftReport {
         duration: Duration,
     ) -> Self {
         let Findings { details, diffs, shared_references, hidden } = found;
-        let mut clusters = Vec::<DriftCluster>::new();
-        let tenants = details.iter().zip(diffs);
-        for (tenant, diffs) in tenants.filter(|(tenant, _)| tenant.status == DriftStatus::Drifted) {
-            let findings = &tenant.findings;
-            let same = |cluster: &&mut DriftCluster| {
-                Arc::ptr_eq(&cluster.findings, findings) || cluster.findings == *findings
-            };
-            match clusters.iter_mut().find(same) {
-                Some(cluster) => cluster.tenants.push(Arc::clone(&tenant.tenant_id)),
-                None => clusters.push(DriftCluster {
-                    tenants: vec![Arc::clone(&tenant.tenant_id)],
-                    findings: Arc::clone(findings),
-                    diffs: diffs.shown,
-                    diffs_left_out: diffs.left_out,
-                }),
-            }
-        }
-        clusters.sort_by_key(|cluster| std::cmp::Reverse(cluster.tenants.len()));
+        let clusters = clusters(&details, diffs);
         let count =
             |status| details.iter().filter(|tenant: &&TenantDrift| tenant.status == status).count();
         Self {
@@ -251,4 +234,27 @@ impl DriftReport {
             details,
         }
     }
+}
+
+/// Groups tenants with the same findings, the largest group first.
+fn clusters(details: &[TenantDrift], diffs: Vec<Diffs>) -> Vec<DriftCluster> {
+    let mut clusters = Vec::<DriftCluster>::new();
+    let tenants = details.iter().zip(diffs);
+    for (tenant, diffs) in tenants.filter(|(tenant, _)| tenant.status == DriftStatus::Drifted) {
+        let findings = &tenant.findings;
+        let same = |cluster: &&mut DriftCluster| {
+            Arc::ptr_eq(&cluster.findings, findings) || cluster.findings == *findings
+        };
+        match clusters.iter_mut().find(same) {
+            Some(cluster) => cluster.tenants.push(Arc::clone(&tenant.tenant_id)),
+            None => clusters.push(DriftCluster {
+                tenants: vec![Arc::clone(&tenant.tenant_id)],
+                findings: Arc::clone(findings),
+                diffs: diffs.shown,
+                diffs_left_out: diffs.left_out,
+            }),
+        }
+    }
+    clusters.sort_by_key(|cluster| std::cmp::Reverse(cluster.tenants.len()));
+    clusters
 }

@@ -14,13 +14,14 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
-    migrate::{Target, recorded_versions, targets_of},
+    migrate::{Migrations, Target, recorded_versions, targets_of},
     provision::model_of_migrations,
     reading,
     schema::{
         self, Difference, Fingerprint, ObjectKey, Repair, SchemaModel, compare, read::Subject,
         without_consequences,
     },
+    tenant::Ident,
 };
 
 /// A tenant that is compared.
@@ -45,13 +46,13 @@ struct Compared {
     hidden: Vec<usize>,
 }
 
+/// A reference by its name, with the models by recorded version.
+type Named = (ReferenceName, HashMap<Option<i64>, Expected>);
+
 pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
     let (began, timestamp) = (Instant::now(), SystemTime::now());
     let fleet = &drift.fleet;
-    let mut entries = Vec::new();
-    for target in targets_of(fleet, &drift.schemas).await? {
-        entries.push(entry(fleet, target).await);
-    }
+    let entries = entries(drift).await?;
     let versions = match &drift.reference {
         Reference::Recorded(_) => versions(fleet, &entries).await?,
         _ => entries.iter().map(|_| Ok(None)).collect(),
@@ -62,10 +63,9 @@ pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
         try_join(besides(fleet, &subjects), fingerprints(fleet, &entries)).await?;
     let Besides { beyond, references, shared: shared_references, mut refused } = besides;
 
-    let mut hidden = vec![0; drift.rules()];
-    let shared_references = drift.keep(&shared_references, |of| &of.object, &mut hidden);
+    let mut comparison = Comparison::new(drift, &name, expected);
+    let shared_references = drift.keep(&shared_references, |of| &of.object, &mut comparison.hidden);
     let (mut details, mut diffs) = (Vec::with_capacity(entries.len()), Vec::new());
-    let mut compared = HashMap::<(Option<i64>, Fingerprint), Compared>::new();
     let mut places = 0..subjects.len();
     for ((entry, version), print) in entries.iter().zip(versions).zip(prints) {
         let place = entry.subject.as_ref().ok().and_then(|_| places.next());
@@ -73,71 +73,127 @@ pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
             Some(error) => Err(error),
             None => print,
         };
-        let (beyond, references) = match place {
-            Some(place) => (
-                drift.keep(&beyond[place], |beyond| &beyond.object, &mut hidden),
-                drift.keep(&references[place], |of| &of.object, &mut hidden),
-            ),
-            None => Default::default(),
-        };
-        let outcome = async {
-            let (version, print) = (version?, print?);
-            let expected = expected.get(&version).ok_or_else(|| {
-                Error::new(ErrorKind::Migration, "finding what its recorded version makes")
-            })?;
-            let found = one(drift, entry, (version, print), expected, &mut compared).await?;
-            Ok::<_, Error>((version, found))
-        };
-        let (status, version, found, error) = match outcome.await {
-            Ok((version, found)) => {
-                for (sum, count) in hidden.iter_mut().zip(&found.hidden) {
-                    *sum += count;
-                }
-                let is_behind = matches!(name, ReferenceName::Recorded(latest) if version.is_some_and(|version| version < latest));
-                let status = match (found.findings.is_empty(), is_behind) {
-                    (false, _) => DriftStatus::Drifted,
-                    (true, true) => DriftStatus::Behind,
-                    (true, false) => DriftStatus::Same,
-                };
-                (status, version, found, None)
-            }
-            // Without a database there is nothing to report.
-            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-            Err(error) => {
-                (DriftStatus::Error, None, Compared::default(), Some(format!("{error:#}")))
-            }
-        };
-        let Compared { findings, diffs: of_tenant, .. } = found;
-        let (tenant_id, schema) = (Arc::clone(&entry.name), entry.schema.clone());
-        details.push(TenantDrift {
-            tenant_id,
-            schema,
-            status,
-            findings,
-            beyond,
-            references,
-            version,
-            error,
-        });
+        let (mut tenant, of_tenant) = comparison.tenant(entry, version, print).await?;
+        if let Some(place) = place {
+            let hidden = &mut comparison.hidden;
+            tenant.beyond = drift.keep(&beyond[place], |beyond| &beyond.object, hidden);
+            tenant.references = drift.keep(&references[place], |of| &of.object, hidden);
+        }
+        details.push(tenant);
         diffs.push(of_tenant);
     }
-    let hidden = hidden_by(drift, &hidden);
+    let hidden = hidden_by(drift, &comparison.hidden);
     let found = Findings { details, diffs, shared_references, hidden };
     Ok(DriftReport::new(name, found, timestamp, began.elapsed()))
+}
+
+/// The comparison of all tenants.
+struct Comparison<'a> {
+    drift: &'a Drift,
+    name: &'a ReferenceName,
+    expected: HashMap<Option<i64>, Expected>,
+    /// Results by recorded version and fingerprint.
+    known: HashMap<(Option<i64>, Fingerprint), Compared>,
+    /// How many findings each rule has hidden.
+    hidden: Vec<usize>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        drift: &'a Drift,
+        name: &'a ReferenceName,
+        expected: HashMap<Option<i64>, Expected>,
+    ) -> Self {
+        Self { drift, name, expected, known: HashMap::new(), hidden: vec![0; drift.rules()] }
+    }
+
+    /// Compares a tenant. Fails only if there is no database: then there is nothing to report.
+    async fn tenant(
+        &mut self,
+        entry: &Entry,
+        version: Result<Option<i64>, Error>,
+        print: Result<Fingerprint, Error>,
+    ) -> Result<(TenantDrift, Diffs), Error> {
+        let mut tenant = TenantDrift {
+            tenant_id: Arc::clone(&entry.name),
+            schema: entry.schema.clone(),
+            status: DriftStatus::Error,
+            findings: Arc::default(),
+            beyond: Arc::default(),
+            references: Arc::default(),
+            version: None,
+            error: None,
+        };
+        let compared = async { self.compare(entry, version?, print?).await };
+        match compared.await {
+            Ok((version, found)) => {
+                for (sum, count) in self.hidden.iter_mut().zip(&found.hidden) {
+                    *sum += count;
+                }
+                tenant.status = self.status(version, &found);
+                tenant.version = version;
+                tenant.findings = found.findings;
+                Ok((tenant, found.diffs))
+            }
+            Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+            Err(error) => {
+                tenant.error = Some(format!("{error:#}"));
+                Ok((tenant, Diffs::default()))
+            }
+        }
+    }
+
+    /// Finds the differences of a schema, or reuses those of an equal one.
+    async fn compare(
+        &mut self,
+        entry: &Entry,
+        version: Option<i64>,
+        print: Fingerprint,
+    ) -> Result<(Option<i64>, Compared), Error> {
+        let expected = self.expected.get(&version).ok_or_else(|| {
+            Error::new(ErrorKind::Migration, "finding the result of its recorded version")
+        })?;
+        if expected.fingerprint.as_ref() == Some(&print) {
+            return Ok((version, Compared::default()));
+        }
+        let mut key = (version, print);
+        if let Some(found) = self.known.get(&key) {
+            return Ok((version, found.clone()));
+        }
+        let Ok(subject) = &entry.subject else {
+            return Err(Error::new(ErrorKind::Placement, "reading its schema"));
+        };
+        let (print, model) = reading::read_with_fingerprint(&self.drift.fleet, subject).await?;
+        // It may have changed since.
+        key.1 = print;
+        let found = judge(self.drift, &expected.model, &model);
+        self.known.insert(key, found.clone());
+        Ok((version, found))
+    }
+
+    fn status(&self, version: Option<i64>, found: &Compared) -> DriftStatus {
+        let is_behind = matches!(
+            self.name,
+            ReferenceName::Recorded(latest) if version.is_some_and(|version| version < *latest)
+        );
+        match (found.findings.is_empty(), is_behind) {
+            (false, _) => DriftStatus::Drifted,
+            (true, true) => DriftStatus::Behind,
+            (true, false) => DriftStatus::Same,
+        }
+    }
 }
 
 pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, Error> {
     let fleet = &drift.fleet;
     let subject = reading::subject_named(fleet, tenant).await?;
-    let mut entries = Vec::new();
-    if matches!(drift.reference, Reference::First) {
-        for target in targets_of(fleet, &drift.schemas).await? {
-            entries.push(entry(fleet, target).await);
+    let entries = match drift.reference {
+        Reference::First => entries(drift).await?,
+        _ => {
+            let subject = Ok(subject.clone());
+            vec![Entry { name: Arc::clone(tenant), schema: None, subject }]
         }
-    } else {
-        let subject = Ok(subject.clone());
-        entries.push(Entry { name: Arc::clone(tenant), schema: None, subject });
-    }
+    };
     let versions = match &drift.reference {
         Reference::Recorded(_) => {
             let versions: Result<Vec<_>, Error> =
@@ -147,21 +203,34 @@ pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, E
         _ => vec![Ok(None)],
     };
     let (name, expected) = expect(drift, &entries, &versions).await?;
-    let expected = expected.into_values().next().ok_or_else(|| {
-        Error::new(ErrorKind::Migration, "finding what the tenant should be like")
-    })?;
+    let expected = expected
+        .into_values()
+        .next()
+        .ok_or_else(|| Error::new(ErrorKind::Migration, "finding the tenant's reference"))?;
     let actual = reading::read(fleet, &subject).await?;
-    // Differences that a rule hides stay, even if their table is recreated.
-    let hidden = compare(&expected.model, &actual).into_iter();
+    let repair = repair_of(drift, &expected.model, &actual);
+    Ok(Repair { reference: name.to_string(), ..repair })
+}
+
+/// Repairs the differences that no rule hides: the others stay, even if their table is recreated.
+fn repair_of(drift: &Drift, expected: &SchemaModel, actual: &SchemaModel) -> Repair {
+    let hidden = compare(expected, actual).into_iter();
     let hidden: Vec<_> = hidden
         .filter(|difference| drift.hides(|rule| rule.matches(difference)).is_some())
         .map(diff::seen_from_the_other)
         .collect();
-    let repair = match hidden.is_empty() {
-        true => schema::repair(&expected.model, &actual),
-        false => schema::repair(&diff::without(&expected.model, &hidden, &actual), &actual),
-    };
-    Ok(Repair { reference: name.to_string(), ..repair })
+    match hidden.is_empty() {
+        true => schema::repair(expected, actual),
+        false => schema::repair(&diff::without(expected, &hidden, actual), actual),
+    }
+}
+
+async fn entries(drift: &Drift) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for target in targets_of(&drift.fleet, &drift.schemas).await? {
+        entries.push(entry(&drift.fleet, target).await);
+    }
+    Ok(entries)
 }
 
 /// Returns the tenants that have a schema's name.
@@ -176,32 +245,6 @@ async fn entry(fleet: &Fleet, target: Target) -> Entry {
         Err(error) => Err(error),
     };
     Entry { name: target.name, schema, subject }
-}
-
-/// Finds the differences of a schema, or reuses those of an equal one.
-async fn one(
-    drift: &Drift,
-    entry: &Entry,
-    (version, print): (Option<i64>, Fingerprint),
-    expected: &Expected,
-    compared: &mut HashMap<(Option<i64>, Fingerprint), Compared>,
-) -> Result<Compared, Error> {
-    if expected.fingerprint.as_ref() == Some(&print) {
-        return Ok(Compared::default());
-    }
-    let mut key = (version, print);
-    if let Some(found) = compared.get(&key) {
-        return Ok(found.clone());
-    }
-    let Ok(subject) = &entry.subject else {
-        return Err(Error::new(ErrorKind::Placement, "reading its schema"));
-    };
-    let (print, model) = reading::read_with_fingerprint(&drift.fleet, subject).await?;
-    // It may have changed since.
-    key.1 = print;
-    let found = judge(drift, &expected.model, &model);
-    compared.insert(key, found.clone());
-    Ok(found)
 }
 
 /// Compares, and applies the rules.
@@ -270,21 +313,11 @@ async fn expect(
     drift: &Drift,
     entries: &[Entry],
     versions: &[Result<Option<i64>, Error>],
-) -> Result<(ReferenceName, HashMap<Option<i64>, Expected>), Error> {
+) -> Result<Named, Error> {
     let fleet = &drift.fleet;
     let role = entries.iter().find_map(|entry| entry.subject.as_ref().ok()?.role.clone());
-    let known = |model: SchemaModel| Expected { model: Arc::new(model), fingerprint: None };
     match &drift.reference {
-        Reference::First => {
-            // A tenant without a schema name cannot be the reference.
-            let first =
-                entries.iter().find_map(|entry| Some((entry, entry.subject.as_ref().ok()?)));
-            match first {
-                Some((entry, subject)) => tenant(fleet, &entry.name, subject).await,
-                // No tenant, nothing to compare.
-                None => Ok((ReferenceName::Tenant("".into()), HashMap::new())),
-            }
-        }
+        Reference::First => first(fleet, entries).await,
         Reference::Tenant(name) => {
             tenant(fleet, name, &reading::subject_named(fleet, name).await?).await
         }
@@ -293,16 +326,15 @@ async fn expect(
             Ok((ReferenceName::Model(model.schema.clone()), [(None, expected)].into()))
         }
         Reference::Migrations(set) => {
-            let model = model_of_migrations(fleet, set, None, role.as_ref()).await?;
-            let name = ReferenceName::Migrations(set.latest());
-            Ok((name, [(None, known(model))].into()))
+            let expected = made_by(fleet, set, None, role.as_ref()).await?;
+            Ok((ReferenceName::Migrations(set.latest()), [(None, expected)].into()))
         }
         Reference::Recorded(set) => {
             let mut expected = HashMap::new();
             for version in versions.iter().filter_map(|version| version.as_ref().ok()) {
                 if !expected.contains_key(version) {
-                    let model = model_of_migrations(fleet, set, *version, role.as_ref()).await?;
-                    expected.insert(*version, known(model));
+                    let made = made_by(fleet, set, *version, role.as_ref()).await?;
+                    expected.insert(*version, made);
                 }
             }
             Ok((ReferenceName::Recorded(set.latest()), expected))
@@ -310,12 +342,29 @@ async fn expect(
     }
 }
 
-/// Reads a tenant that the others are compared with.
-async fn tenant(
+/// Returns the result of migrations, up to a version.
+async fn made_by(
     fleet: &Fleet,
-    name: &Arc<str>,
-    subject: &Subject,
-) -> Result<(ReferenceName, HashMap<Option<i64>, Expected>), Error> {
+    set: &Migrations,
+    version: Option<i64>,
+    role: Option<&Ident>,
+) -> Result<Expected, Error> {
+    let model = model_of_migrations(fleet, set, version, role).await?;
+    Ok(Expected { model: Arc::new(model), fingerprint: None })
+}
+
+/// Reads the first tenant: one without a schema name cannot be the reference.
+async fn first(fleet: &Fleet, entries: &[Entry]) -> Result<Named, Error> {
+    let first = entries.iter().find_map(|entry| Some((entry, entry.subject.as_ref().ok()?)));
+    match first {
+        Some((entry, subject)) => tenant(fleet, &entry.name, subject).await,
+        // No tenant, nothing to compare.
+        None => Ok((ReferenceName::Tenant("".into()), HashMap::new())),
+    }
+}
+
+/// Reads a tenant that the others are compared with.
+async fn tenant(fleet: &Fleet, name: &Arc<str>, subject: &Subject) -> Result<Named, Error> {
     let (print, model) = reading::read_with_fingerprint(fleet, subject).await?;
     let expected = Expected { model: Arc::new(model), fingerprint: Some(print) };
     Ok((ReferenceName::Tenant(Arc::clone(name)), [(None, expected)].into()))

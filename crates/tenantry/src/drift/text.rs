@@ -40,13 +40,13 @@ impl Display for DriftReport {
         }
         write!(
             f,
-            "{} compared with {reference}: {no_drift} alike, {with_drift} drifted, {error} not readable",
+            "{} compared with {reference}: {no_drift} equal, {with_drift} drifted, {error} unreadable",
             counted(*total, "tenant")
         )?;
         let behind = self.details.iter().filter(|tenant| tenant.status == DriftStatus::Behind);
         match behind.count() {
             0 => {}
-            behind => write!(f, " ({behind} of those alike are behind the latest version)")?,
+            behind => write!(f, " ({behind} of the equal ones are behind the latest version)")?,
         }
         let mut room = ALL_LINES;
         for cluster in self.clusters.iter().take(CLUSTERS) {
@@ -57,29 +57,38 @@ impl Display for DriftReport {
             let tenants: usize = others.iter().map(|cluster| cluster.tenants.len()).sum();
             write!(f, "\n\n{} with other findings", counted(tenants, "tenant"))?;
         }
-        let mut failed = Table::new(["tenant", "schema", "error"]);
-        for tenant in &self.details {
-            if let Some(error) = &tenant.error {
-                let schema = tenant.schema.as_deref().unwrap_or_default();
-                failed.row([tenant.tenant_id.to_string(), schema.to_owned(), error.clone()]);
-            }
-        }
-        if !failed.is_empty() {
-            write!(f, "\n\n{failed}")?;
-        }
+        write_errors(f, self)?;
         write_references(f, self)?;
         write_beyond(f, self)?;
-        if !self.hidden.is_empty() {
-            writeln!(f)?;
-        }
-        for Hidden { rule, differences } in &self.hidden {
-            match rule {
-                Some(rule) => write!(f, "\nhidden: {} ({rule})", counted(*differences, "finding"))?,
-                None => write!(f, "\nhidden: {} not included", counted(*differences, "finding"))?,
-            }
-        }
-        Ok(())
+        write_hidden(f, self)
     }
+}
+
+/// Writes a table of the tenants that could not be read.
+fn write_errors(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result {
+    let mut failed = Table::new(["tenant", "schema", "error"]);
+    for tenant in &report.details {
+        if let Some(error) = &tenant.error {
+            let schema = tenant.schema.as_deref().unwrap_or_default();
+            failed.row([tenant.tenant_id.to_string(), schema.to_owned(), error.clone()]);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { write!(f, "\n\n{failed}") }
+}
+
+/// Writes how many findings the rules have hidden.
+fn write_hidden(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result {
+    if !report.hidden.is_empty() {
+        writeln!(f)?;
+    }
+    for Hidden { rule, differences } in &report.hidden {
+        let count = counted(*differences, "finding");
+        match rule {
+            Some(rule) => write!(f, "\nhidden: {count} ({rule})")?,
+            None => write!(f, "\nhidden: {count} not included")?,
+        }
+    }
+    Ok(())
 }
 
 fn write_cluster(f: &mut Formatter<'_>, cluster: &DriftCluster, room: &mut usize) -> fmt::Result {
@@ -96,9 +105,18 @@ fn write_cluster(f: &mut Formatter<'_>, cluster: &DriftCluster, room: &mut usize
     if findings.len() > FINDINGS {
         write!(f, "\n  and {}", counted(findings.len() - FINDINGS, "more finding"))?;
     }
-    let (mut left_out, most) = (*diffs_left_out, CLUSTER_LINES.min(*room));
+    write_diffs(f, diffs, *diffs_left_out, room)
+}
+
+fn write_diffs(
+    f: &mut Formatter<'_>,
+    diffs: &[ObjectDiff],
+    mut left_out: usize,
+    room: &mut usize,
+) -> fmt::Result {
+    let most = CLUSTER_LINES.min(*room);
     let mut room_here = most;
-    for diff in diffs.iter() {
+    for diff in diffs {
         match room_here {
             0 => left_out += 1,
             _ => write_diff(f, diff, &mut room_here)?,
@@ -145,24 +163,23 @@ fn write_references(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result 
     }
 }
 
+/// The facts beyond the dump of one kind, with the number of tenants that have some.
+#[derive(Default)]
+struct OfKind<'a> {
+    tenants: usize,
+    facts: BTreeSet<&'a Beyond>,
+}
+
 /// Writes a line for each kind of fact beyond the dump.
 fn write_beyond(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result {
-    let mut kinds = BTreeMap::<BeyondKind, (usize, BTreeSet<&Beyond>)>::new();
-    for tenant in &report.details {
-        let mut seen = BTreeSet::new();
-        for beyond in tenant.beyond.iter() {
-            let (tenants, all) = kinds.entry(beyond.what).or_default();
-            *tenants += usize::from(seen.insert(beyond.what));
-            all.insert(beyond);
-        }
-    }
+    let kinds = beyond_by_kind(report);
     if !kinds.is_empty() {
-        write!(f, "\n\nbeyond the dump, and so no drift:")?;
+        write!(f, "\n\noutside the dump, so not counted as drift:")?;
     }
-    for (kind, (tenants, all)) in kinds {
+    for (kind, OfKind { tenants, facts }) in kinds {
         let tenants = counted(tenants, "tenant");
-        let mut all = all.iter();
-        match (all.next(), all.len()) {
+        let mut facts = facts.iter();
+        match (facts.next(), facts.len()) {
             (Some(first), 0) => write!(f, "\n  {tenants}: {first}")?,
             (first, others) => {
                 let first = first.map(|first| first.object.to_string()).unwrap_or_default();
@@ -171,6 +188,19 @@ fn write_beyond(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+fn beyond_by_kind(report: &DriftReport) -> BTreeMap<BeyondKind, OfKind<'_>> {
+    let mut kinds = BTreeMap::<BeyondKind, OfKind<'_>>::new();
+    for tenant in &report.details {
+        let mut seen = BTreeSet::new();
+        for beyond in tenant.beyond.iter() {
+            let kind = kinds.entry(beyond.what).or_default();
+            kind.tenants += usize::from(seen.insert(beyond.what));
+            kind.facts.insert(beyond);
+        }
+    }
+    kinds
 }
 
 fn counted(count: usize, noun: &str) -> String {
@@ -258,7 +288,7 @@ mod tests {
         }
         details[3].beyond = ["i", "j", "k"].map(|name| beyond(name, BeyondKind::Published)).into();
         let text = report(details, vec![Diffs::default(); 50]).to_string();
-        let expected = "\n\nbeyond the dump, and so no drift:\n  \
+        let expected = "\n\noutside the dump, so not counted as drift:\n  \
                         49 tenants: index i: the index is invalid\n  \
                         1 tenant: it is published (index i and 2 more)";
         assert!(text.ends_with(expected), "{text}");

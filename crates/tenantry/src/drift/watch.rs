@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{Drift, DriftReport, DriftStatus};
+use super::{Drift, DriftReport, DriftStatus, TenantDrift};
 use crate::{
     event::{Drifted, Event},
     schema::CrossReference,
@@ -90,9 +90,7 @@ impl Drift {
                 continue;
             }
             let shared = tenant.schema.as_deref().and_then(|schema| shared.get(schema));
-            let references = tenant.references.iter().chain(shared.into_iter().flatten().copied());
-            let findings = tenant.findings.iter().map(ToString::to_string);
-            let findings: Vec<_> = findings.chain(references.map(ToString::to_string)).collect();
+            let findings = findings_of(tenant, shared.map_or(&[], Vec::as_slice));
             for finding in findings.iter().filter(|finding| !before.contains(*finding)) {
                 observer.tell(Event::Drifted(Drifted {
                     tenant_id: Arc::clone(&tenant.tenant_id),
@@ -104,6 +102,13 @@ impl Drift {
         }
         *known = now;
     }
+}
+
+/// Returns the findings of a tenant as text, including references from the shared schema.
+fn findings_of(tenant: &TenantDrift, shared: &[&CrossReference]) -> Vec<String> {
+    let references = tenant.references.iter().chain(shared.iter().copied());
+    let findings = tenant.findings.iter().map(ToString::to_string);
+    findings.chain(references.map(ToString::to_string)).collect()
 }
 
 /// Returns the pause after a comparison of this duration.

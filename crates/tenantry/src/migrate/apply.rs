@@ -1,18 +1,19 @@
 //! Migrates one schema: takes its lock, re-reads the migration records, and applies what is left.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::TryStreamExt;
-use sqlx::{Executor, PgConnection, SqlStr};
+use sqlx::{Executor, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use super::{
     Action, Failure, FailureReason, FileDone, MigrateOptions, Problem, TransactionPer,
-    lint::statements,
     outside::{Outside, check_built},
     plan::{Applied, Job, Kept, Leniency, Step, remark, steps},
     privileges,
-    source::{MigrationFile, Migrations},
+    script::Script,
+    sent::{Sent, run_script},
+    settings::{reset_encoding, set_limits},
+    source::Migrations,
     stage::{Begun, Way, prints},
     survey::run,
     tracking::{self, Locked, Presence},
@@ -60,23 +61,10 @@ pub(super) async fn work(
         // A lease that already serves the schema can hold its lock.
         lease.serve(&site.occupant).await?;
     }
-    let found = match lock(work, lease, work.presence).await {
-        // The table or the schema has been dropped since.
-        Err(Failure { sqlstate: Some(code), .. }) if code == "42P01" => {
-            lock(work, lease, Presence::NoTable).await?
-        }
-        other => other?,
-    };
+    let found = lock_as_found(work, lease).await?;
     if !found.locked {
         return Ok(Worked::Locked);
     }
-    let found = match (found.presence, work.presence) {
-        (Presence::NoSchema, _) => return Err(Failure::schema_missing()),
-        // Another session has created the table since. The lock is taken a second time; the end of the session
-        // releases it.
-        (Presence::Table, Presence::NoTable) => lock(work, lease, Presence::Table).await?,
-        _ => found,
-    };
     for step in std::mem::take(lost) {
         if was_done(&step, &found.applied) {
             let (action, version) = (step.action, step.version);
@@ -104,6 +92,25 @@ pub(super) async fn work(
         presence = Presence::Table;
     }
     Ok(Worked::Done)
+}
+
+/// Takes the lock of the schema and reads its records, whether or not the survey is still right about the table.
+async fn lock_as_found(work: &Work<'_>, lease: &mut Lease) -> Result<Locked, Failure> {
+    let found = match lock(work, lease, work.presence).await {
+        // The table or the schema has been dropped since.
+        Err(Failure { sqlstate: Some(code), .. }) if code == "42P01" => {
+            lock(work, lease, Presence::NoTable).await?
+        }
+        other => other?,
+    };
+    match (found.locked, found.presence, work.presence) {
+        (false, ..) => Ok(found),
+        (true, Presence::NoSchema, _) => Err(Failure::schema_missing()),
+        // Another session has created the table since. The lock is taken a second time; the end of the session
+        // releases it.
+        (true, Presence::Table, Presence::NoTable) => lock(work, lease, Presence::Table).await,
+        _ => Ok(found),
+    }
 }
 
 /// Converts a problem to a failure, using the migration records.
@@ -159,53 +166,6 @@ fn is_transactional(set: &Migrations, step: &Step) -> bool {
             file.and_then(|file| file.down.as_ref()).is_none_or(|down| down.transactional)
         }
         Action::Marked | Action::Forgotten => true,
-    }
-}
-
-/// The part of a migration that is run: the up or the down file.
-#[derive(Clone, Copy)]
-pub(super) struct Script<'a> {
-    pub(super) file: &'a MigrationFile,
-    pub(super) name: &'a Arc<str>,
-    pub(super) sql: &'a SqlStr,
-    /// The part of the text that is sent.
-    pub(super) body: &'a Range<usize>,
-}
-
-impl<'a> Script<'a> {
-    fn of(set: &'a Migrations, step: &Step) -> Option<Self> {
-        let file = set.file(step.version)?;
-        match (step.action, &file.down) {
-            (Action::Applied, _) => {
-                Some(Self { file, name: &file.name, sql: &file.sql, body: &file.body })
-            }
-            (Action::Reverted, Some(down)) => {
-                Some(Self { file, name: &down.name, sql: &down.sql, body: &down.body })
-            }
-            _ => None,
-        }
-    }
-
-    /// Returns the SQL to send.
-    pub(super) fn text(&self) -> &'a str {
-        self.sql.as_str().get(self.body.clone()).unwrap_or_default()
-    }
-
-    /// Adds to a failure which file and position it concerns; the sent text started at byte `from` of the
-    /// [text](Self::text), after `before` others.
-    pub(super) fn blame(
-        &self,
-        failure: Failure,
-        sent: &SqlStr,
-        before: usize,
-        from: usize,
-    ) -> Failure {
-        let byte = failure.byte_in(sent.as_str()).and_then(|byte| byte.checked_sub(before));
-        let failure = failure.in_file(self.file.version, self.name);
-        match byte {
-            Some(byte) => failure.at(self.sql.as_str(), self.body.start + from + byte),
-            None => failure,
-        }
     }
 }
 
@@ -289,8 +249,7 @@ impl Batch<'_> {
         let Work { set, site, .. } = self.work;
         for step in self.steps.iter().filter(|step| step.action == Action::Marked) {
             if let Some(file) = set.file(step.version).filter(|file| !file.transactional) {
-                let script = Script { file, name: &file.name, sql: &file.sql, body: &file.body };
-                check_built(lease, &site.schema, &script).await?;
+                check_built(lease, &site.schema, &Script::up(file)).await?;
             }
         }
         Ok(())
@@ -308,28 +267,35 @@ pub(crate) async fn apply_all(
     let (job, presence) = (Job::Apply { to: options.to }, Presence::NoTable);
     let what = Work { job, set, site, options, presence };
     let (mut files, mut attempts) = (0, 0);
-    let worked = loop {
+    loop {
         attempts += 1;
-        let failure = match work(&what, role, lease, &mut Vec::new(), &mut |_| files += 1).await {
-            Ok(worked) => break worked,
-            Err(failure) => failure,
-        };
-        // The holder of the lease must deal with the lost steps.
-        let lost = failure.reason == FailureReason::Connection;
-        if lost || !(failure.is_passing() || failure.collision().is_some()) {
-            return Err(failure);
-        }
-        let pause = options.retry.delay_after(attempts, fastrand::f64(), None);
-        sleep(pause.ok_or(failure)?).await;
-        let rollback = "rollback";
-        run(lease, async |conn| conn.execute(sqlx::raw_sql(rollback)).await.map(drop)).await?;
-    };
-    match worked {
-        Worked::Done => Ok(files),
-        Worked::Locked => {
-            Err(Failure::new(FailureReason::LockTimeout, "somebody else is migrating the schema"))
+        match work(&what, role, lease, &mut Vec::new(), &mut |_| files += 1).await {
+            Ok(Worked::Done) => return Ok(files),
+            Ok(Worked::Locked) => {
+                let message = "another run is migrating the schema";
+                return Err(Failure::new(FailureReason::LockTimeout, message));
+            }
+            Err(failure) => prepare_retry(failure, attempts, options, lease).await?,
         }
     }
+}
+
+/// Waits before another attempt, and ends the failed one; an error if the failure is final.
+async fn prepare_retry(
+    failure: Failure,
+    attempts: u32,
+    options: &MigrateOptions,
+    lease: &mut Lease,
+) -> Result<(), Failure> {
+    // The holder of the lease must deal with the lost steps.
+    let lost = failure.reason == FailureReason::Connection;
+    if lost || !(failure.is_passing() || failure.collision().is_some()) {
+        return Err(failure);
+    }
+    let pause = options.retry.delay_after(attempts, fastrand::f64(), None);
+    sleep(pause.ok_or(failure)?).await;
+    let rollback = "rollback";
+    run(lease, async |conn| conn.execute(sqlx::raw_sql(rollback)).await.map(drop)).await
 }
 
 /// Applies the files that a schema lacks within the open transaction. Returns whether this was possible: not if the
@@ -353,158 +319,4 @@ pub(crate) async fn catch_up(
     let result = run_script(conn, sql.clone(), &mut ended).await;
     result.map_err(|error| sent.blame(set, error.into(), &sql, ended))?;
     Ok(true)
-}
-
-/// Positions of the steps in a text that is sent.
-pub(crate) struct Sent {
-    places: Vec<Place>,
-    /// Statements before the first of them.
-    before: usize,
-}
-
-struct Place {
-    step: Step,
-    /// The byte position of the file.
-    begins: usize,
-}
-
-impl Sent {
-    /// Appends the statements that give a new schema all files and their records.
-    pub(crate) fn all(sql: &mut Sql, set: &Migrations, schema: &Ident) -> Self {
-        tracking::create(sql, schema);
-        let versions = set.files().iter().map(|file| file.version);
-        let steps: Vec<_> = versions
-            .map(|version| Step { action: Action::Applied, version, kept: Kept::Nothing })
-            .collect();
-        Self::write(sql, set, schema, &steps)
-    }
-
-    /// Appends steps, followed by the statements that record them.
-    fn write(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]) -> Self {
-        let before = statements(sql.as_str()).len();
-        let mut places = Vec::new();
-        for step in steps {
-            places.push(Place { step: *step, begins: sql.len() });
-            if let Some(script) = Script::of(set, step) {
-                // Ends a comment at the end of the file.
-                sql.vouched(script.sql, script.body.clone()).text("\n;\n");
-            }
-        }
-        tracking::check_schema(sql, schema);
-        write_records(sql, set, schema, steps);
-        Self { places, before }
-    }
-
-    /// Adds to a failure which file and position it concerns, given the sent text and the number of completed
-    /// statements.
-    pub(crate) fn blame(
-        &self,
-        set: &Migrations,
-        failure: Failure,
-        sql: &SqlStr,
-        ended: usize,
-    ) -> Failure {
-        if failure.sqlstate.as_deref() == Some("22P02") && self.is_check(set, ended) {
-            return Failure::search_path();
-        }
-        // A mistake in the syntax is found before anything is run.
-        let byte = failure.byte_in(sql.as_str());
-        let place = match byte {
-            Some(byte) => self.places.iter().rfind(|place| place.begins <= byte),
-            None => self.place_after(set, ended),
-        };
-        let script = place.and_then(|place| Script::of(set, &place.step));
-        match (place, script) {
-            (Some(place), Some(script)) => {
-                let failure = failure.unless_plain(script.text()).with_hint_on_locks(script.text());
-                script.blame(failure, sql, place.begins, 0)
-            }
-            _ => failure,
-        }
-    }
-
-    /// Returns `true` if it was the search path check after all files.
-    fn is_check(&self, set: &Migrations, ended: usize) -> bool {
-        let scripts = self.places.iter().filter_map(|place| Script::of(set, &place.step));
-        let lengths = scripts.map(|script| statements(script.text()).len());
-        ended == self.before + lengths.sum::<usize>()
-    }
-
-    /// Finds the file that was running after this number of completed statements.
-    fn place_after(&self, set: &Migrations, ended: usize) -> Option<&Place> {
-        let mut left = ended.checked_sub(self.before)?;
-        self.places.iter().find(|place| {
-            let script = Script::of(set, &place.step);
-            let length = script.map_or(0, |script| statements(script.text()).len());
-            let is_here = left < length;
-            left = left.saturating_sub(length);
-            is_here
-        })
-    }
-}
-
-/// Appends the statements that record completed steps.
-fn write_records(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]) {
-    let applied = steps.iter().filter(|step| step.action == Action::Applied);
-    let mut applied = applied.filter_map(|step| set.file(step.version)).peekable();
-    if applied.peek().is_some() {
-        tracking::record_done(sql, schema, applied);
-    }
-    for step in steps {
-        match (step.action, set.file(step.version), step.kept) {
-            (Action::Applied, ..) => {}
-            (Action::Marked, Some(file), _) => tracking::record_anyway(sql, schema, file),
-            (Action::Forgotten, Some(file), Kept::Stage(kept)) => {
-                tracking::note_seen_to(sql, schema, file, kept);
-            }
-            (Action::Forgotten, _, Kept::All) => {}
-            _ => tracking::delete(sql, schema, step.version),
-        }
-    }
-}
-
-/// Runs a string of several statements, and counts the completed ones.
-pub(crate) async fn run_script(
-    conn: &mut PgConnection,
-    sql: SqlStr,
-    ended: &mut usize,
-) -> sqlx::Result<()> {
-    let mut answers = sqlx::raw_sql(sql).fetch_many(conn);
-    while let Some(answer) = answers.try_next().await? {
-        *ended += usize::from(answer.is_left());
-    }
-    Ok(())
-}
-
-/// Appends the timeouts for the following statements.
-pub(crate) fn set_limits(
-    sql: &mut Sql,
-    set: &'static str,
-    lock: Duration,
-    statement: Option<Duration>,
-) {
-    limit_locks(sql, set, lock);
-    // Zero means no limit, overriding any setting of the database or the role.
-    let statement = statement.map_or(0, millis);
-    sql.text(set).text("statement_timeout = ").number(statement).text("; ");
-}
-
-/// Appends the lock timeout for the following statements.
-pub(super) fn limit_locks(sql: &mut Sql, set: &'static str, limit: Duration) {
-    sql.text(set).text("lock_timeout = ").number(millis(limit)).text("; ");
-}
-
-/// Returns a limit as the server counts it, in an i32.
-fn millis(limit: Duration) -> u64 {
-    let most = u64::from(i32::MAX.unsigned_abs());
-    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).clamp(1, most)
-}
-
-/// Resets the client encoding, which an earlier file may have changed, so that the server reads the text correctly.
-pub(super) async fn reset_encoding(lease: &mut Lease, sql: &SqlStr) -> Result<(), Failure> {
-    if sql.as_str().is_ascii() {
-        return Ok(());
-    }
-    let reset = "reset client_encoding";
-    run(lease, async |conn| conn.execute(sqlx::raw_sql(reset)).await.map(drop)).await
 }

@@ -41,8 +41,7 @@ impl TenantMigrator {
         schemas: &Schemas,
     ) -> Result<Vec<(Target, Standing)>, Error> {
         if *schemas == Schemas::Shared {
-            let attempted =
-                "a baseline is of tenants: record those of the shared schema with mark_applied";
+            let attempted = "a baseline is for tenants: record the migrations of the shared schema with mark_applied";
             return Err(Error::new(ErrorKind::Config, attempted));
         }
         let surveyed = self.survey_of(targets_of(&self.fleet, schemas).await?).await?;

@@ -173,19 +173,20 @@ impl Failure {
     pub(super) fn with_hint_on_locks(self, text: &str) -> Self {
         let waits_for_lock =
             self.reason == FailureReason::LockTimeout && statements(text).len() > 1;
-        let hint = "while a statement waits, the file keeps the locks of those before it: put them into two files, or \
-                    raise the lock_timeout of the options";
+        let hint = "while a statement waits, the file holds the locks of earlier statements: split it into two \
+                    files, or raise lock_timeout in the options";
         if waits_for_lock { self.with_hint(Some(hint.to_owned())) } else { self }
     }
 
     pub(super) fn schema_missing() -> Self {
-        Self::new(FailureReason::SchemaMissing, "the tenant's schema is not there")
+        Self::new(FailureReason::SchemaMissing, "the tenant's schema does not exist")
     }
 
     /// A schema that needs a baseline before files are run in it.
     pub(super) fn needs_baseline(tables: usize) -> Self {
         let message = format!(
-            "{}, no migration records: a baseline? `tenantry migrate baseline` records the migrations that it has",
+            "{}, no migration records: create a baseline? `tenantry migrate baseline` records the \
+             migrations that the schema already has",
             counted_tables(tables)
         );
         Self::new(FailureReason::NeedsBaseline, message)
@@ -199,23 +200,23 @@ impl Failure {
     /// Creates the failure of a schema that may not belong to a tenant.
     pub(super) fn doubtful(tables: usize) -> Self {
         let message = format!(
-            "{}, no migration records, while other tenants have them: not a tenant's schema? Except it from the \
-             catalog, or record the migrations that it has with `tenantry migrate baseline`",
+            "{}, no migration records, while other tenants have them: not a tenant's schema? Exclude it \
+             from the catalog, or record its migrations with `tenantry migrate baseline`",
             counted_tables(tables)
         );
         Self::new(FailureReason::Doubtful, message)
     }
 
     pub(super) fn search_path() -> Self {
-        let message = "names are not looked up in the schema any more: a file has changed the search_path, or \
-                       somebody has dropped or renamed the schema";
+        let message = "names are no longer resolved in the schema: a file has changed the search_path, or \
+                       another session has dropped or renamed the schema";
         Self::new(FailureReason::SearchPath, message)
     }
 
     pub(super) fn invalid_index(name: &Ident) -> Self {
         let message = format!(
-            "index {name} is invalid, so no query uses it: run the file, which drops it and builds it again; \
-             where it is dirty, forget that first"
+            "index {name} is invalid, so no query uses it: run the file, which drops and rebuilds it; if the \
+             file is dirty, forget that first"
         );
         Self::new(FailureReason::InvalidIndex, message)
     }
@@ -229,7 +230,7 @@ impl Failure {
     pub(super) fn after(self, first: Option<Self>) -> Self {
         match first.map(|first| first.to_string()) {
             Some(first) if first != self.to_string() && !self.message.contains(&first) => {
-                self.with_remark(&format!("at first: {first}"))
+                self.with_remark(&format!("first attempt: {first}"))
             }
             _ => self,
         }

@@ -44,7 +44,7 @@ impl fmt::Display for Invalid {
         match self {
             Self::Index { table, index } => write!(f, "index {index} of {table} is invalid"),
             Self::PendingDetach { table, partition } => {
-                write!(f, "partition {partition} of {table} is detached by half: finalize it")
+                write!(f, "partition {partition} of {table} is only partly detached: finalize it")
             }
             Self::Constraint { table, constraint } => {
                 write!(f, "constraint {constraint} of {table} is not validated")
@@ -61,8 +61,8 @@ pub(super) async fn find(
     let names: Vec<_> = schemas.iter().map(|schema| schema.as_str()).collect();
     let rows = sqlx::query(
         // An index of large values is named with the table that has them.
-        "select n.nspname::pg_catalog.text, found.kind, t.relname::pg_catalog.text, \
-         found.name::pg_catalog.text \
+        "select n.nspname::pg_catalog.text as schema, found.kind, t.relname::pg_catalog.text as of_table, \
+         found.name::pg_catalog.text as name \
          from (select 'index' as kind, coalesce(o.oid, i.indrelid) as of_table, c.relname as name \
              from pg_catalog.pg_index i \
              join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid \
@@ -86,13 +86,13 @@ pub(super) async fn find(
     let mut found = HashMap::<_, Vec<_>>::new();
     for row in &rows {
         let text = |column| row.try_get::<String, _>(column).map(Arc::<str>::from);
-        let (table, name) = (text(2)?, text(3)?);
-        let invalid = match row.try_get(1)? {
+        let (table, name) = (text("of_table")?, text("name")?);
+        let invalid = match row.try_get("kind")? {
             "index" => Invalid::Index { table, index: name },
             "partition" => Invalid::PendingDetach { table, partition: name },
             _ => Invalid::Constraint { table, constraint: name },
         };
-        found.entry(row.try_get(0)?).or_default().push(invalid);
+        found.entry(row.try_get("schema")?).or_default().push(invalid);
     }
     Ok(found)
 }

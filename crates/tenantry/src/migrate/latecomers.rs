@@ -42,7 +42,7 @@ impl TenantMigrator {
                     tracing::warn!(
                         target: "tenantry::migrate",
                         error = &error as &dyn std::error::Error,
-                        "could not look for tenants that have come during the run"
+                        "could not check for tenants that were created during the run"
                     );
                     break;
                 }

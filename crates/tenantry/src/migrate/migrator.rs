@@ -63,7 +63,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "a migrator does nothing until it is told what"]
+#[must_use = "a migrator does nothing until one of its methods is called"]
 pub struct TenantMigrator {
     pub(super) fleet: Fleet,
     tenants: Option<Migrations>,
@@ -414,7 +414,7 @@ impl TenantMigrator {
             Schemas::Shared => (&self.shared, "the shared schema"),
             Schemas::AllTenants | Schemas::Tenants(_) => (&self.tenants, "tenants"),
         };
-        let none = || Error::new(ErrorKind::Config, format!("there are no migrations of {whose}"));
+        let none = || Error::new(ErrorKind::Config, format!("there are no migrations for {whose}"));
         set.as_ref().ok_or_else(none)
     }
 
@@ -489,7 +489,7 @@ impl TenantMigrator {
     ) -> Result<LintReport, Error> {
         let known = |name: &String| surveyed.iter().any(|(target, _)| *target.name == **name);
         if let Some(stranger) = options.canary.iter().find(|name| !known(name)) {
-            let attempted = format!("canary {stranger:?} is none of the tenants to be migrated");
+            let attempted = format!("canary {stranger:?} is not one of the tenants to migrate");
             return Err(Error::new(ErrorKind::Config, attempted));
         }
         refuse(look(Of::Tenant, job, set, surveyed, options), "")
@@ -505,7 +505,7 @@ pub(super) fn look(
     options: &MigrateOptions,
 ) -> LintReport {
     if !HAS_PARSER {
-        tracing::info!("linting migrations by words alone: this build lacks the feature `lint`");
+        tracing::info!("the migration lint uses tokens only: this build lacks the feature `lint`");
     }
     let mut scope = Scope::new(job, set, options.leniency());
     for (_, recorded) in surveyed {
@@ -618,6 +618,6 @@ fn begun_file(set: &Migrations, row: &Applied) -> Option<BegunFile> {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self::new(failure.kind(), "reading what is recorded in schemas").because_of(failure)
+        Self::new(failure.kind(), "reading the migration records").because_of(failure)
     }
 }

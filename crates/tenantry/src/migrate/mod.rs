@@ -26,6 +26,9 @@ mod report;
 mod run;
 mod schemas;
 mod scope;
+mod script;
+mod sent;
+mod settings;
 mod source;
 mod sqlx_lock;
 mod stage;
@@ -36,7 +39,7 @@ mod targets;
 mod tracking;
 mod turn;
 
-pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
+pub(crate) use apply::{apply_all, catch_up};
 pub(crate) use baseline::Standing;
 pub(crate) use collision::{Attempts, Collision};
 pub use failure::{Failure, FailureReason};
@@ -53,6 +56,8 @@ pub use report::{
     SchemaState, SchemaStatus, TenantMigration,
 };
 pub use schemas::Schemas;
+pub(crate) use sent::{Sent, run_script};
+pub(crate) use settings::set_limits;
 pub(crate) use source::body_in_transaction;
 pub use source::{MigrationFile, Migrations, MigrationsError};
 pub(crate) use survey::recorded_versions;

@@ -105,7 +105,7 @@ impl Newcomers {
                 tracing::warn!(
                     target: "tenantry::migrate",
                     error = &error as &dyn std::error::Error,
-                    "could not see whether {} new tenants are behind", ids.len()
+                    "could not check {} new tenants for pending migrations", ids.len()
                 );
             }
         }
@@ -130,13 +130,13 @@ impl Newcomers {
                     target: "tenantry::migrate",
                     tenant = name,
                     error = error as &dyn std::error::Error,
-                    "a tenant that an earlier release has made stays behind"
+                    "a tenant created by an earlier release could not be migrated"
                 ),
                 _ => tracing::info!(
                     target: "tenantry::migrate",
                     tenant = name,
                     files = tenant.files.len(),
-                    "a tenant that an earlier release has made was migrated"
+                    "a tenant created by an earlier release was migrated"
                 ),
             }
         }

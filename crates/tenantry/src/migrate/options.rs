@@ -31,7 +31,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-#[must_use = "options do nothing until a migrator gets them"]
+#[must_use = "options do nothing until they are passed to a migrator"]
 pub struct MigrateOptions {
     pub(super) concurrency: usize,
     pub(super) on_failure: OnFailure,
@@ -304,13 +304,13 @@ impl MigrateOptions {
             Self { concurrency: 0, .. } => wrong("concurrency", "be at least 1"),
             Self { wave: Some(0), .. } => wrong("wave", "be at least 1"),
             Self { lock_timeout: Duration::ZERO, .. } => {
-                wrong("lock_timeout", "be longer than zero, which would wait for ever")
+                wrong("lock_timeout", "be greater than zero, which would wait forever")
             }
             Self { concurrent_timeout: Duration::ZERO, .. } => {
-                wrong("concurrent_timeout", "be longer than zero, which would wait for ever")
+                wrong("concurrent_timeout", "be greater than zero, which would wait forever")
             }
             Self { statement_timeout: Some(Duration::ZERO), .. } => {
-                wrong("statement_timeout", "be longer than zero, which would be no limit")
+                wrong("statement_timeout", "be greater than zero, which would mean no limit")
             }
             Self { retry, .. } => retry.check(),
         };

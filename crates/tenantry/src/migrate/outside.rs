@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use super::{
     Failure, FailureReason, MigrateOptions, Problem,
-    apply::{Script, limit_locks, reset_encoding, set_limits},
     lint::{Concurrent, Statement, statements},
     remains::{Before, Cured, Remains, drop_not_valid},
+    script::Script,
+    settings::{limit_locks, reset_encoding, set_limits},
     stage::{Begun, Doubt, Next, Print, Resume, Stage, Way, with_note},
     survey::run,
     tracking,
@@ -50,6 +51,26 @@ struct State {
     transaction: Option<usize>,
 }
 
+impl State {
+    /// Notes what a statement has set.
+    fn note(&mut self, part: &Part<'_>) {
+        match part.kind {
+            Statement::Setting { lock_timeout: true } => self.limits_are_ours = false,
+            Statement::Begin => self.transaction = Some(part.index),
+            Statement::End => self.transaction = None,
+            _ => {}
+        }
+    }
+}
+
+/// What a failed statement has left.
+struct Left {
+    /// What it has left half made, in words.
+    half_made: Option<String>,
+    /// Whether the statements before it, and nothing of it, were done.
+    is_whole: bool,
+}
+
 impl Outside<'_> {
     /// Runs the statements that were not run yet.
     ///
@@ -62,7 +83,7 @@ impl Outside<'_> {
         let places = statements(text);
         let kinds: Vec<_> =
             places.iter().map(|place| Statement::read(&text[place.clone()])).collect();
-        let from = match self.begun {
+        let resume = match self.begun {
             None => Resume { from: 0, doubt: Doubt::None },
             // The planner has checked that it can be continued.
             Some(begun) => begun.resume(self.way, &kinds).ok_or_else(|| self.stuck(begun))?,
@@ -70,22 +91,12 @@ impl Outside<'_> {
         self.begin(lease).await?;
         let mut state = State { limits_are_ours: true, transaction: None };
         for (index, (place, kind)) in places.iter().zip(&kinds).enumerate() {
-            let doubt = match from.doubt {
-                Doubt::All => Before::AnyTime,
-                Doubt::ByHand if index == from.from => Before::AnyTime,
-                Doubt::First if index == from.from => Before::SinceRecord,
-                _ => Before::NotRun,
-            };
-            let part = Part { index, place, kind, doubt };
-            if index < from.from && !matches!(kind, Statement::Setting { .. }) {
+            let part = Part { index, place, kind, doubt: doubt_of(index, resume) };
+            if index < resume.from && !matches!(kind, Statement::Setting { .. }) {
                 // A later statement may have renamed or dropped it.
-                let only_built = || kinds[index..from.from].iter().all(builds_index);
-                if from.doubt == Doubt::ByHand && only_built() {
-                    let restored = self.restore(lease, &part, &state).await;
-                    let Script { file, name, .. } = self.script;
-                    restored.map_err(|failure| {
-                        self.locate(failure, place).in_file(file.version, name)
-                    })?;
+                let only_built = || kinds[index..resume.from].iter().all(builds_index);
+                if resume.doubt == Doubt::ByHand && only_built() {
+                    self.restore(lease, &part, &state).await?;
                 }
                 continue;
             }
@@ -94,17 +105,17 @@ impl Outside<'_> {
                 let failure = self.locate(failure, place).unless_plain(&text[place.clone()]);
                 return Err(self.note_failure(lease, &part, &kinds, &state, failure).await);
             }
-            match kind {
-                Statement::Setting { lock_timeout: true } => state.limits_are_ours = false,
-                Statement::Begin => state.transaction = Some(index),
-                Statement::End => state.transaction = None,
-                _ => {}
-            }
+            state.note(&part);
         }
+        self.end(lease, began.elapsed()).await
+    }
+
+    /// Records the end of the file.
+    async fn end(&self, lease: &mut Lease, took: Duration) -> Result<(), Failure> {
         let mut sql = Sql::default();
         let Script { file, .. } = self.script;
         match self.way {
-            Way::Up => tracking::note_end(&mut sql, self.schema, file, began.elapsed()),
+            Way::Up => tracking::note_end(&mut sql, self.schema, file, took),
             Way::Down => tracking::delete(&mut sql, self.schema, file.version),
         }
         execute(lease, sql).await
@@ -200,8 +211,8 @@ impl Outside<'_> {
                     failure.for_good()
                 }
                 _ if failure.sqlstate.as_deref() == Some("42P07") => {
-                    let hint = "if that is the index that the statement makes, drop it; or add `if not exists`, \
-                                where no tenant has applied the file yet";
+                    let hint = "if this is the index that the statement creates, drop it; or add `if not \
+                                exists`, if no tenant has applied the file yet";
                     failure.with_hint(Some(hint.to_owned()))
                 }
                 _ => failure,
@@ -213,6 +224,17 @@ impl Outside<'_> {
     /// Rebuilds an index that was dropped after its statement completed: repairing a failure by hand can revert more
     /// than the failed part. The record still says where the file failed.
     async fn restore(
+        &self,
+        lease: &mut Lease,
+        part: &Part<'_>,
+        state: &State,
+    ) -> Result<(), Failure> {
+        let restored = self.build_again(lease, part, state).await;
+        let Script { file, name, .. } = self.script;
+        restored.map_err(|failure| self.locate(failure, part.place).in_file(file.version, name))
+    }
+
+    async fn build_again(
         &self,
         lease: &mut Lease,
         part: &Part<'_>,
@@ -301,67 +323,59 @@ impl Outside<'_> {
             // If the transaction cannot be ended, nothing can be recorded either.
             execute(lease, Sql::new("rollback")).await.ok();
         }
-        let mut sql = Sql::default();
         let index = state.transaction.unwrap_or(part.index);
-        let mut left = None;
-        let is_whole = state.transaction.is_some()
-            || match part.kind {
-                Statement::Concurrent(concurrent) => {
-                    let found = self.remains().half_made(lease, concurrent).await;
-                    // If that cannot be determined, something may be left.
-                    let is_whole = matches!(found, Ok(None));
-                    left = found.ok().flatten();
-                    is_whole
-                }
-                kind => *kind != Statement::Other,
-            };
-        let left = left.map(|left| left.to_string());
-        let did_nothing =
-            is_whole && kinds[..index].iter().all(|kind| matches!(kind, Statement::Setting { .. }));
-        if did_nothing {
+        let left = self.left_by(lease, part, state).await;
+        let mut sql = Sql::default();
+        let mut before = kinds[..index].iter();
+        if left.is_whole && before.all(|kind| matches!(kind, Statement::Setting { .. })) {
             self.take_back(&mut sql);
         } else {
-            let next = match failure.is_of_circumstances() {
-                true if is_whole => Next::Untouched,
-                true if *part.kind != Statement::Other => Next::Begun,
-                _ => Next::Failed,
-            };
-            let description = match self.begun {
-                // The first failure is kept until the file is done.
-                Some(begun) if begun.has_note(index, &file.description) => {
-                    begun.description.clone()
-                }
-                _ => {
-                    let note = note_of(&failure, left.as_deref(), part.index, kinds.len());
-                    with_note(&file.description, &note)
-                }
-            };
-            let stage = self.stage(index, next);
-            tracking::note_stage(&mut sql, self.schema, file.version, stage, &description);
+            let note = note_of(&failure, left.half_made.as_deref(), part.index, kinds.len());
+            let next = next_after(&failure, part, &left);
+            self.note_stopped(&mut sql, self.stage(index, next), &note);
         }
         if let Err(error) = execute(lease, sql).await {
             tracing::warn!(
                 target: "tenantry::migrate",
                 schema = self.schema.as_str(),
                 error = &error as &dyn std::error::Error,
-                "why a migration has failed could not be recorded"
+                "the reason for a failed migration could not be recorded"
             );
         }
         // Its progress is unknown.
-        let unknown = !is_whole && *part.kind == Statement::Other;
+        let unknown = !left.is_whole && *part.kind == Statement::Other;
         let failure = if unknown { failure.for_good() } else { failure };
-        match left.filter(|_| !failure.is_of_circumstances()) {
-            Some(left) => {
-                let then = match kinds[..index].contains(&Statement::Fleeting) {
-                    true => "the file starts over, since it has set something for its session",
-                    false => "the next run takes that away and goes on with this statement",
-                };
-                failure.with_hint(Some(format!(
-                    "{left}: see to what has failed, then call forget_dirty, and {then}"
-                )))
-            }
-            None => failure,
+        advised(failure, left.half_made, kinds[..index].contains(&Statement::Fleeting))
+    }
+
+    /// Determines what a failed statement has left.
+    async fn left_by(&self, lease: &mut Lease, part: &Part<'_>, state: &State) -> Left {
+        if state.transaction.is_some() {
+            return Left { half_made: None, is_whole: true };
         }
+        match part.kind {
+            Statement::Concurrent(concurrent) => {
+                let found = self.remains().half_made(lease, concurrent).await;
+                // If that cannot be determined, something may be left.
+                let is_whole = matches!(found, Ok(None));
+                let half_made = found.ok().flatten().map(|left| left.to_string());
+                Left { half_made, is_whole }
+            }
+            kind => Left { half_made: None, is_whole: *kind != Statement::Other },
+        }
+    }
+
+    /// Appends the record of the file's progress, with the reason for the failure.
+    fn note_stopped(&self, sql: &mut Sql, stage: Stage, note: &str) {
+        let Script { file, .. } = self.script;
+        let description = match self.begun {
+            // The first failure is kept until the file is done.
+            Some(begun) if begun.has_note(stage.ended, &file.description) => {
+                begun.description.clone()
+            }
+            _ => with_note(&file.description, note),
+        };
+        tracking::note_stage(sql, self.schema, file.version, stage, &description);
     }
 
     /// Removes the record of the file's start.
@@ -369,7 +383,7 @@ impl Outside<'_> {
         let Script { file, .. } = self.script;
         match self.way {
             Way::Up => tracking::delete(sql, self.schema, file.version),
-            Way::Down => tracking::note_end(sql, self.schema, file, std::time::Duration::ZERO),
+            Way::Down => tracking::note_end(sql, self.schema, file, Duration::ZERO),
         }
     }
 
@@ -401,7 +415,7 @@ pub(super) async fn check_built(
     script: &Script<'_>,
 ) -> Result<(), Failure> {
     let Script { file, name, .. } = script;
-    let patience = std::time::Duration::ZERO;
+    let patience = Duration::ZERO;
     let remains = Remains { schema, record: None, patience };
     let text = script.text();
     for place in statements(text) {
@@ -415,6 +429,37 @@ pub(super) async fn check_built(
         }
     }
     Ok(())
+}
+
+/// Returns how far a statement can have come that may have run before.
+fn doubt_of(index: usize, resume: Resume) -> Before {
+    match resume.doubt {
+        Doubt::All => Before::AnyTime,
+        Doubt::ByHand if index == resume.from => Before::AnyTime,
+        Doubt::First if index == resume.from => Before::SinceRecord,
+        _ => Before::NotRun,
+    }
+}
+
+/// Returns the state to record for a failed statement.
+fn next_after(failure: &Failure, part: &Part<'_>, left: &Left) -> Next {
+    match failure.is_of_circumstances() {
+        true if left.is_whole => Next::Untouched,
+        true if *part.kind != Statement::Other => Next::Begun,
+        _ => Next::Failed,
+    }
+}
+
+/// Adds what to do about something that was left half made.
+fn advised(failure: Failure, half_made: Option<String>, starts_over: bool) -> Failure {
+    let Some(left) = half_made.filter(|_| !failure.is_of_circumstances()) else { return failure };
+    let then = match starts_over {
+        true => "the file starts over, because it has set something for its session",
+        false => "the next run removes it and continues with this statement",
+    };
+    failure.with_hint(Some(format!(
+        "{left}: fix the cause of the failure, then call forget_dirty, and {then}"
+    )))
 }
 
 /// The maximum length of a note, in characters.

@@ -163,26 +163,26 @@ impl fmt::Display for Problem {
         match self {
             Self::Dirty { version } => write!(
                 f,
-                "version {version} was begun and not run to its end: repair the data or the schema, then call \
-                 forget_dirty and run again, or mark_applied if the schema is as the file says"
+                "version {version} was started and has not completed: repair the data or the schema, then call \
+                 forget_dirty and run again, or mark_applied if the schema has the result of the file"
             ),
             Self::ChecksumMismatch { version } => write!(
                 f,
-                "version {version} was applied, and its file was edited since: undo that and put the \
-                 change into a new file; if the lint had asked for it, undo it and use Lint::skip({version}), or \
-                 record the file as it is now with mark_applied"
+                "version {version} was applied, and its file was edited since: undo the edit and put the change \
+                 into a new file; if the lint asked for the edit, undo it and use Lint::skip({version}), or \
+                 record the current file with mark_applied"
             ),
             Self::MissingFile { version } => write!(
                 f,
-                "version {version} was applied and has no file: bring the file back, or forget orphans"
+                "version {version} was applied and has no file: restore the file, or forget orphans"
             ),
             Self::OutOfOrder { version, after } => write!(
                 f,
-                "version {version} was not applied and comes before {after}, which was: give the file a \
-                 later version, or allow out of order"
+                "version {version} was not applied, but the later version {after} was: give the file a later \
+                 version, or allow out of order"
             ),
             Self::Irreversible { version } => {
-                write!(f, "version {version} has no .down.sql, so it cannot be taken back")
+                write!(f, "version {version} has no .down.sql, so it cannot be reverted")
             }
         }
     }
@@ -263,13 +263,13 @@ pub(super) fn remark(set: &Migrations, row: &Applied) -> Option<String> {
     let file = set.file(row.version);
     let remark = row.begun.as_ref()?.remark(file.map_or("", |file| &file.description));
     Some(if goes_on(set, row, Way::Down) {
-        format!("{remark}; the next revert goes on with it")
+        format!("{remark}; the next revert continues with it")
     } else if file.is_none() || kept(set, row) != Kept::Nothing {
         remark
     } else {
         format!(
-            "{remark}; where to go on is not on record, or what was run was edited since, so after forget_dirty the \
-             file starts over: undo what it has done first"
+            "{remark}; the position is not recorded, or the completed statements were edited since, so after \
+             forget_dirty the file starts over: undo its effects first"
         )
     })
 }

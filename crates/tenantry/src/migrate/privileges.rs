@@ -74,7 +74,7 @@ fn failed(site: &Site, error: &Error) {
         target: "tenantry::migrate",
         schema = site.schema.as_str(),
         error = error as &dyn std::error::Error,
-        "could not see to the privileges of a role"
+        "the privileges of a role could not be checked or granted"
     );
 }
 
@@ -102,12 +102,12 @@ const NAMED: usize = 5;
 
 fn warn(named: &[(&Site, Ident)], found: &[Found]) {
     warn_of(
-        "roles may create in their schema, or triggers on _sqlx_migrations: what they put there runs with \
-         the rights of the next migration; revoke that from",
+        "roles can create objects in their schema, or triggers on _sqlx_migrations, which would run with the \
+         privileges of the next migration; revoke this from",
         found.iter().filter(|found| found.plants).filter_map(|found| named.get(found.place)),
     );
     warn_of(
-        "tenants whose role does not exist cannot be served; create it, then migrate again to grant it its \
+        "tenants whose role does not exist cannot be served; create the role, then migrate again to grant it \
          privileges:",
         found.iter().filter(|found| found.missing).filter_map(|found| named.get(found.place)),
     );
@@ -153,10 +153,14 @@ async fn look(conn: &mut PgConnection, named: &[(&Site, Ident)]) -> sqlx::Result
     );
     let rows = rows.bind(schemas).bind(roles).persistent(false).fetch_all(conn).await?;
     let found = |row: &sqlx::postgres::PgRow| {
-        let place: i64 = row.try_get(0)?;
+        let place: i64 = row.try_get("place")?;
         let place = usize::try_from(place).unwrap_or_default().saturating_sub(1);
-        let (lacks, plants) = (row.try_get(1)?, row.try_get(2)?);
-        Ok(Found { place, lacks, plants, missing: row.try_get(3)? })
+        Ok(Found {
+            place,
+            lacks: row.try_get("lacks")?,
+            plants: row.try_get("plants")?,
+            missing: row.try_get("missing")?,
+        })
     };
     rows.iter().map(found).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Executor, Row, postgres::PgRow};
+use sqlx::{Executor, Row, SqlStr, postgres::PgRow};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -62,6 +62,24 @@ struct Index {
     is_of_table: bool,
 }
 
+/// The columns of a query for indexes; two more follow.
+const INDEX: &str = "select n.nspname::pg_catalog.text as schema, c.relname::pg_catalog.text as name, \
+    i.indisvalid and i.indisready and i.indislive as is_valid, \
+    pg_catalog.age(c.xmin) as age, exists (select from pg_catalog.pg_locks l \
+      join pg_catalog.pg_stat_progress_create_index p on p.pid operator(pg_catalog.=) l.pid \
+      where l.relation operator(pg_catalog.=) i.indrelid \
+        and l.database operator(pg_catalog.=) ( \
+          select d.oid from pg_catalog.pg_database d \
+          where d.datname operator(pg_catalog.=) pg_catalog.current_database()) \
+        and l.mode operator(pg_catalog.=) 'ShareUpdateExclusiveLock' and l.granted \
+        and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()) as in_work, \
+    (select pg_catalog.array_agg(a.attname::pg_catalog.text order by k.place) \
+      from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality as k (attnum, place) \
+      left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) i.indrelid \
+        and a.attnum operator(pg_catalog.=) k.attnum) as columns, \
+    t.relname::pg_catalog.text as table_name, i.indisunique as is_unique, m.amname::pg_catalog.text as method, \
+    i.indpred is not null as is_partial, ";
+
 /// The interval for checking whether the other session has finished building.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -78,22 +96,7 @@ impl Remains<'_> {
         before: Before,
     ) -> Result<Cured, Failure> {
         match statement {
-            Concurrent::CreateIndex(made) => {
-                let (found, waited) = self.drop_invalid(lease, statement).await?;
-                let is_done = found.iter().any(|index| {
-                    index.is_valid
-                        && index.may_be(made)
-                        && match before {
-                            // Another session has built a similar index, which is ours only if the names match.
-                            Before::NotRun => waited && made.name.is_some(),
-                            Before::SinceRecord => waited || index.is_new,
-                            Before::AnyTime => made.is_known(),
-                        }
-                });
-                // The statement itself skips an existing object.
-                let is_done = is_done && !made.if_not_exists;
-                Ok(if is_done { Cured::Done } else { Cured::Ready })
-            }
+            Concurrent::CreateIndex(made) => self.cure_index(lease, statement, made, before).await,
             Concurrent::Reindex(_) => {
                 self.drop_invalid(lease, statement).await?;
                 Ok(Cured::Ready)
@@ -115,6 +118,27 @@ impl Remains<'_> {
                 }
             }
         }
+    }
+
+    /// Removes an invalid index, unless the statement has built a valid one.
+    async fn cure_index(
+        &self,
+        lease: &mut Lease,
+        statement: &Concurrent,
+        made: &NewIndex,
+        before: Before,
+    ) -> Result<Cured, Failure> {
+        let (found, waited) = self.drop_invalid(lease, statement).await?;
+        let is_ours = |index: &Index| match before {
+            // Another session has built a similar index, which is ours only if the names match.
+            Before::NotRun => waited && made.name.is_some(),
+            Before::SinceRecord => waited || index.is_new,
+            Before::AnyTime => made.is_known(),
+        };
+        let is_done =
+            found.iter().any(|index| index.is_valid && index.may_be(made) && is_ours(index));
+        // The statement itself skips an existing object.
+        Ok(if is_done && !made.if_not_exists { Cured::Done } else { Cured::Ready })
     }
 
     /// Returns `true` if an index that a statement has built under an explicit name is missing.
@@ -180,7 +204,7 @@ impl Remains<'_> {
             // The server process of a run that was killed goes on until it has something to say.
             if invalid.iter().any(|index| index.in_work) {
                 if Instant::now() >= deadline {
-                    let message = "somebody else has been building this index for too long";
+                    let message = "another session has been building this index for too long";
                     return Err(Failure::new(FailureReason::LockTimeout, message).for_good());
                 }
                 waited = true;
@@ -208,59 +232,7 @@ impl Remains<'_> {
 
     /// Finds the indexes that a statement may have created, or was to drop.
     async fn find(&self, lease: &mut Lease, statement: &Concurrent) -> Result<Vec<Index>, Failure> {
-        let mut sql = Sql::new(
-            "select n.nspname::pg_catalog.text, c.relname::pg_catalog.text, \
-             i.indisvalid and i.indisready and i.indislive, \
-             pg_catalog.age(c.xmin), exists (select from pg_catalog.pg_locks l \
-               join pg_catalog.pg_stat_progress_create_index p on p.pid operator(pg_catalog.=) l.pid \
-               where l.relation operator(pg_catalog.=) i.indrelid \
-                 and l.database operator(pg_catalog.=) ( \
-                   select d.oid from pg_catalog.pg_database d \
-                   where d.datname operator(pg_catalog.=) pg_catalog.current_database()) \
-                 and l.mode operator(pg_catalog.=) 'ShareUpdateExclusiveLock' and l.granted \
-                 and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()), \
-             (select pg_catalog.array_agg(a.attname::pg_catalog.text order by k.place) \
-               from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality as k (attnum, place) \
-               left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) i.indrelid \
-                 and a.attnum operator(pg_catalog.=) k.attnum), \
-             t.relname::pg_catalog.text, i.indisunique, m.amname::pg_catalog.text, \
-             i.indpred is not null, ",
-        );
-        match self.record {
-            Some(version) => {
-                sql.text("(select pg_catalog.age(r.xmin) from ");
-                table(&mut sql, self.schema).text(" r where r.version operator(pg_catalog.=) ");
-                sql.integer(version).text(")");
-            }
-            None => {
-                sql.text("null::pg_catalog.int4");
-            }
-        }
-        match statement {
-            Concurrent::CreateIndex(made) => {
-                regclass(sql.text(", i.indrelid operator(pg_catalog.=) "), &made.table);
-            }
-            _ => {
-                sql.text(", true");
-            }
-        }
-        sql.text(
-            " from pg_catalog.pg_index i \
-             join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid \
-             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
-             join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) i.indrelid \
-             join pg_catalog.pg_am m on m.oid operator(pg_catalog.=) c.relam \
-             where ",
-        );
-        match statement {
-            Concurrent::CreateIndex(made) => made_by(&mut sql, made),
-            Concurrent::Reindex(reindexed) => made_anew_by(&mut sql, reindexed),
-            Concurrent::DropIndex(name) => {
-                regclass(sql.text("i.indexrelid operator(pg_catalog.=) "), name);
-            }
-            Concurrent::Detach { .. } => return Ok(Vec::new()),
-        }
-        let sql = sql.finish();
+        let Some(sql) = self.select(statement) else { return Ok(Vec::new()) };
         let rows =
             run(lease, async |conn| sqlx::query(sql).persistent(false).fetch_all(conn).await);
         let rows = rows.await?;
@@ -275,6 +247,46 @@ impl Remains<'_> {
             found.retain(|index| index.may_be(made) && index.has_chosen_name());
         }
         Ok(found)
+    }
+
+    /// Returns the query for the indexes of a statement, if it can create or drop some.
+    fn select(&self, statement: &Concurrent) -> Option<SqlStr> {
+        let mut sql = Sql::new(INDEX);
+        match self.record {
+            Some(version) => {
+                sql.text("(select pg_catalog.age(r.xmin) from ");
+                table(&mut sql, self.schema).text(" r where r.version operator(pg_catalog.=) ");
+                sql.integer(version).text(") as age_of_record");
+            }
+            None => {
+                sql.text("null::pg_catalog.int4 as age_of_record");
+            }
+        }
+        match statement {
+            Concurrent::CreateIndex(made) => {
+                regclass(sql.text(", i.indrelid operator(pg_catalog.=) "), &made.table);
+            }
+            _ => {
+                sql.text(", true");
+            }
+        }
+        sql.text(
+            " as is_of_table from pg_catalog.pg_index i \
+             join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid \
+             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+             join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) i.indrelid \
+             join pg_catalog.pg_am m on m.oid operator(pg_catalog.=) c.relam \
+             where ",
+        );
+        match statement {
+            Concurrent::CreateIndex(made) => made_by(&mut sql, made),
+            Concurrent::Reindex(reindexed) => made_anew_by(&mut sql, reindexed),
+            Concurrent::DropIndex(name) => {
+                regclass(sql.text("i.indexrelid operator(pg_catalog.=) "), name);
+            }
+            Concurrent::Detach { .. } => return None,
+        }
+        Some(sql.finish())
     }
 }
 
@@ -356,27 +368,26 @@ fn regclass<'s>(sql: &'s mut Sql, name: &Name) -> &'s mut Sql {
 
 impl Index {
     fn from_row(row: &PgRow) -> sqlx::Result<Option<Self>> {
-        let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let (schema, name): (String, String) = (row.try_get("schema")?, row.try_get("name")?);
         let (Ok(schema), Ok(name)) = (Ident::parse(&schema), Ident::parse(&name)) else {
             return Ok(None);
         };
-        let (is_valid, in_work) = (row.try_get(2)?, row.try_get(4)?);
-        let (age, age_of_record): (i32, Option<i32>) = (row.try_get(3)?, row.try_get(10)?);
+        let age: i32 = row.try_get("age")?;
+        let age_of_record: Option<i32> = row.try_get("age_of_record")?;
         let is_new = age_of_record.is_some_and(|record| age < record);
-        let columns: Option<Vec<Option<String>>> = row.try_get(5)?;
-        let columns = columns.unwrap_or_default();
+        let columns: Option<Vec<Option<String>>> = row.try_get("columns")?;
         Ok(Some(Self {
             schema,
             name,
-            is_valid,
+            is_valid: row.try_get("is_valid")?,
             is_new,
-            in_work,
-            table: row.try_get(6)?,
-            columns,
-            is_unique: row.try_get(7)?,
-            method: row.try_get(8)?,
-            is_partial: row.try_get(9)?,
-            is_of_table: row.try_get(11)?,
+            in_work: row.try_get("in_work")?,
+            table: row.try_get("table_name")?,
+            columns: columns.unwrap_or_default(),
+            is_unique: row.try_get("is_unique")?,
+            method: row.try_get("method")?,
+            is_partial: row.try_get("is_partial")?,
+            is_of_table: row.try_get("is_of_table")?,
         }))
     }
 
@@ -384,7 +395,7 @@ impl Index {
     fn in_the_way(&self, made: &NewIndex) -> Failure {
         let Self { name, table, .. } = self;
         let message = format!(
-            "index {name} of table {table} is invalid, and has the name of the index that the statement makes \
+            "index {name} of table {table} is invalid, and has the name of the index that the statement creates \
              on {}: drop or rename it, then run the file",
             made.table
         );

@@ -19,7 +19,7 @@ use crate::{
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says which tenants were not migrated; `into_result` makes them an error"]
+#[must_use = "it lists the tenants that were not migrated; `into_result` converts them to an error"]
 pub struct MigrateReport {
     /// How the operation ended.
     pub end: End,
@@ -387,6 +387,17 @@ impl fmt::Display for MigrateReport {
         if let (Some(shared), 0) = (&self.shared, self.total) {
             return self.fmt_shared(f, shared);
         }
+        self.write_counts(f)?;
+        let table = self.unfinished();
+        if !table.is_empty() {
+            write!(f, "\n\n{table}")?;
+        }
+        if self.lint.is_empty() { Ok(()) } else { write!(f, "\n\n{}", self.lint) }
+    }
+}
+
+impl MigrateReport {
+    fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, what, nothing) = match self.aim {
             Aim::Migrate => (self.migrated, "migrated", "up to date"),
             Aim::Revert => (self.reverted, "reverted", "with nothing to revert"),
@@ -409,9 +420,13 @@ impl fmt::Display for MigrateReport {
         }
         write!(f, " in {:.1?} ({}", self.duration, self.end.as_str())?;
         match self.failed {
-            0 => write!(f, ")")?,
-            failed => write!(f, ", {failed} failed)")?,
+            0 => write!(f, ")"),
+            failed => write!(f, ", {failed} failed)"),
         }
+    }
+
+    /// Returns a table of the schemas that failed or were skipped.
+    fn unfinished(&self) -> Table<4> {
         let mut table = Table::new(["tenant", "outcome", "files done", "why"]);
         for tenant in self.shared.iter().chain(&self.tenants) {
             if tenant.error().is_some() || matches!(tenant.outcome, Outcome::Skipped) {
@@ -423,10 +438,7 @@ impl fmt::Display for MigrateReport {
                 ]);
             }
         }
-        if !table.is_empty() {
-            write!(f, "\n\n{table}")?;
-        }
-        if self.lint.is_empty() { Ok(()) } else { write!(f, "\n\n{}", self.lint) }
+        table
     }
 }
 
@@ -530,7 +542,7 @@ impl fmt::Display for BegunFile {
         match self.goes_on {
             true => write!(
                 f,
-                "version {version} was begun and not run to its end ({remark}): the next run goes on with it"
+                "version {version} was started and has not completed ({remark}): the next run continues it"
             ),
             false => write!(f, "{} ({remark})", Problem::Dirty { version: *version }),
         }
@@ -659,32 +671,43 @@ impl MigrationPlan {
     }
 }
 
+impl SchemaStatus {
+    /// Returns the cells of a plan's table.
+    fn row(&self) -> [String; 6] {
+        let pending = match self.pending.as_slice() {
+            [] => "-".to_owned(),
+            [only] => only.file.to_string(),
+            [first, rest @ ..] => format!("{} and {} more", first.file, rest.len()),
+        };
+        [
+            name_of(self.tenant_id.as_deref()).to_owned(),
+            self.schema.as_deref().unwrap_or("-").to_owned(),
+            self.state.as_str().to_owned(),
+            self.applied.to_string(),
+            pending,
+            self.remarks(),
+        ]
+    }
+
+    fn remarks(&self) -> String {
+        let begun = |problem: &&Problem| {
+            let mut begun = self.begun.iter();
+            matches!(problem, Problem::Dirty { version } if begun.any(|file| file.version == *version))
+        };
+        let problems = self.problems.iter().filter(|problem| !begun(problem));
+        let remarks = (self.begun.iter().map(ToString::to_string))
+            .chain(problems.map(ToString::to_string))
+            .chain(self.invalid.iter().map(ToString::to_string))
+            .chain(self.error.iter().map(ToString::to_string));
+        remarks.collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl fmt::Display for MigrationPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new(["tenant", "schema", "state", "applied", "pending", "remarks"]);
         for status in self.shared.iter().chain(&self.tenants) {
-            let pending = match status.pending.as_slice() {
-                [] => "-".to_owned(),
-                [only] => only.file.to_string(),
-                [first, rest @ ..] => format!("{} and {} more", first.file, rest.len()),
-            };
-            let begun = |problem: &&Problem| {
-                let mut begun = status.begun.iter();
-                matches!(problem, Problem::Dirty { version } if begun.any(|file| file.version == *version))
-            };
-            let problems = status.problems.iter().filter(|problem| !begun(problem));
-            let remarks = (status.begun.iter().map(ToString::to_string))
-                .chain(problems.map(ToString::to_string))
-                .chain(status.invalid.iter().map(ToString::to_string))
-                .chain(status.error.iter().map(ToString::to_string));
-            table.row([
-                name_of(status.tenant_id.as_deref()).to_owned(),
-                status.schema.as_deref().unwrap_or("-").to_owned(),
-                status.state.as_str().to_owned(),
-                status.applied.to_string(),
-                pending,
-                remarks.collect::<Vec<_>>().join("; "),
-            ]);
+            table.row(status.row());
         }
         writeln!(f, "{table}")?;
         write!(
@@ -700,7 +723,7 @@ impl fmt::Display for MigrationPlan {
             write!(f, ", {} doubtful", self.doubtful)?;
         }
         for file in &self.stray {
-            write!(f, "\n{file} is passed over: it takes back a migration that does not exist")?;
+            write!(f, "\n{file} is ignored: it reverts a migration that does not exist")?;
         }
         if self.lint.is_empty() { Ok(()) } else { write!(f, "\n\n{}", self.lint) }
     }

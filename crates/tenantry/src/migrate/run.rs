@@ -147,6 +147,19 @@ impl Order<'_> {
     }
 }
 
+/// The result of some attempts in a schema.
+#[derive(Default)]
+struct Tried {
+    /// `None` if the schema has to be tried again later.
+    outcome: Option<Outcome>,
+    attempts: u32,
+    files: Vec<FileDone>,
+    /// Steps whose outcome is unknown.
+    lost: Vec<Step>,
+    /// Whether concurrent work was in the way.
+    collided: bool,
+}
+
 impl Run<'_> {
     async fn go(&self) {
         let done_with = (0..self.todo.len()).filter(|schema| self.todo[*schema].is_none());
@@ -159,7 +172,7 @@ impl Run<'_> {
             if !open.is_empty()
                 && sqlx_lock::wait(self.order.fleet, self.order.options).await.is_err()
             {
-                tracing::debug!(target: "tenantry::migrate", "sqlx's lock could not be looked at");
+                tracing::debug!(target: "tenantry::migrate", "sqlx's lock could not be checked");
             }
             self.work_off(open.len()).await;
             if stage.is_canary && index + 1 < stages.len() && !self.all_well(stage) {
@@ -265,8 +278,44 @@ impl Run<'_> {
 
     async fn migrate(&self, schema: usize, alone: bool, lease: &mut Option<Lease>) -> DoneBy {
         let Some(todo) = &self.todo[schema] else { return DoneBy::Us };
-        let Todo { site, presence, .. } = todo;
         let began = Instant::now();
+        let mut tried = self.attempts(todo, (schema, alone), lease).await;
+        if alone && let Some(outcome) = &tried.outcome {
+            let error = if let Outcome::Failed { error } = outcome { Some(error) } else { None };
+            self.board.lock().was_alone(error.is_some_and(|error| error.collision().is_some()));
+        }
+        if !tried.files.is_empty() {
+            self.order.fleet.note_change(&todo.site);
+        }
+        {
+            let result = &mut self.results.lock()[schema];
+            result.files.append(&mut tried.files);
+            result.attempts += tried.attempts;
+            result.duration += began.elapsed();
+            if let Some(outcome) = &tried.outcome {
+                result.outcome = outcome.clone();
+            }
+        }
+        let by = match tried.outcome {
+            None => {
+                *todo.lost.lock() = tried.lost;
+                return if tried.collided { DoneBy::Again } else { DoneBy::NotYet };
+            }
+            Some(Outcome::UpToDate | Outcome::Skipped) => DoneBy::Others,
+            Some(_) => DoneBy::Us,
+        };
+        self.note_end(schema);
+        by
+    }
+
+    /// Makes attempts until the outcome is known, or the schema has to wait for others.
+    async fn attempts(
+        &self,
+        todo: &Todo,
+        (schema, alone): (usize, bool),
+        lease: &mut Option<Lease>,
+    ) -> Tried {
+        let Todo { site, presence, .. } = todo;
         let Order { fleet, job, set, options } = *self.order;
         let (name, seen, earlier) = {
             let result = &self.results.lock()[schema];
@@ -277,16 +326,20 @@ impl Run<'_> {
             self.tell(&Progress::Started { tenant: name });
         }
         let work = Work { job, set, site, options, presence: *presence };
-        let (mut files, mut lost) = (Vec::new(), std::mem::take(&mut *todo.lost.lock()));
-        let (mut attempts, mut first, mut collided) = (0, None, false);
-        let outcome = loop {
-            attempts += 1;
-            match self.attempt(&work, name, lease, (&mut files, &mut lost)).await {
+        let lost = std::mem::take(&mut *todo.lost.lock());
+        let mut tried = Tried { lost, ..Tried::default() };
+        let mut first = None;
+        tried.outcome = loop {
+            tried.attempts += 1;
+            let done = (&mut tried.files, &mut tried.lost);
+            match self.attempt(&work, name, lease, done).await {
                 Ok(Worked::Locked) if options.when_locked == WhenLocked::Wait => break None,
                 Ok(Worked::Locked) => break Some(Outcome::Skipped),
-                Ok(Worked::Done) if files.len() + earlier == 0 => break Some(Outcome::UpToDate),
+                Ok(Worked::Done) if tried.files.len() + earlier == 0 => {
+                    break Some(Outcome::UpToDate);
+                }
                 Ok(Worked::Done) => break Some(job.outcome()),
-                Err(error) => match self.again(&error, (schema, alone), attempts) {
+                Err(error) => match self.again(&error, (schema, alone), tried.attempts) {
                     Again::In(pause) => {
                         first.get_or_insert(error);
                         sleep(pause).await;
@@ -298,38 +351,13 @@ impl Run<'_> {
                     }
                     Again::AfterOthers => {
                         *todo.collided.lock() = Some(error);
-                        collided = true;
+                        tried.collided = true;
                         break None;
                     }
                 },
             }
         };
-        if alone && let Some(outcome) = &outcome {
-            let error = if let Outcome::Failed { error } = outcome { Some(error) } else { None };
-            self.board.lock().was_alone(error.is_some_and(|error| error.collision().is_some()));
-        }
-        if !files.is_empty() {
-            fleet.note_change(site);
-        }
-        {
-            let result = &mut self.results.lock()[schema];
-            result.files.append(&mut files);
-            result.attempts += attempts;
-            result.duration += began.elapsed();
-            if let Some(outcome) = &outcome {
-                result.outcome = outcome.clone();
-            }
-        }
-        let by = match outcome {
-            None => {
-                *todo.lost.lock() = lost;
-                return if collided { DoneBy::Again } else { DoneBy::NotYet };
-            }
-            Some(Outcome::UpToDate | Outcome::Skipped) => DoneBy::Others,
-            Some(_) => DoneBy::Us,
-        };
-        self.note_end(schema);
-        by
+        tried
     }
 
     /// Reviews all remaining schemas at once, because another run is active and may have handled many of them.
@@ -426,7 +454,7 @@ impl Run<'_> {
             && catch_unwind(AssertUnwindSafe(|| on_progress(progress))).is_err()
         {
             fleet.server().observer.meters.hook_failures.inc();
-            tracing::error!(target: "tenantry::hook", "the progress of a migration panicked");
+            tracing::error!(target: "tenantry::hook", "the progress callback of a migration panicked");
         }
     }
 }

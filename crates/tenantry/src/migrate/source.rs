@@ -222,7 +222,7 @@ impl Migrations {
             tracing::warn!(
                 target: "tenantry::migrate",
                 files = stray.join(", "),
-                "ways back of migrations that do not exist are passed over"
+                "down files without a migration are ignored"
             );
         }
         let folder = folder.map(Path::to_owned);
@@ -563,7 +563,7 @@ pub enum MigrationsError {
         source: io::Error,
     },
     /// Two files have the same version.
-    #[error("version {version} is that of two files, {} and {}: rename one of them", files[0], files[1])]
+    #[error("version {version} has two files, {} and {}: rename one of them", files[0], files[1])]
     SameVersion {
         /// The version that they share.
         version: i64,
@@ -573,8 +573,8 @@ pub enum MigrationsError {
     /// An `sqlx.toml` makes sqlx record migrations in a table of another name, or create schemas first. Each tenant's
     /// schema has its own table `_sqlx_migrations`, so neither is supported.
     #[error(
-        "sqlx is set to record migrations in {table}{}, which cannot be followed: they are recorded in \
-         _sqlx_migrations in each schema. Take table-name and create-schemas out of [migrate] in sqlx.toml",
+        "sqlx is configured to record migrations in {table}{}, which is not supported: they are recorded in \
+         _sqlx_migrations in each schema. Remove table-name and create-schemas from [migrate] in sqlx.toml",
         and_create(create_schemas)
     )]
     TrackedElsewhere {

@@ -31,7 +31,7 @@ pub(super) async fn wait(fleet: &Fleet, options: &MigrateOptions) -> Result<(), 
         if Instant::now() >= deadline {
             tracing::warn!(
                 target: "tenantry::migrate",
-                "sqlx's migrator has had its lock for {PATIENCE:?}: going on beside it"
+                "sqlx's migrator has held its lock for {PATIENCE:?}: continuing alongside it"
             );
             break;
         }

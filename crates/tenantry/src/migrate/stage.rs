@@ -196,16 +196,16 @@ impl Begun {
         let remark = match (note, self.stage()) {
             (Some(note), _) => note.to_owned(),
             (None, Some(Stage { ended, next: Next::Begun, .. })) => {
-                format!("statement {} was begun, and no answer has come", ended + 1)
+                format!("statement {} was started, and its outcome is unknown", ended + 1)
             }
             (None, Some(Stage { ended, next: Next::Again, .. })) => {
-                format!("statement {} has failed, and that was forgotten", ended + 1)
+                format!("statement {} failed, and the failure was forgotten", ended + 1)
             }
             (None, Some(Stage { ended, .. })) => format!("{ended} statements were run"),
-            (None, None) => "how much of it was done is not known".to_owned(),
+            (None, None) => "its progress is unknown".to_owned(),
         };
         match self.stage() {
-            Some(Stage { way: Way::Down, .. }) => format!("while it was taken back, {remark}"),
+            Some(Stage { way: Way::Down, .. }) => format!("while it was reverted, {remark}"),
             _ => remark,
         }
     }
@@ -343,12 +343,15 @@ mod tests {
     #[test]
     fn the_note_of_what_failed_first_is_found_again() {
         let mut with = begun(stage(Way::Up, 1, Next::Begun).code());
-        assert_eq!(with.remark("orders by user"), "statement 2 was begun, and no answer has come");
+        assert_eq!(
+            with.remark("orders by user"),
+            "statement 2 was started, and its outcome is unknown"
+        );
         with.description = with_note("orders by user", "statement 2 of 3, line 5: no [55P03]");
         assert!(with.has_note(1, "orders by user") && !with.has_note(2, "orders by user"));
         for description in ["orders by user", "another"] {
             assert_eq!(with.remark(description), "statement 2 of 3, line 5: no [55P03]");
         }
-        assert!(begun(-1).remark("orders by user").contains("not known"));
+        assert!(begun(-1).remark("orders by user").contains("progress is unknown"));
     }
 }

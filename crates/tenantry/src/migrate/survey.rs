@@ -78,7 +78,7 @@ pub(crate) async fn recorded_versions(
     schemas: &[&Ident],
 ) -> Result<Vec<Result<i64, Error>>, Error> {
     let error = |failure: Failure| {
-        Error::new(ErrorKind::Migration, "reading what is on record").with_source(failure)
+        Error::new(ErrorKind::Migration, "reading the migration records").with_source(failure)
     };
     let recorded = read(fleet, schemas).await.map_err(error)?;
     let latest = |recorded: Recorded| {

@@ -112,7 +112,8 @@ fn apart(mut targets: Vec<Target>) -> Vec<Target> {
         if let Ok(Site { tenant: Some(tenant), schema, .. }) = &target.site
             && holders.get(schema).is_some_and(|holders| *holders > 1)
         {
-            let shared = Error::new(ErrorKind::Placement, "its container is another tenant's, too");
+            let shared =
+                Error::new(ErrorKind::Placement, "its container also belongs to another tenant");
             target.site = Err(shared.with_tenant(tenant));
         }
     }

@@ -94,7 +94,7 @@ pub(super) async fn read_many(
     schemas: &[&Ident],
 ) -> sqlx::Result<Vec<Group>> {
     let mut sql = Sql::new(
-        "select versions, successes, checksums, pg_catalog.array_agg(place) from ( \
+        "select versions, successes, checksums, pg_catalog.array_agg(place) as places from ( \
          select place, pg_catalog.array_agg(version) as versions, \
            pg_catalog.array_agg(success) as successes, \
            pg_catalog.array_agg(checksum) as checksums \
@@ -129,18 +129,24 @@ pub(super) async fn read_from(
     let rows = sqlx::query(sql.finish()).persistent(false).fetch_all(conn).await?;
     let mut found = vec![Vec::new(); schemas.len()];
     for row in &rows {
-        let place = usize::try_from(row.try_get::<i32, _>(0)?).unwrap_or(usize::MAX);
+        let place = usize::try_from(row.try_get::<i32, _>("place")?).unwrap_or(usize::MAX);
         if let Some(found) = found.get_mut(place) {
-            let (version, success) = (row.try_get(1)?, row.try_get(2)?);
-            found.push(Applied { version, success, checksum: row.try_get(3)?, begun: None });
+            found.push(Applied {
+                version: row.try_get("version")?,
+                success: row.try_get("success")?,
+                checksum: row.try_get("checksum")?,
+                begun: None,
+            });
         }
     }
     Ok(found)
 }
 
 fn group(row: &PgRow) -> sqlx::Result<Group> {
-    let (versions, successes): (Vec<i64>, Vec<bool>) = (row.try_get(0)?, row.try_get(1)?);
-    let (checksums, places): (Vec<Vec<u8>>, Vec<i32>) = (row.try_get(2)?, row.try_get(3)?);
+    let versions: Vec<i64> = row.try_get("versions")?;
+    let successes: Vec<bool> = row.try_get("successes")?;
+    let checksums: Vec<Vec<u8>> = row.try_get("checksums")?;
+    let places: Vec<i32> = row.try_get("places")?;
     let rows = versions.into_iter().zip(successes).zip(checksums);
     let applied = rows.map(|((version, success), checksum)| Applied {
         version,
@@ -161,11 +167,11 @@ pub(super) async fn begun(
     for (place, schema) in schemas.iter().enumerate() {
         sql.text(if place == 0 { "select " } else { " union all select " });
         sql.text("version, success, checksum, execution_time, description, ");
-        sql.number(place as u64).text(" from ");
+        sql.number(place as u64).text(" as place from ");
         table(&mut sql, schema).text(" where not success");
     }
     let rows = sqlx::query(sql.finish()).persistent(false).fetch_all(conn).await?;
-    let places = rows.iter().map(|row| row.try_get::<i32, _>(5));
+    let places = rows.iter().map(|row| row.try_get::<i32, _>("place"));
     let places = places.collect::<Result<Vec<_>, _>>()?;
     let places = places.into_iter().map(|place| usize::try_from(place).unwrap_or_default());
     Ok(places.zip(applied(&rows)?).collect())
@@ -241,8 +247,8 @@ pub(super) fn read(schema: &Ident) -> SqlStr {
 
 fn write_read(sql: &mut Sql, schema: &Ident) {
     sql.text(
-        "select version, success, checksum, case when success then null else execution_time end, \
-         case when success then null else description end from ",
+        "select version, success, checksum, case when success then null else execution_time end as execution_time, \
+         case when success then null else description end as description from ",
     );
     table(sql, schema).text(" order by version");
 }
@@ -250,12 +256,16 @@ fn write_read(sql: &mut Sql, schema: &Ident) {
 /// Parses the result of [`read`].
 pub(super) fn applied(rows: &[PgRow]) -> sqlx::Result<Vec<Applied>> {
     let row = |row: &PgRow| {
-        let (version, success, checksum) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (time, description): (Option<_>, Option<_>) = (row.try_get(3)?, row.try_get(4)?);
-        let begun = time.zip(description);
+        let time: Option<i64> = row.try_get("execution_time")?;
+        let begun = time.zip(row.try_get("description")?);
         let begun =
             begun.map(|(execution_time, description)| Begun { execution_time, description });
-        Ok(Applied { version, success, checksum, begun })
+        Ok(Applied {
+            version: row.try_get("version")?,
+            success: row.try_get("success")?,
+            checksum: row.try_get("checksum")?,
+            begun,
+        })
     };
     rows.iter().map(row).collect()
 }

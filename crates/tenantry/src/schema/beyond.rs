@@ -63,7 +63,7 @@ impl BeyondKind {
             Self::EventTrigger => "it is called by an event trigger",
             Self::Extension => "an extension is installed in the schema",
             Self::CollationVersion => "the version of the collation is not the server's",
-            Self::PendingDetach => "the partition is detached by half",
+            Self::PendingDetach => "the partition is only partly detached",
             Self::Transform => "there is a transform",
         }
     }

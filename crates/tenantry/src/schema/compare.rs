@@ -65,23 +65,31 @@ impl fmt::Display for Difference {
             Change::Missing => write!(f, " is missing"),
             Change::Unexpected => write!(f, " is not expected"),
             Change::Changed { attribute, expected, actual } => {
-                let is_short =
-                    |text: &String| text.chars().count() <= SHOWN && !text.contains('\n');
-                let one = |value: &Option<Value>| match value {
-                    None => Some("the default".to_owned()),
-                    Some(value) => Some(value.to_string()).filter(is_short),
-                };
-                match (one(expected), one(actual), expected, actual) {
-                    (Some(expected), Some(actual), ..) => {
-                        write!(f, ": {attribute} is {actual}, expected {expected}")
-                    }
-                    (.., Some(Value::List(expected)), Some(Value::List(actual))) => {
-                        write_lists(f, *attribute, expected, actual)
-                    }
-                    _ => write!(f, ": {attribute} differs"),
-                }
+                write_change(f, *attribute, expected.as_ref(), actual.as_ref())
             }
         }
+    }
+}
+
+fn write_change(
+    f: &mut fmt::Formatter<'_>,
+    attribute: Attribute,
+    expected: Option<&Value>,
+    actual: Option<&Value>,
+) -> fmt::Result {
+    let is_short = |text: &String| text.chars().count() <= SHOWN && !text.contains('\n');
+    let one = |value: Option<&Value>| match value {
+        None => Some("the default".to_owned()),
+        Some(value) => Some(value.to_string()).filter(is_short),
+    };
+    match (one(expected), one(actual), expected, actual) {
+        (Some(expected), Some(actual), ..) => {
+            write!(f, ": {attribute} is {actual}, expected {expected}")
+        }
+        (.., Some(Value::List(expected)), Some(Value::List(actual))) => {
+            write_lists(f, attribute, expected, actual)
+        }
+        _ => write!(f, ": {attribute} differs"),
     }
 }
 
@@ -165,36 +173,43 @@ fn compare_objects(
         expected.attributes().chain(actual.attributes()).map(|(attribute, _)| *attribute).collect();
     for attribute in attributes {
         let (left, right) = (expected.get(attribute), actual.get(attribute));
-        let same = match (left, right) {
-            _ if attribute == Attribute::ColumnOrder => {
+        let same = match (attribute, left, right) {
+            (Attribute::ColumnOrder, ..) => {
                 same_order(expected.list(attribute), actual.list(attribute))
             }
-            (Some(Value::List(left)), Some(Value::List(right)))
-                if attribute == Attribute::Grants =>
-            {
-                left == right
-                    || ddl::are_shown_alike(
-                        (left, expected_model.owner(key)),
-                        (right, actual_model.owner(key)),
-                    )
+            (Attribute::Grants, Some(Value::List(left)), Some(Value::List(right))) => {
+                let owners = (expected_model.owner(key), actual_model.owner(key));
+                left == right || ddl::are_shown_alike((left, owners.0), (right, owners.1))
             }
-            (Some(Value::Text(left)), Some(Value::Text(right))) => {
-                let written = is_written(attribute) && !is_parsed(attribute, expected);
-                tokens::alike(left, expected_own, right, actual_own, written)
+            _ => {
+                let is_text = is_written(attribute) && !is_parsed(attribute, expected);
+                same_value((left, expected_own), (right, actual_own), is_text)
             }
-            (Some(Value::List(left)), Some(Value::List(right))) => {
-                left.len() == right.len()
-                    && left.iter().zip(right).all(|(left, right)| {
-                        tokens::alike(left, expected_own, right, actual_own, false)
-                    })
-            }
-            (left, right) => left == right,
         };
         if !same {
             let change =
                 Change::Changed { attribute, expected: left.cloned(), actual: right.cloned() };
             found.push(Difference { object: key.clone(), change });
         }
+    }
+}
+
+/// Returns `true` if two values are the same apart from the names of their schemas and roles.
+fn same_value(
+    (left, left_own): (Option<&Value>, Own<'_>),
+    (right, right_own): (Option<&Value>, Own<'_>),
+    is_text: bool,
+) -> bool {
+    match (left, right) {
+        (Some(Value::Text(left)), Some(Value::Text(right))) => {
+            tokens::alike(left, left_own, right, right_own, is_text)
+        }
+        (Some(Value::List(left)), Some(Value::List(right))) => {
+            let mut pairs = left.iter().zip(right);
+            left.len() == right.len()
+                && pairs.all(|(left, right)| tokens::alike(left, left_own, right, right_own, false))
+        }
+        (left, right) => left == right,
     }
 }
 
@@ -235,73 +250,101 @@ pub fn without_consequences(
     expected: &SchemaModel,
     actual: &SchemaModel,
 ) -> Vec<Difference> {
-    let whole = |change: &Change| !matches!(change, Change::Changed { .. });
-    let gone: BTreeSet<(ObjectKind, Option<&str>, &str)> = differences
-        .iter()
-        .filter(|difference| whole(&difference.change))
-        .map(|Difference { object, .. }| (object.kind, object.of.as_deref(), &*object.name))
-        .collect();
-    let holders = [
-        ObjectKind::Table,
-        ObjectKind::ForeignTable,
-        ObjectKind::View,
-        ObjectKind::MaterializedView,
-        ObjectKind::Composite,
-        ObjectKind::Domain,
-    ];
-    let holder_is_gone =
-        |name: &str| holders.iter().any(|kind| gone.contains(&(*kind, None, name)));
-    let changed: BTreeSet<(&str, Attribute)> = differences
-        .iter()
-        .filter(|difference| holders.contains(&difference.object.kind))
-        .filter_map(|difference| Some((&*difference.object.name, difference.change.attribute()?)))
-        .collect();
-    let follows = |difference: &Difference| {
-        let key = &difference.object;
-        let attribute = difference.change.attribute();
-        if holders.contains(&key.kind) {
-            let cause = match attribute {
-                Some(Attribute::ColumnOrder) => Attribute::Inherits,
-                Some(Attribute::PartitionBound) => Attribute::PartitionOf,
-                Some(Attribute::AccessMethod) => Attribute::PartitionKey,
-                _ => return false,
-            };
-            return changed.contains(&(&*key.name, cause));
+    let causes = Causes::of(differences);
+    let follows = |Difference { object: key, change }: &Difference| match change.attribute() {
+        attribute if HOLDERS.contains(&key.kind) => causes.explain_holder(key, attribute),
+        attribute if causes.explain_part(key, attribute) => true,
+        Some(_) => false,
+        None => {
+            let object = expected.get(key).or_else(|| actual.get(key));
+            object.is_some_and(|object| causes.explain_whole(object))
         }
-        if let Some(of) = key.of.as_deref() {
-            let follows = match (key.kind, attribute) {
-                (ObjectKind::Column, None) => changed.contains(&(of, Attribute::Definition)),
-                (
-                    ObjectKind::Column,
-                    Some(Attribute::Inherited | Attribute::Type | Attribute::Collation),
-                ) => [Attribute::Inherits, Attribute::OfType]
-                    .into_iter()
-                    .any(|attribute| changed.contains(&(of, attribute))),
-                _ => false,
-            };
-            if follows || holder_is_gone(of) {
-                return true;
-            }
-        }
-        if attribute.is_some() {
-            return false;
-        }
-        let Some(object) = expected.get(key).or_else(|| actual.get(key)) else { return false };
-        if object.text(Attribute::Table).is_some_and(holder_is_gone) {
-            return true;
-        }
-        let attached = object.text(Attribute::AttachedTo);
-        if attached.is_some_and(|parent| {
-            gone.iter().any(|(kind, _, name)| {
-                *name == parent && matches!(kind, ObjectKind::Index | ObjectKind::Constraint)
-            })
-        }) {
-            return true;
-        }
-        let column = object.text(Attribute::OwnedBy).or(object.text(Attribute::IdentityOf));
-        column.and_then(|column| column.rsplit_once('.')).is_some_and(|(table, column)| {
-            holder_is_gone(table) || gone.contains(&(ObjectKind::Column, Some(table), column))
-        })
     };
     differences.iter().filter(|difference| !follows(difference)).cloned().collect()
+}
+
+/// Kinds of objects that have parts.
+const HOLDERS: &[ObjectKind] = &[
+    ObjectKind::Table,
+    ObjectKind::ForeignTable,
+    ObjectKind::View,
+    ObjectKind::MaterializedView,
+    ObjectKind::Composite,
+    ObjectKind::Domain,
+];
+
+/// Differences from which others can follow.
+struct Causes<'a> {
+    /// Objects that only one of the schemas has: their kind, the object that they are part of, and their name.
+    gone: BTreeSet<(ObjectKind, Option<&'a str>, &'a str)>,
+    /// The attributes in which objects with parts differ.
+    changed: BTreeSet<(&'a str, Attribute)>,
+}
+
+impl<'a> Causes<'a> {
+    fn of(differences: &'a [Difference]) -> Self {
+        let mut causes = Self { gone: BTreeSet::new(), changed: BTreeSet::new() };
+        for Difference { object, change } in differences {
+            match change.attribute() {
+                None => {
+                    causes.gone.insert((object.kind, object.of.as_deref(), &*object.name));
+                }
+                Some(attribute) if HOLDERS.contains(&object.kind) => {
+                    causes.changed.insert((&*object.name, attribute));
+                }
+                Some(_) => {}
+            }
+        }
+        causes
+    }
+
+    fn holder_is_gone(&self, name: &str) -> bool {
+        HOLDERS.iter().any(|kind| self.gone.contains(&(*kind, None, name)))
+    }
+
+    /// Returns `true` if an attribute of an object with parts differs because another one does.
+    fn explain_holder(&self, key: &ObjectKey, attribute: Option<Attribute>) -> bool {
+        let cause = match attribute {
+            Some(Attribute::ColumnOrder) => Attribute::Inherits,
+            Some(Attribute::PartitionBound) => Attribute::PartitionOf,
+            Some(Attribute::AccessMethod) => Attribute::PartitionKey,
+            _ => return false,
+        };
+        self.changed.contains(&(&*key.name, cause))
+    }
+
+    /// Returns `true` if a part differs because the object that it is part of does.
+    fn explain_part(&self, key: &ObjectKey, attribute: Option<Attribute>) -> bool {
+        let Some(of) = key.of.as_deref() else { return false };
+        let changed = |attribute| self.changed.contains(&(of, attribute));
+        let follows = match (key.kind, attribute) {
+            (ObjectKind::Column, None) => changed(Attribute::Definition),
+            (
+                ObjectKind::Column,
+                Some(Attribute::Inherited | Attribute::Type | Attribute::Collation),
+            ) => changed(Attribute::Inherits) || changed(Attribute::OfType),
+            _ => false,
+        };
+        follows || self.holder_is_gone(of)
+    }
+
+    /// Returns `true` if an object is missing, or superfluous, because one that it belongs to is.
+    fn explain_whole(&self, object: &Object) -> bool {
+        if object.text(Attribute::Table).is_some_and(|table| self.holder_is_gone(table)) {
+            return true;
+        }
+        let parent_is_gone = object.text(Attribute::AttachedTo).is_some_and(|parent| {
+            let mut gone = self.gone.iter();
+            gone.any(|(kind, _, name)| {
+                *name == parent && matches!(kind, ObjectKind::Index | ObjectKind::Constraint)
+            })
+        });
+        let column = object.text(Attribute::OwnedBy).or(object.text(Attribute::IdentityOf));
+        let column_is_gone =
+            column.and_then(|column| column.rsplit_once('.')).is_some_and(|(table, column)| {
+                let column = (ObjectKind::Column, Some(table), column);
+                self.holder_is_gone(table) || self.gone.contains(&column)
+            });
+        parent_is_gone || column_is_gone
+    }
 }

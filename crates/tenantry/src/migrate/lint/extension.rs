@@ -2,9 +2,9 @@
 
 use super::{
     Rule,
+    context::{Context, Of},
     found::Found,
     piece::Piece,
-    rules::{Context, Of},
     script::{Kind, Token},
     words::{beginnings, starts},
 };
@@ -38,14 +38,14 @@ pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<
         let at = piece.offset + statement[0].at;
         if statement[0].is("create") && !statement.iter().any(|token| token.is("schema")) {
             let message = format!(
-                "create extension without a schema puts {name} into that of the first tenant: create it in \
-                 the shared schema's migrations, with schema …"
+                "create extension without a schema puts {name} into the schema of the first tenant: create it \
+                 in the shared schema's migrations, with schema …"
             );
             found.add(at, Rule::ExtensionWithoutSchema, message);
         } else {
             let message = format!(
-                "the extension {name} is the same one for all tenants, and several of them are migrated at \
-                 a time: do this in the shared schema's migrations"
+                "the extension {name} is shared by all tenants, and tenants are migrated in parallel: move this \
+                 to the shared schema's migrations"
             );
             found.add(at, Rule::ExtensionInTenant, message);
         }

@@ -1,8 +1,8 @@
 //! The value of a string constant, whatever its quoting.
 
 use super::{
-    script::{Kind, Script},
-    tree::unescaped,
+    name::unescaped,
+    script::{Kind, Script, Token},
 };
 
 /// Returns the content of a constant: `'x'`, `E'x'`, `U&'x'`, `N'x'` or `$$x$$`, including its continuation on the
@@ -18,9 +18,18 @@ pub(super) fn content(literal: &str) -> Option<String> {
         return None;
     }
     let (prefix, quoted) = first.text.split_at(first.text.find('\'')?);
-    let mut text = inner(quoted)?;
-    let mut rest = rest.iter();
-    let mut escape = '\\';
+    let (text, escape) = continued(inner(quoted)?, rest)?;
+    match prefix {
+        "" | "n" | "N" => Some(text),
+        "e" | "E" => Some(without_backslashes(&text)),
+        "u&" | "U&" => Some(unescaped(&text, escape)),
+        _ => None,
+    }
+}
+
+/// Adds the continuations of a constant. Returns it with the escape character that follows.
+fn continued(mut text: String, rest: &[Token<'_>]) -> Option<(String, char)> {
+    let (mut rest, mut escape) = (rest.iter(), '\\');
     while let Some(token) = rest.next() {
         match token.kind {
             Kind::Text => text += &inner(token.text)?,
@@ -30,12 +39,7 @@ pub(super) fn content(literal: &str) -> Option<String> {
             _ => break,
         }
     }
-    match prefix {
-        "" | "n" | "N" => Some(text),
-        "e" | "E" => Some(without_backslashes(&text)),
-        "u&" | "U&" => Some(unescaped(&text, escape)),
-        _ => None,
-    }
+    Some((text, escape))
 }
 
 fn inner(quoted: &str) -> Option<String> {
@@ -44,35 +48,31 @@ fn inner(quoted: &str) -> Option<String> {
 
 /// Replaces escape sequences in a constant that starts with `E`.
 fn without_backslashes(text: &str) -> String {
-    let (mut result, mut chars) = (String::new(), text.chars());
-    while let Some(character) = chars.next() {
-        if character != '\\' {
-            result.push(character);
-            continue;
-        }
-        let rest = chars.as_str();
-        // The digits of a number: their start, their maximum count, and their base.
-        let (begin, most, base) = match rest.chars().next() {
-            Some('x') => (1, 2, 16),
-            Some('u') => (1, 4, 16),
-            Some('U') => (1, 8, 16),
-            Some('0'..='7') => (0, 3, 8),
-            Some('n' | 'r' | 't' | 'b' | 'f') => {
-                chars.next();
-                result.push(' ');
-                continue;
-            }
-            _ => {
-                result.extend(chars.next());
-                continue;
-            }
-        };
-        let digits = rest[begin..].chars().take(most).take_while(|c| c.is_digit(base)).count();
-        let number = u32::from_str_radix(&rest[begin..begin + digits], base).ok();
-        result.extend(number.and_then(char::from_u32));
-        chars = rest[begin + digits..].chars();
+    let (mut result, mut rest) = (String::new(), text);
+    while let Some((before, escaped)) = rest.split_once('\\') {
+        result.push_str(before);
+        let (character, length) = escape_sequence(escaped);
+        result.extend(character);
+        rest = &escaped[length..];
     }
-    result
+    result + rest
+}
+
+/// Reads what follows a backslash. Returns the character that it stands for, and its length.
+fn escape_sequence(rest: &str) -> (Option<char>, usize) {
+    // The digits of a number: their start, their maximum count, and their base.
+    let (begin, most, base) = match rest.chars().next() {
+        Some('x') => (1, 2, 16),
+        Some('u') => (1, 4, 16),
+        Some('U') => (1, 8, 16),
+        Some('0'..='7') => (0, 3, 8),
+        Some('n' | 'r' | 't' | 'b' | 'f') => return (Some(' '), 1),
+        other => return (other, other.map_or(0, char::len_utf8)),
+    };
+    let digits = rest[begin..].chars().take(most).take_while(|c| c.is_digit(base)).count();
+    let end = begin + digits;
+    let number = u32::from_str_radix(&rest[begin..end], base).ok();
+    (number.and_then(char::from_u32), end)
 }
 
 #[cfg(test)]

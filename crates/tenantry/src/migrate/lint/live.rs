@@ -2,24 +2,16 @@
 //!
 //! PostgreSQL's chapters on `alter table` and `create index` describe the alternatives that the messages suggest.
 
-use std::collections::HashSet;
-
 use super::{
     Rule,
+    context::Context,
     found::Found,
-    parse::SyntaxKind as S,
+    made::{Made, last_name, table_of},
+    name::name_of,
     piece::{Piece, Within},
-    rules::Context,
-    tree::{Node, Tree, name_of},
+    syntax::SyntaxKind as S,
+    tree::{Node, Tree},
 };
-
-/// Objects that the file has created so far: they are not visible to other sessions, so no session waits for them.
-#[derive(Debug, Default)]
-pub(super) struct Made {
-    tables: HashSet<String>,
-    /// Tables with a validated constraint, which lets `set not null` skip its check.
-    checked: HashSet<String>,
-}
 
 /// Functions that return a different value for each row.
 const VOLATILE: &[&str] = &[
@@ -39,39 +31,6 @@ const VOLATILE: &[&str] = &[
 ];
 
 const SERIAL: &[&str] = &["serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"];
-
-impl Made {
-    /// Records what a statement creates.
-    pub(super) fn note(&mut self, piece: &Piece<'_>) {
-        let Some(tree) = piece.tree.as_ref().filter(|_| piece.within != Within::Routine) else {
-            return;
-        };
-        for node in tree.nodes() {
-            match node.kind() {
-                S::CREATE_TABLE | S::CREATE_TABLE_AS | S::CREATE_FOREIGN_TABLE | S::INTO_CLAUSE => {
-                    self.tables.extend(node.child(S::TABLE_NAME).map(last_name));
-                }
-                S::CREATE_MATERIALIZED_VIEW => {
-                    self.tables.extend(node.child(S::VIEW).map(last_name));
-                }
-                S::ALTER_TABLE => {
-                    let renamed = node.child(S::TABLE_RENAME_TO);
-                    let renamed = renamed.and_then(|to| to.child(S::TABLE_NAME)).map(last_name);
-                    self.tables.extend(renamed.filter(|_| self.has(node)));
-                    if node.child(S::VALIDATE_CONSTRAINT).is_some() {
-                        self.checked.extend(table_of(node));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Returns `true` if a statement concerns a table that the file has created.
-    fn has(&self, statement: Node<'_, '_>) -> bool {
-        table_of(statement).is_some_and(|table| self.tables.contains(&table))
-    }
-}
 
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
     // A function's statements run later.
@@ -135,25 +94,22 @@ fn of_new_column(column: Node<'_, '_>) -> Vec<(Rule, &'static str)> {
     let is_stored = generated.is_some_and(|generated| {
         generated.has(S::GENERATED_STORED) || generated.has(S::GENERATED_IDENTITY)
     });
-    let mut warnings = Vec::new();
-    if is_serial || is_stored || default.is_some_and(is_volatile) {
-        warnings.push((Rule::TableRewrite, ADD_FILLED));
-    }
-    if column.child(S::NOT_NULL_CONSTRAINT).is_some() && !is_filled {
-        warnings.push((Rule::NotNull, ADD_NOT_NULL));
-    }
-    // The server knows that a key of nothing but nulls needs no check.
-    if is_filled && column.child(S::REFERENCES_CONSTRAINT).is_some() {
-        warnings.push((Rule::ConstraintNotValid, FOREIGN_KEY));
-    }
-    if column.child(S::CHECK_CONSTRAINT).is_some() {
-        warnings.push((Rule::ConstraintNotValid, CHECK));
-    }
-    let is_unique = [S::UNIQUE_CONSTRAINT, S::PRIMARY_KEY_CONSTRAINT];
-    if is_unique.into_iter().any(|kind| column.child(kind).is_some()) {
-        warnings.push((Rule::IndexNotConcurrent, UNIQUE));
-    }
-    warnings
+    let rewrites = is_serial || is_stored || default.is_some_and(is_volatile);
+    let has = |kind| column.child(kind).is_some();
+    let warnings = [
+        (rewrites, Rule::TableRewrite, ADD_FILLED),
+        (has(S::NOT_NULL_CONSTRAINT) && !is_filled, Rule::NotNull, ADD_NOT_NULL),
+        // The server knows that a key of nothing but nulls needs no check.
+        (has(S::REFERENCES_CONSTRAINT) && is_filled, Rule::ConstraintNotValid, FOREIGN_KEY),
+        (has(S::CHECK_CONSTRAINT), Rule::ConstraintNotValid, CHECK),
+        (
+            has(S::UNIQUE_CONSTRAINT) || has(S::PRIMARY_KEY_CONSTRAINT),
+            Rule::IndexNotConcurrent,
+            UNIQUE,
+        ),
+    ];
+    let due = warnings.into_iter().filter(|(is_due, ..)| *is_due);
+    due.map(|(_, rule, message)| (rule, message)).collect()
 }
 
 fn of_constraint(added: Node<'_, '_>) -> Option<(Rule, &'static str)> {
@@ -225,20 +181,6 @@ fn is_volatile(default: Node<'_, '_>) -> bool {
     })
 }
 
-/// Returns the table that a statement is about, without its schema.
-fn table_of(statement: Node<'_, '_>) -> Option<String> {
-    let kinds = [S::TABLE_RELATION_NAME, S::TABLE_NAME_REF, S::RELATION_NAME, S::VIEW_REF];
-    statement.children().find(|child| kinds.contains(&child.kind())).map(last_name)
-}
-
-/// Returns the last part of a name with dots.
-fn last_name(name: Node<'_, '_>) -> String {
-    let is_segment =
-        |part: &Node<'_, '_>| matches!(part.kind(), S::PATH_SEGMENT | S::PATH_SEGMENT_REF);
-    let last = name.descendants().filter(is_segment).last();
-    last.map(Node::name).unwrap_or_default()
-}
-
 fn is_concurrent(node: Node<'_, '_>) -> bool {
     node.has(S::CONCURRENTLY_KW)
 }
@@ -258,46 +200,46 @@ fn drops_own(drop: Node<'_, '_>, made: &Made) -> bool {
     tables.all(|table| made.tables.contains(&last_name(table)))
 }
 
-const INDEX: &str = "nobody can write to the table while its index is built: create index concurrently, in \
-                     a file that begins with -- no-transaction";
-const REINDEX: &str = "nobody can write to the table while its index is built: reindex … concurrently, in a \
-                       file that begins with -- no-transaction";
-const UNIQUE: &str = "nobody can use the table while the index of the constraint is built: create unique \
-                      index concurrently first, in a file that begins with -- no-transaction, then add \
-                      constraint … using index";
-const EXCLUDE: &str = "nobody can use the table while the index of the constraint is built, and there is no \
-                       concurrent way: do it while few do";
-const LOCK: &str = "everybody who comes to the table waits until the file ends: leave it out, statements take \
-                    the locks that they need, or keep the file short";
-const DROP_TABLE: &str = "the release that is running may still use the table: drop it in the release after \
-                          the one that no longer does";
-const DROP_COLUMN: &str = "the release that is running may still read the column: drop it in the release \
-                           after the one that no longer does";
-const RENAME_COLUMN: &str = "the release that is running reads the column under its old name: add a column \
+const INDEX: &str = "writes to the table are blocked while its index is built: use create index concurrently, \
+                     in a file that starts with -- no-transaction";
+const REINDEX: &str = "writes to the table are blocked while its index is built: use reindex … concurrently, in \
+                       a file that starts with -- no-transaction";
+const UNIQUE: &str = "reads and writes are blocked while the constraint's index is built: create a unique index \
+                      concurrently first, in a file that starts with -- no-transaction, then add constraint … \
+                      using index";
+const EXCLUDE: &str = "reads and writes are blocked while the constraint's index is built, and it cannot be \
+                       built concurrently: run this at a time of low traffic";
+const LOCK: &str = "later statements queue behind this lock until the file ends: remove it, because statements \
+                    take the locks that they need, or keep the file short";
+const DROP_TABLE: &str = "the running release may still use the table: drop it one release after the last that \
+                          uses it";
+const DROP_COLUMN: &str = "the running release may still read the column: drop it one release after the last \
+                           that reads it";
+const RENAME_COLUMN: &str = "the running release reads the column under its old name: add a column \
                              with the new name, write both, copy the rows, and drop the old one later";
-const RENAME_TABLE: &str = "the release that is running knows the table under its old name: leave a view of \
-                            that name behind, in the same file, until the next release";
-const SET_STORAGE: &str = "the whole table is written anew, and nobody can use it meanwhile: do it while few \
-                           do, or copy the rows into a new table in batches";
-const CLUSTER: &str = "the whole table is written anew, and nobody can read it meanwhile: do it while few do, \
-                       or with pg_repack";
-const VACUUM_FULL: &str = "the whole table is written anew, and nobody can read it meanwhile: vacuum without \
-                           full, or pg_repack";
-const ADD_FILLED: &str = "the whole table is written anew, since each row gets a value of its own, and nobody \
-                          can use it meanwhile: add the column without it, set the default, then fill the \
-                          rows in batches";
-const SET_TYPE: &str = "most changes of a type write the whole table anew, and nobody can use it meanwhile: \
+const RENAME_TABLE: &str = "the running release uses the table's old name: create a view of that name in the \
+                            same file, and keep it until the next release";
+const SET_STORAGE: &str = "this rewrites the whole table, which cannot be read or written meanwhile: run it at \
+                           a time of low traffic, or copy the rows into a new table in batches";
+const CLUSTER: &str = "this rewrites the whole table, which cannot be read meanwhile: run it at a time of low \
+                       traffic, or use pg_repack";
+const VACUUM_FULL: &str = "this rewrites the whole table, which cannot be read meanwhile: vacuum without full, \
+                           or use pg_repack";
+const ADD_FILLED: &str = "this rewrites the whole table, because each row gets a different value, and the table \
+                          cannot be used meanwhile: add the column without a default, set the default, then \
+                          fill the rows in batches";
+const SET_TYPE: &str = "most type changes rewrite the whole table, which cannot be used meanwhile: \
                         add a column of the new type, write both, copy the rows in batches, and drop the old \
                         one later";
-const SHRINK: &str = "if the column could be longer before, all rows are read and the table may be written \
-                      anew, while nobody can use it, and it fails on what is too long: use text with add \
+const SHRINK: &str = "if the column could be longer before, this reads all rows, may rewrite the table, blocks \
+                      reads and writes meanwhile, and fails on values that are too long: use text with add \
                       constraint … check (length(…) <= …) not valid, and validate constraint in a later file";
-const ADD_NOT_NULL: &str = "this fails where the table has rows: give the column a default, or add it without \
-                            not null, fill the rows, and set it then";
-const SET_NOT_NULL: &str = "all rows are read while nobody can use the table: add constraint … check (… is not \
-                            null) not valid, validate constraint in a later file, then set not null, which \
-                            reads nothing, and drop the check";
-const FOREIGN_KEY: &str = "all rows are checked while nobody can write to either table: add the foreign key \
+const ADD_NOT_NULL: &str = "this fails if the table has rows: give the column a default, or add it without not \
+                            null, fill the rows, and set not null afterwards";
+const SET_NOT_NULL: &str = "this reads all rows while reads and writes are blocked: add constraint … check (… \
+                            is not null) not valid, validate constraint in a later file, then set not null, \
+                            which reads no rows, and drop the check";
+const FOREIGN_KEY: &str = "this checks all rows while writes to both tables are blocked: add the foreign key \
                            not valid, and validate constraint in a later file";
-const CHECK: &str = "all rows are checked while nobody can use the table: add the check not valid, and \
+const CHECK: &str = "this checks all rows while reads and writes are blocked: add the check not valid, and \
                      validate constraint in a later file";

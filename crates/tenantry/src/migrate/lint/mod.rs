@@ -9,19 +9,24 @@
 //! A rule is a function in [`rules::RULES`](rules), in a separate file, and a variant of [`Rule`].
 
 mod allowed;
+mod context;
 mod extension;
 mod finding;
 mod found;
 mod lines;
 mod literal;
 mod live;
+mod made;
+mod name;
+mod named;
 mod named_in_text;
 mod options;
+mod parse;
 #[cfg(feature = "lint")]
-mod parse;
+mod parser;
 #[cfg(not(feature = "lint"))]
-#[path = "no_parse.rs"]
-mod parse;
+#[path = "no_parser.rs"]
+mod parser;
 mod piece;
 mod report;
 mod role;
@@ -32,6 +37,7 @@ mod search_path;
 mod set_config;
 mod statement;
 mod stored_name;
+mod syntax;
 #[cfg(all(test, feature = "lint"))]
 mod tests;
 mod transaction;
@@ -39,14 +45,15 @@ mod tree;
 mod unparsed;
 mod words;
 
+pub(crate) use context::{Of, Subject};
 pub use finding::{Finding, Rule};
 pub(crate) use found::Findings;
 pub(crate) use lines::line_of;
+pub(crate) use name::unescaped;
 pub use options::Lint;
-pub(super) use parse::HAS_PARSER;
+pub(super) use parser::HAS_PARSER;
 pub use report::{FileFinding, LintError, LintReport};
-pub(crate) use rules::{Of, Subject, check};
+pub(crate) use rules::check;
 pub(crate) use script::statements;
 pub(crate) use statement::{Concurrent, Constraint, Name, NewIndex, Reindexed, Statement};
 pub(crate) use transaction::within_pair;
-pub(crate) use tree::unescaped;

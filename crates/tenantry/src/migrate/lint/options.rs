@@ -20,7 +20,7 @@ use crate::tenant::Ident;
 /// let lint = Lint::default().allow_schema("public").skip(7).allow(Rule::IndexNotConcurrent);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[must_use = "it does nothing until migrations get it"]
+#[must_use = "it does nothing until it is passed to migrations"]
 pub struct Lint {
     schemas: BTreeSet<String>,
     extension_schemas: BTreeSet<String>,

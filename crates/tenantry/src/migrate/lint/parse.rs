@@ -1,64 +1,59 @@
-//! The parser, in builds that include it.
+//! Parses a statement, or the body of a routine, within safe bounds.
 
-use squawk_parser::{EntryPoint, LexedStr, StrStep};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub(super) use squawk_parser::SyntaxKind;
+use super::{
+    parser,
+    script::{Kind, Token},
+    tree::{Language, Tree},
+};
 
-use super::tree::{Item, Language, Tree};
+/// The maximum nesting depth of parentheses and blocks, and the maximum number of tokens without a comma in open
+/// ones. The parser can recurse for each of these, using 2.5 kB of stack without optimization, and would overflow the
+/// stack: deeper texts are not parsed.
+const DEEPEST: usize = 50;
+const LONGEST: usize = 350;
 
-/// Whether this build has the parser.
-pub(in super::super) const HAS_PARSER: bool = true;
+/// Parses the part of a text that the tokens come from. Returns nothing if the parser does not know the statement.
+pub(super) fn parse<'a>(
+    text: &'a str,
+    tokens: &[Token<'_>],
+    language: Language,
+) -> Option<Tree<'a>> {
+    let range = tokens.first()?.at..tokens.last()?.end();
+    if is_deep(tokens) {
+        return None;
+    }
+    let (base, text) = (range.start, text.get(range)?);
+    // The parser is known to panic in places where it makes no progress.
+    catch_unwind(AssertUnwindSafe(|| parser::parse(text, base, language))).ok().flatten()
+}
 
-/// Parses a text, which starts at `base` of the text that positions refer to. Returns nothing if the parser does not
-/// know the statement.
-pub(super) fn parse(text: &str, base: usize, language: Language) -> Option<Tree<'_>> {
-    let lexed = LexedStr::new(text);
-    let entry = match language {
-        Language::Sql => EntryPoint::SourceFile,
-        Language::PlPgSql => EntryPoint::Plpgsql,
-    };
-    let output = entry.parse(&lexed.to_input());
-    let mut nodes: Vec<Item> = Vec::new();
-    let (mut open, mut at, mut last, mut is_known) = (Vec::new(), 0, 0, true);
-    lexed.intersperse_trivia(&output, &mut |step| match step {
-        StrStep::Enter { kind } => {
-            let parent = open.last().copied().unwrap_or(0);
-            open.push(nodes.len());
-            nodes.push(Item { kind, range: at..0, parent, end: 0 });
+/// Returns `true` if parsing could overflow the stack.
+fn is_deep(tokens: &[Token<'_>]) -> bool {
+    // Tokens since the last comma or semicolon, in each open parenthesis and in all enclosing ones.
+    let (mut outer, mut run) = (Vec::new(), 0);
+    let (mut blocks, mut begins) = (0_usize, true);
+    for (index, token) in tokens.iter().enumerate() {
+        let before = index.checked_sub(1).map(|index| &tokens[index]);
+        let ends = before.is_some_and(|word| word.is("end"));
+        run += 1;
+        match token.kind {
+            Kind::Open => outer.push(run),
+            Kind::Close => run = outer.pop().unwrap_or(run),
+            Kind::Comma | Kind::Semicolon => run = outer.last().copied().unwrap_or(0),
+            Kind::Other if token.text == "[" => outer.push(run),
+            Kind::Other if token.text == "]" => run = outer.pop().unwrap_or(run),
+            Kind::Word if token.is_one_of(&["case", "begin", "loop"]) && !ends => blocks += 1,
+            Kind::Word if token.is("if") && begins => blocks += 1,
+            Kind::Word if token.is("end") => blocks = blocks.saturating_sub(1),
+            _ => {}
         }
-        StrStep::Exit => {
-            let end = nodes.len();
-            if let Some(node) = open.pop().and_then(|index: usize| nodes.get_mut(index)) {
-                node.end = end;
-                node.range.end = last.max(node.range.start);
-            }
+        if outer.len() + blocks > DEEPEST || run > LONGEST {
+            return true;
         }
-        StrStep::Token { kind, text } => {
-            let range = at..at + text.len();
-            at = range.end;
-            if kind.is_trivia() {
-                return;
-            }
-            // Nodes that started with white space start here.
-            for index in open.iter().rev() {
-                let node: &mut Item = &mut nodes[*index];
-                if node.range.end > 0 {
-                    break;
-                }
-                node.range = range.clone();
-            }
-            last = range.end;
-            let parent = open.last().copied().unwrap_or(0);
-            nodes.push(Item { kind, range, parent, end: nodes.len() + 1 });
-        }
-        StrStep::Error { .. } => {
-            let within = open.last().map(|index| nodes[*index].kind);
-            let in_body = language == Language::PlPgSql && within == Some(SyntaxKind::ERROR);
-            is_known &= in_body;
-        }
-    });
-    let unknown = nodes.iter().filter(|node| node.kind == SyntaxKind::ERROR);
-    let unknown = unknown.map(|node| node.range.start + base..node.range.end + base).collect();
-    let tree = Tree { text, base, nodes, unknown };
-    is_known.then_some(tree)
+        begins = token.kind == Kind::Semicolon
+            || token.is_one_of(&["begin", "then", "else", "loop", "elsif"]);
+    }
+    false
 }

@@ -1,10 +1,11 @@
 //! The units in which a file is checked: statements, and the bodies of routines.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, ops::Range};
 
 use super::{
-    parse::SyntaxKind as S,
+    parse::parse,
     script::{Kind, Script, Token},
+    syntax::SyntaxKind as S,
     tree::{Language, Tree},
 };
 
@@ -43,31 +44,34 @@ pub(super) struct Body<'a> {
 /// Returns the bodies in a statement, where they are in a language that is known.
 pub(super) fn bodies<'a>(statement: &[Token<'a>]) -> Vec<Body<'a>> {
     let is_block = statement[0].is("do");
-    if !is_block && !is_routine(statement) {
+    let Some(language) = language(statement).filter(|_| is_block || is_routine(statement)) else {
         return Vec::new();
-    }
-    let named = statement.windows(2).find(|pair| pair[0].is("language"));
-    let named = named.map(|pair| pair[1].text.trim_matches(['\'', '"']).to_ascii_lowercase());
-    let language = match named.as_deref() {
-        Some("sql") => Language::Sql,
-        None | Some("plpgsql") => Language::PlPgSql,
-        Some(_) => return Vec::new(),
     };
     let mut around: HashSet<String> = ["new", "old", "excluded"].map(str::to_owned).into();
     around.extend(statement.iter().filter(|token| token.is_name()).map(Token::name));
+    let within = if is_block { Within::Block } else { Within::Routine };
     let mut found = Vec::new();
-    for (index, token) in statement.iter().enumerate() {
-        let before = index.checked_sub(1).map(|index| &statement[index]);
-        let is_body = before.is_some_and(|word| match is_block {
-            true => !word.is("language"),
-            false => word.is("as"),
-        });
-        if let Some((text, offset)) = text_of(token).filter(|_| is_body) {
-            let within = if is_block { Within::Block } else { Within::Routine };
+    for pair in statement.windows(2) {
+        let is_body = match is_block {
+            true => !pair[0].is("language"),
+            false => pair[0].is("as"),
+        };
+        if let Some((text, offset)) = text_of(&pair[1]).filter(|_| is_body) {
             found.push(Body { text, offset, language, within, around: around.clone() });
         }
     }
     found
+}
+
+/// Returns the language of a routine or a `do`; `None` if it is unknown.
+fn language(statement: &[Token<'_>]) -> Option<Language> {
+    let named = statement.windows(2).find(|pair| pair[0].is("language"));
+    let named = named.map(|pair| pair[1].text.trim_matches(['\'', '"']).to_ascii_lowercase());
+    match named.as_deref() {
+        Some("sql") => Some(Language::Sql),
+        None | Some("plpgsql") => Some(Language::PlPgSql),
+        Some(_) => None,
+    }
 }
 
 fn is_routine(statement: &[Token<'_>]) -> bool {
@@ -105,13 +109,13 @@ impl Body<'_> {
         match self.language {
             Language::Sql => {
                 for statement in script.statements() {
-                    self.look_at(statement, Language::Sql, &self.around, 0, look);
+                    self.look_at(statement, &self.around, look);
                 }
             }
             Language::PlPgSql => {
                 let mut around = self.around.clone();
                 around.extend(declared(&script.tokens));
-                self.look_at(&script.tokens, Language::PlPgSql, &around, 0, look);
+                self.look_at(&script.tokens, &around, look);
             }
         }
     }
@@ -119,36 +123,36 @@ impl Body<'_> {
     fn look_at(
         &self,
         tokens: &[Token<'_>],
-        language: Language,
         around: &HashSet<String>,
-        offset: usize,
         look: &mut dyn FnMut(&Piece<'_>),
     ) {
-        let tree = Tree::new(&self.text, tokens, language);
-        for literal in tree.iter().flat_map(executed) {
-            let body = Body {
-                text: literal.0,
-                offset: self.offset + literal.1,
-                language: Language::Sql,
-                within: self.within,
-                around: HashSet::new(),
-            };
-            body.each(look);
+        let tree = parse(&self.text, tokens, self.language);
+        for (text, at) in tree.iter().flat_map(executed) {
+            let (offset, within) = (self.offset + at, self.within);
+            let around = HashSet::new();
+            Body { text, offset, language: Language::Sql, within, around }.each(look);
         }
         for part in tree.iter().flat_map(|tree| tree.unknown()) {
-            // A part that the language's grammar does not know is an SQL statement with `into`.
-            if let Some(text) = self.text.get(part.clone()) {
-                let text = without_into(text);
-                let script = Script::new(&text);
-                for statement in script.statements() {
-                    let tree = Tree::new(&text, statement, Language::Sql);
-                    let (within, offset) = (self.within, self.offset + part.start);
-                    look(&Piece { tokens: statement, tree, within, offset, around });
-                }
-            }
+            self.look_at_unknown(part, around, look);
         }
-        let (within, offset) = (self.within, self.offset + offset);
+        let (within, offset) = (self.within, self.offset);
         look(&Piece { tokens, tree, within, offset, around });
+    }
+
+    /// Visits a part that the language's grammar does not know: an SQL statement with `into`.
+    fn look_at_unknown(
+        &self,
+        part: &Range<usize>,
+        around: &HashSet<String>,
+        look: &mut dyn FnMut(&Piece<'_>),
+    ) {
+        let text = without_into(self.text.get(part.clone()).unwrap_or_default());
+        let script = Script::new(&text);
+        for statement in script.statements() {
+            let tree = parse(&text, statement, Language::Sql);
+            let (within, offset) = (self.within, self.offset + part.start);
+            look(&Piece { tokens: statement, tree, within, offset, around });
+        }
     }
 }
 
@@ -199,30 +203,25 @@ fn without_into(text: &str) -> String {
     for (index, token) in tokens.iter().enumerate() {
         let before = index.checked_sub(1).map(|index| &tokens[index]);
         let of_insert = before.is_some_and(|word| word.is_one_of(&["insert", "merge"]));
-        if !token.is("into") || of_insert {
-            continue;
+        if token.is("into") && !of_insert {
+            let end = end_of_targets(&tokens[index + 1..]).unwrap_or(token.end());
+            bytes[token.at..end].fill(b' ');
         }
-        let mut end = token.end();
-        let mut wants_name = true;
-        for next in &tokens[index + 1..] {
-            let is_target = match next.kind {
-                Kind::Word if next.is("strict") && wants_name => true,
-                Kind::Word | Kind::Quoted if wants_name => {
-                    wants_name = false;
-                    true
-                }
-                Kind::Comma | Kind::Dot => {
-                    wants_name = true;
-                    true
-                }
-                _ => false,
-            };
-            if !is_target {
-                break;
-            }
-            end = next.end();
-        }
-        bytes[token.at..end].fill(b' ');
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+/// Returns the end of the variables after an `into`.
+fn end_of_targets(tokens: &[Token<'_>]) -> Option<usize> {
+    let (mut wants_name, mut end) = (true, None);
+    for token in tokens {
+        match token.kind {
+            Kind::Word if token.is("strict") && wants_name => {}
+            Kind::Word | Kind::Quoted if wants_name => wants_name = false,
+            Kind::Comma | Kind::Dot => wants_name = true,
+            _ => break,
+        }
+        end = Some(token.end());
+    }
+    end
 }

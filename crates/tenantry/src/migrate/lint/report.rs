@@ -14,7 +14,7 @@ use super::{Finding, Rule};
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says which files are not run"]
+#[must_use = "it lists the files that are not run"]
 pub struct LintReport {
     /// Findings that block a run.
     pub errors: Vec<FileFinding>,
@@ -72,10 +72,8 @@ impl LintReport {
     /// Returns advice about errors in files that may already be applied.
     pub(crate) fn advice(&self) -> &'static str {
         match self.errors.iter().any(|found| found.finding.rule.keeps_the_record()) {
-            true => {
-                "; where a file was applied already, record it with mark_applied after the edit"
-            }
-            false => "; do not edit a file that was applied already: Lint::skip lets it be",
+            true => "; if a file was already applied, record it with mark_applied after editing it",
+            false => "; do not edit a file that was already applied: use Lint::skip",
         }
     }
 
@@ -120,11 +118,11 @@ impl fmt::Display for FileFinding {
         match (applied, finding.rule.keeps_the_record()) {
             (true, true) => write!(
                 f,
-                " (version {version} was applied already: after the edit, record it with mark_applied)"
+                " (version {version} was already applied: after editing it, record it with mark_applied)"
             ),
             (true, false) => write!(
                 f,
-                " (version {version} was applied already, so do not edit it: Lint::skip({version}) lets it be)"
+                " (version {version} was already applied, so do not edit it: use Lint::skip({version}))"
             ),
             (false, _) => Ok(()),
         }

@@ -2,20 +2,21 @@
 
 use super::{
     Rule,
+    context::{Context, Of},
     found::Found,
     piece::{Piece, Within},
-    rules::{Context, Of},
     script::{Kind, Token},
     set_config::set_configs,
     words::beginnings,
 };
 
-const LASTING: &str = "the role stays another one: it owns what is made from here on, writes the record of the file, \
-                       and runs the files that follow on this connection: connect as that role \
+const LASTING: &str = "the role stays changed: it owns everything created from here on, writes the file's \
+                       record, and runs the following files on this connection: connect as that role \
                        (ManagerBuilder::upkeep_credentials), or use set local role, and set local role none at the \
                        end of the file";
-const LOCAL: &str = "the role is another one from here on: it owns what is made, and writes the record of the file in \
-                     the same transaction: put set local role none at the end of the file, or connect as that role \
+const LOCAL: &str = "the role is changed from here on: it owns everything created, and writes the file's record \
+                     in the same transaction: add set local role none at the end of the file, or connect as \
+                     that role \
                      (ManagerBuilder::upkeep_credentials)";
 
 /// The duration of a role change.

@@ -5,41 +5,20 @@ use std::collections::HashSet;
 use super::{
     Lint, Rule,
     allowed::Allowed,
+    context::{Context, Subject},
     extension,
     found::{Findings, Found},
     live,
+    made::Made,
+    parse::parse,
     piece::{Piece, Within, bodies},
     role, schemas,
     script::{Kind, Script, Token},
     search_path, stored_name,
     transaction::{self, within_pair},
-    tree::{Language, Tree},
+    tree::Language,
     words::follows,
 };
-
-/// The kind of schema that a file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Of {
-    Tenant,
-    Shared,
-}
-
-/// A file to check.
-#[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) of: Of,
-    pub(crate) transactional: bool,
-    pub(crate) version: i64,
-}
-
-/// The context that a rule gets besides the statement.
-pub(super) struct Context<'a> {
-    pub(super) lint: &'a Lint,
-    pub(super) subject: &'a Subject<'a>,
-    /// Objects that the previous statements have created.
-    pub(super) made: live::Made,
-}
 
 /// The rules, which check statements one by one, including the bodies of routines. They are called in file order; the
 /// parts inside a statement follow the statement.
@@ -59,18 +38,12 @@ pub(crate) fn check(lint: &Lint, subject: &Subject<'_>) -> Findings {
     let is_off =
         |rule: Rule| lint.turns_off(subject.version, rule) || allowed.rules.contains(&rule);
     let mut found = Found::new(subject.text, &is_off);
-    for (at, what) in &script.unterminated {
-        found.add(*at, Rule::Unterminated, format!("{what} begins here and is not closed"));
-    }
-    if let Some(at) = subject.text.find('\0') {
-        let message = "there is a zero byte, at which the server stops reading";
-        found.add(at, Rule::Unterminated, message);
-    }
+    check_text(subject.text, &script, &mut found);
     for (at, name) in allowed.unknown {
-        let message = format!("{name:?} is no rule that a file can be allowed to break");
+        let message = format!("{name:?} is not a rule that a file can turn off");
         found.add(at, Rule::UnknownRule, message);
     }
-    let mut file = File { context: Context { lint, subject, made: live::Made::default() } };
+    let mut file = File { context: Context { lint, subject, made: Made::default() } };
     let pair = within_pair(subject.text).filter(|_| subject.transactional);
     for statement in script.statements() {
         if pair.as_ref().is_none_or(|within| within.contains(&statement[0].at)) {
@@ -78,6 +51,17 @@ pub(crate) fn check(lint: &Lint, subject: &Subject<'_>) -> Findings {
         }
     }
     found.into_findings()
+}
+
+/// Checks what the server would read differently from us.
+fn check_text(text: &str, script: &Script<'_>, found: &mut Found<'_>) {
+    for (at, what) in &script.unterminated {
+        found.add(*at, Rule::Unterminated, format!("{what} starts here and is not terminated"));
+    }
+    if let Some(at) = text.find('\0') {
+        let message = "the file contains a zero byte, at which the server stops reading";
+        found.add(at, Rule::Unterminated, message);
+    }
 }
 
 struct File<'a> {
@@ -94,7 +78,7 @@ impl File<'_> {
             return;
         }
         let around = HashSet::new();
-        let tree = Tree::new(subject.text, statement, Language::Sql);
+        let tree = parse(subject.text, statement, Language::Sql);
         let (within, offset) = (Within::File, 0);
         self.apply(&Piece { tokens: statement, tree, within, offset, around: &around }, found);
         for body in bodies(statement) {
@@ -111,7 +95,7 @@ impl File<'_> {
 }
 
 fn check_client(statement: &[Token<'_>], found: &mut Found<'_>) {
-    let message = "only psql can do that: copy rows with inserts, or by a program";
+    let message = "only psql supports this: use inserts, or copy the rows with a program";
     let copies = statement[0].is("copy")
         && (follows(statement, &["from", "stdin"]).or(follows(statement, &["to", "stdout"])))
             .is_some();

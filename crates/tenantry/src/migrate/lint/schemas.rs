@@ -2,29 +2,17 @@
 
 use super::{
     Rule,
+    context::{Context, Of},
     found::Found,
     literal,
+    name::name_of,
+    named::Named,
     named_in_text::{self, Names},
-    parse::SyntaxKind as S,
     piece::{Piece, Within},
-    rules::{Context, Of},
-    tree::{Node, Tree, name_of},
+    syntax::SyntaxKind as S,
+    tree::{Node, Tree},
     unparsed,
 };
-
-/// A schema that is named.
-pub(super) struct Named {
-    pub(super) at: usize,
-    pub(super) schema: String,
-    /// Whether something is made in it.
-    pub(super) defines: bool,
-}
-
-impl Named {
-    pub(super) fn new(at: usize, schema: String) -> Self {
-        Self { at, schema, defines: false }
-    }
-}
 
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
     if context.subject.of == Of::Shared {
@@ -40,7 +28,7 @@ pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<
             continue;
         }
         let message = format!(
-            "names the schema {schema:?}, which is the same one for every tenant: leave it out, or allow it \
+            "names the schema {schema:?}, which would be the same for every tenant: remove it, or allow it \
              with Lint::allow_schema"
         );
         found.add(piece.offset + at, Rule::ForeignSchema, message);
@@ -106,34 +94,29 @@ fn of_fields(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
     if parent.is(S::FIELD_EXPR) {
         return None;
     }
-    // Everything before the last part is the first child.
-    let (mut names, mut part) = (1_usize, node);
-    let first = loop {
-        let inner = part.children().next()?;
-        match inner.kind() {
-            S::FIELD_EXPR => (names, part) = (names + 1, inner),
-            S::NAME_REF => break inner,
-            _ => return None,
-        }
-    };
-    names += 1;
+    let names = names_of_fields(node)?;
     let is_called = parent.is(S::CALL_EXPR)
         && parent.children().next().is_some_and(|callee| callee.at() == node.at());
+    // The database can precede the schema.
     let after = if is_called { 1 } else { 2 };
-    let schema = names.checked_sub(after + 1)?;
+    let schema = names.get(names.len().checked_sub(after + 1)?)?;
     // Three names in the body of a routine can be a variable and its fields.
     let is_variable =
-        !is_called && piece.within != Within::File && piece.around.contains(&first.name());
-    if is_variable {
-        return None;
-    }
-    // The database can precede the schema.
-    let mut part = node;
-    for _ in 0..names - 1 - schema {
+        !is_called && piece.within != Within::File && piece.around.contains(&names[0].name());
+    (!is_variable).then(|| Named::new(schema.at(), schema.name()))
+}
+
+/// Returns the names between the dots of an expression; `None` if it starts with something else.
+fn names_of_fields<'t, 'a>(fields: Node<'t, 'a>) -> Option<Vec<Node<'t, 'a>>> {
+    let (mut names, mut part) = (Vec::new(), fields);
+    // Everything before the last part is the first child.
+    while part.is(S::FIELD_EXPR) {
+        names.push(part.children().last()?);
         part = part.children().next()?;
     }
-    let schema = if schema == 0 { first } else { part.children().last()? };
-    Some(Named::new(schema.at(), schema.name()))
+    names.push(part);
+    names.reverse();
+    part.is(S::NAME_REF).then_some(names)
 }
 
 /// Checks a text that names an object: `nextval('s.x')`, `'s.x'::regclass`.
@@ -181,27 +164,29 @@ fn check_settings(
     tree: &Tree<'_>,
     found: &mut Found<'_>,
 ) {
-    for option in tree.nodes().filter(|node| node.is(S::SET_FUNC_OPTION)) {
-        let setting = option.descendants().find(|node| node.is(S::CONFIG_PARAMETER_REF));
-        if setting.is_none_or(|setting| setting.name() != "search_path") {
-            continue;
-        }
-        let values = option
-            .descendants()
-            .filter(|node| matches!(node.kind(), S::CONFIG_VALUE_NAME | S::LITERAL));
-        for value in values {
-            let schema = match value.kind() {
-                S::LITERAL => literal::content(value.text()).unwrap_or_default(),
-                _ => value.name(),
-            };
-            let lint = context.lint;
-            if !schema.is_empty() && !lint.allows(&schema) && !lint.is_of_extensions(&schema) {
-                let message = format!(
-                    "the function looks names up in the schema {schema:?}, which is the same one for every \
-                     tenant: leave it out, or allow it with Lint::allow_schema"
-                );
-                found.add(piece.offset + value.at(), Rule::ForeignSchema, message);
-            }
+    let lint = context.lint;
+    for (at, schema) in tree.nodes().flat_map(search_path_of) {
+        if !schema.is_empty() && !lint.allows(&schema) && !lint.is_of_extensions(&schema) {
+            let message = format!(
+                "the function resolves names in the schema {schema:?}, which would be the same for every \
+                 tenant: remove it, or allow it with Lint::allow_schema"
+            );
+            found.add(piece.offset + at, Rule::ForeignSchema, message);
         }
     }
+}
+
+/// Returns the schemas of the search path that an option of a routine sets, with their positions.
+fn search_path_of(option: Node<'_, '_>) -> Vec<(usize, String)> {
+    let setting = option.descendants().find(|node| node.is(S::CONFIG_PARAMETER_REF));
+    let is_search_path = setting.is_some_and(|setting| setting.name() == "search_path");
+    if !option.is(S::SET_FUNC_OPTION) || !is_search_path {
+        return Vec::new();
+    }
+    let schemas = option.descendants().filter_map(|value| match value.kind() {
+        S::CONFIG_VALUE_NAME => Some((value.at(), value.name())),
+        S::LITERAL => Some((value.at(), literal::content(value.text()).unwrap_or_default())),
+        _ => None,
+    });
+    schemas.collect()
 }

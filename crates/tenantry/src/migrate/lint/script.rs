@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 
-use super::tree::name_of;
+use super::name::name_of;
 
 /// A token that means something: neither white space nor a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,14 @@ impl Token<'_> {
         keywords.iter().any(|keyword| self.is(keyword))
     }
 
+    /// Returns the keyword in lower case; an empty text if it is something else.
+    pub(super) fn keyword(&self) -> String {
+        match self.kind {
+            Kind::Word => self.text.to_ascii_lowercase(),
+            _ => String::new(),
+        }
+    }
+
     pub(super) fn is_name(&self) -> bool {
         matches!(self.kind, Kind::Word | Kind::Quoted)
     }
@@ -58,6 +66,57 @@ impl Token<'_> {
 
     pub(super) fn end(&self) -> usize {
         self.at + self.text.len()
+    }
+}
+
+impl Kind {
+    fn of(kind: TokenKind, text: &str) -> Self {
+        match kind {
+            TokenKind::Ident => Self::Word,
+            TokenKind::QuotedIdent { .. } => Self::Quoted,
+            TokenKind::Literal { kind: LiteralKind::DollarQuotedString { .. } } => Self::Dollar,
+            TokenKind::Literal { kind } if is_string(kind) => Self::Text,
+            TokenKind::Dot => Self::Dot,
+            TokenKind::Semi => Self::Semicolon,
+            TokenKind::OpenParen => Self::Open,
+            TokenKind::CloseParen => Self::Close,
+            TokenKind::Comma => Self::Comma,
+            TokenKind::Literal { .. } => Self::Other,
+            _ if text.starts_with('\\') => Self::Backslash,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Returns `true` for a constant in single quotes.
+fn is_string(kind: LiteralKind) -> bool {
+    matches!(
+        kind,
+        LiteralKind::Str { .. }
+            | LiteralKind::NationalStr { .. }
+            | LiteralKind::ByteStr { .. }
+            | LiteralKind::BitStr { .. }
+            | LiteralKind::UnicodeEscStr { .. }
+            | LiteralKind::EscStr { .. }
+    )
+}
+
+/// Returns what a token is, if its end is missing.
+fn unterminated(kind: TokenKind) -> Option<&'static str> {
+    match kind {
+        TokenKind::BlockComment { terminated: false } => Some("a comment"),
+        TokenKind::QuotedIdent { terminated: false, .. } => Some("a quoted name"),
+        TokenKind::Literal { kind } => match kind {
+            LiteralKind::Str { terminated: false }
+            | LiteralKind::NationalStr { terminated: false }
+            | LiteralKind::ByteStr { terminated: false }
+            | LiteralKind::BitStr { terminated: false }
+            | LiteralKind::UnicodeEscStr { terminated: false }
+            | LiteralKind::EscStr { terminated: false } => Some("a string"),
+            LiteralKind::DollarQuotedString { terminated: false } => Some("a dollar-quoted string"),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -85,48 +144,16 @@ impl<'a> Script<'a> {
     }
 
     fn add(&mut self, kind: TokenKind, text: &'a str, at: usize) {
-        let mut open = |terminated: bool, what| {
-            if !terminated {
-                self.unterminated.push((at, what));
+        if let Some(what) = unterminated(kind) {
+            self.unterminated.push((at, what));
+        }
+        match kind {
+            TokenKind::Whitespace | TokenKind::Eof => {}
+            TokenKind::LineComment | TokenKind::BlockComment { .. } => {
+                self.comments.push((at, text));
             }
-        };
-        let kind = match kind {
-            TokenKind::Whitespace | TokenKind::Eof => return,
-            TokenKind::LineComment => return self.comments.push((at, text)),
-            TokenKind::BlockComment { terminated } => {
-                open(terminated, "a comment");
-                return self.comments.push((at, text));
-            }
-            TokenKind::Ident => Kind::Word,
-            TokenKind::QuotedIdent { terminated, .. } => {
-                open(terminated, "a quoted name");
-                Kind::Quoted
-            }
-            TokenKind::Literal { kind } => match kind {
-                LiteralKind::Str { terminated }
-                | LiteralKind::NationalStr { terminated }
-                | LiteralKind::ByteStr { terminated }
-                | LiteralKind::BitStr { terminated }
-                | LiteralKind::UnicodeEscStr { terminated }
-                | LiteralKind::EscStr { terminated } => {
-                    open(terminated, "a string");
-                    Kind::Text
-                }
-                LiteralKind::DollarQuotedString { terminated } => {
-                    open(terminated, "a string between dollars");
-                    Kind::Dollar
-                }
-                _ => Kind::Other,
-            },
-            TokenKind::Dot => Kind::Dot,
-            TokenKind::Semi => Kind::Semicolon,
-            TokenKind::OpenParen => Kind::Open,
-            TokenKind::CloseParen => Kind::Close,
-            TokenKind::Comma => Kind::Comma,
-            _ if text.starts_with('\\') => Kind::Backslash,
-            _ => Kind::Other,
-        };
-        self.tokens.push(Token { kind, text, at });
+            kind => self.tokens.push(Token { kind: Kind::of(kind, text), text, at }),
+        }
     }
 
     /// Returns the statements, without the semicolons between them. Empty ones are left out.

@@ -2,14 +2,15 @@
 
 use super::{
     Rule,
+    context::{Context, Of},
     found::Found,
     piece::{Piece, Within},
-    rules::{Context, Of},
     set_config::set_configs,
     words::{beginnings, follows, starts},
 };
 
-const MESSAGE: &str = "the search_path is that of the tenant; what follows would be about another schema: leave this out";
+const MESSAGE: &str = "the search_path is the tenant's, and the following statements would affect another \
+                       schema: remove this";
 
 /// Statements that change the search path.
 const CHANGES: &[&[&str]] = &[

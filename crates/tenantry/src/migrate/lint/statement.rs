@@ -161,53 +161,36 @@ impl Reader<'_, '_> {
     fn statement(mut self) -> Statement {
         let all = self;
         let Some(first) = self.next() else { return Statement::Other };
-        if first.is("create") {
-            return self.create();
-        }
-        if first.is("drop") {
-            return self.drop();
-        }
-        if first.is("alter") {
-            return self.alter();
-        }
-        if first.is("reindex") {
-            return self.reindex();
-        }
-        if first.is("refresh") {
-            return Statement::Repeatable { blocks_nobody: all.has("concurrently") };
-        }
-        if first.is_one_of(&["vacuum", "analyze", "analyse", "cluster", "checkpoint"]) {
-            return Statement::Repeatable { blocks_nobody: false };
-        }
-        if first.is_one_of(&["set", "reset"]) {
-            let lasts = !self.accept("local") && !self.is_at("constraints");
-            let is_of_transaction = self.is_at("transaction");
-            return match lasts && !is_of_transaction {
-                true => Statement::Setting { lock_timeout: all.names("lock_timeout") },
-                false => Statement::Other,
-            };
-        }
-        if first.is("select") && all.has("set_config") {
-            return Statement::Setting { lock_timeout: all.names("lock_timeout") };
-        }
-        if first.is_one_of(&["begin", "start"]) {
-            return Statement::Begin;
-        }
-        if first.is_one_of(&["commit", "end", "abort", "rollback"]) {
+        match first.keyword().as_str() {
+            "create" => self.create(),
+            "drop" => self.drop(),
+            "alter" => self.alter(),
+            "reindex" => self.reindex(),
+            "refresh" => Statement::Repeatable { blocks_nobody: all.has("concurrently") },
+            "vacuum" | "analyze" | "analyse" | "cluster" | "checkpoint" => {
+                Statement::Repeatable { blocks_nobody: false }
+            }
+            "set" | "reset" => self.setting(),
+            "select" if all.has("set_config") => {
+                Statement::Setting { lock_timeout: all.names("lock_timeout") }
+            }
+            "begin" | "start" => Statement::Begin,
             // `rollback to` a savepoint stays in the transaction.
-            return if all.has("to") { Statement::Other } else { Statement::End };
+            "commit" | "end" | "abort" | "rollback" if all.has("to") => Statement::Other,
+            "commit" | "end" | "abort" | "rollback" => Statement::End,
+            "prepare" | "declare" | "listen" | "load" => Statement::Fleeting,
+            "insert" | "update" | "delete" | "merge" | "truncate" | "comment" | "grant"
+            | "revoke" | "select" | "with" => Statement::Atomic { constraint: None },
+            _ => Statement::Other,
         }
-        if first.is_one_of(&["prepare", "declare", "listen", "load"]) {
-            return Statement::Fleeting;
-        }
-        let atomic = [
-            "insert", "update", "delete", "merge", "truncate", "comment", "grant", "revoke",
-            "select", "with",
-        ];
-        if first.is_one_of(&atomic) {
-            Statement::Atomic { constraint: None }
-        } else {
-            Statement::Other
+    }
+
+    fn setting(self) -> Statement {
+        let ends_with_transaction =
+            self.is_at("local") || self.is_at("constraints") || self.is_at("transaction");
+        match ends_with_transaction {
+            true => Statement::Other,
+            false => Statement::Setting { lock_timeout: self.names("lock_timeout") },
         }
     }
 
@@ -227,24 +210,12 @@ impl Reader<'_, '_> {
     }
 
     fn new_index(mut self, is_unique: bool) -> Option<NewIndex> {
-        let if_not_exists = self.is_at("if") && {
-            let mut ahead = self;
-            ahead.next();
-            ahead.is_at("not")
-        };
+        let if_not_exists = self.is_at("if") && self.rest.get(1).is_some_and(|next| next.is("not"));
         if if_not_exists {
             self.skip(3);
         }
         let name = if self.is_at("on") { None } else { Some(self.next()?.name()) };
-        if !self.accept("on") {
-            return None;
-        }
-        let only = self.accept("only");
-        let in_parentheses = only && self.accept_kind(Kind::Open);
-        let table = self.name()?;
-        if in_parentheses {
-            self.accept_kind(Kind::Close);
-        }
+        let table = self.indexed_table()?;
         let method = if self.accept("using") { self.next()?.name() } else { "btree".to_owned() };
         while !self.rest.is_empty() && !self.is_at_kind(Kind::Open) {
             self.next();
@@ -255,6 +226,20 @@ impl Reader<'_, '_> {
         }
         let is_partial = self.has("where");
         Some(NewIndex { name, table, columns, is_unique, method, is_partial, if_not_exists })
+    }
+
+    /// Reads `on t`, `on only t` or `on only (t)`.
+    fn indexed_table(&mut self) -> Option<Name> {
+        if !self.accept("on") {
+            return None;
+        }
+        let only = self.accept("only");
+        let in_parentheses = only && self.accept_kind(Kind::Open);
+        let table = self.name()?;
+        if in_parentheses {
+            self.accept_kind(Kind::Close);
+        }
+        Some(table)
     }
 
     /// Reads columns in parentheses.
@@ -338,27 +323,13 @@ impl Reader<'_, '_> {
     }
 
     fn reindex(mut self) -> Statement {
-        let mut concurrently = false;
-        if self.is_at_kind(Kind::Open) {
-            for option in split(self.parentheses()) {
-                if let [option, value @ ..] = option
-                    && option.is("concurrently")
-                {
-                    let value = value.first().map(|value| value.name());
-                    let off = ["false", "off", "0"].map(Some);
-                    concurrently =
-                        !off.contains(&value.as_deref().map(|text| text.trim_matches('\'')));
-                }
-            }
-        }
+        let has_option = self.is_at_kind(Kind::Open) && is_concurrent(self.parentheses());
         let Some(kind) = self.next() else { return Statement::Other };
-        concurrently |= self.accept("concurrently");
         let not_concurrent = Statement::Repeatable { blocks_nobody: false };
-        if !concurrently {
+        if !self.accept("concurrently") && !has_option {
             return not_concurrent;
         }
-        let name = self.name();
-        let reindexed = match name {
+        let reindexed = match self.name() {
             Some(name) if kind.is("index") => Reindexed::Index(name),
             Some(name) if kind.is("table") => Reindexed::Table(name),
             Some(Name(mut schema)) if kind.is("schema") => {
@@ -458,6 +429,19 @@ impl<'t, 'a> Reader<'t, 'a> {
         self.rest = &[];
         inside
     }
+}
+
+/// Returns `true` if the options of a `reindex` include `concurrently`; the last one counts.
+fn is_concurrent(options: &[Token<'_>]) -> bool {
+    let mut concurrently = split(options).into_iter().filter_map(|option| {
+        let (name, value) = option.split_first()?;
+        name.is("concurrently").then_some(value)
+    });
+    concurrently.next_back().is_some_and(|value| {
+        let value = value.first().map(|value| value.name());
+        let value = value.as_deref().map(|text| text.trim_matches('\''));
+        !matches!(value, Some("false" | "off" | "0"))
+    })
 }
 
 /// Splits at commas outside parentheses.

@@ -2,18 +2,18 @@
 
 use super::{
     Rule,
+    context::{Context, Of},
     found::Found,
     piece::{Piece, Within},
-    rules::{Context, Of},
     script::{Kind, Token},
     words::follows,
 };
 
-const PATH: &str = "this stores the name of the schema in the function: renames of Tenantry change it, \
-                    nothing else does; use begin atomic, or leave the search_path to the caller";
-const VALUE: &str = "this stores the name of the schema, and no rename changes it: tenants cannot be made from \
-                     spares, and a renamed tenant may mean the next one of its old name; use begin atomic, or \
-                     current_schema() when the text is used";
+const PATH: &str = "this stores the schema's name in the function, and only Tenantry's renames update it: use \
+                    begin atomic, or leave the search_path to the caller";
+const VALUE: &str = "this stores the schema's name, which no rename updates: tenants cannot be created from \
+                     spares, and a renamed tenant may refer to the next tenant with its old name; use begin \
+                     atomic, or call current_schema() when the text is used";
 
 /// The maximum number of positions checked per statement: one finding is enough for all.
 const MOST: usize = 50;

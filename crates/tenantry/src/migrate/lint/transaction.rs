@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::{
     Rule,
+    context::Subject,
     found::Found,
-    rules::Subject,
     script::{Kind, Script, Token},
     words::{follows, starts},
 };
@@ -27,11 +27,11 @@ pub(super) fn check(
             true => "the file is in a transaction with its record",
             false => "the statements of the file are sent one by one",
         };
-        found.add(at, Rule::TransactionControl, format!("{what}: {why}; leave it out"));
+        found.add(at, Rule::TransactionControl, format!("{what}: {why}; remove it"));
     }
     if subject.transactional && must_be_alone(statement) {
-        let message = "this cannot be in a transaction: put it into a file by itself, which begins with \
-                       -- no-transaction";
+        let message = "this cannot run in a transaction: put it into a separate file that starts with -- \
+                       no-transaction";
         found.add(at, Rule::NotInTransaction, message);
     }
 }

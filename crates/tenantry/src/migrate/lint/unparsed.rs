@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::{
+    named::Named,
     named_in_text::{self, Names},
     piece::{Piece, Within},
-    schemas::Named,
     script::{Kind, Token},
 };
 
@@ -41,14 +41,8 @@ const BETWEEN: &[&str] =
 /// Returns the schemas that a statement names.
 pub(super) fn named(piece: &Piece<'_>) -> Vec<Named> {
     let tokens = piece.tokens;
-    let Some(first) = tokens.first() else { return Vec::new() };
-    let is_setting = first.is_one_of(&["set", "reset", "show"])
-        || first.is("alter")
-            && tokens
-                .get(1)
-                .is_some_and(|word| word.is_one_of(&["role", "user", "database", "system"]));
-    if is_setting {
-        // The name of a setting contains a dot, too.
+    // The name of a setting contains a dot, too.
+    if is_setting(tokens) {
         return Vec::new();
     }
     let aliases = aliases(tokens);
@@ -63,6 +57,15 @@ pub(super) fn named(piece: &Piece<'_>) -> Vec<Named> {
         found.extend(schemas.into_iter().map(|schema| Named::new(token.at, schema)));
     }
     found
+}
+
+fn is_setting(tokens: &[Token<'_>]) -> bool {
+    let owners = ["role", "user", "database", "system"];
+    match tokens {
+        [first, ..] if first.is_one_of(&["set", "reset", "show"]) => true,
+        [first, second, ..] => first.is("alter") && second.is_one_of(&owners),
+        _ => false,
+    }
 }
 
 /// Returns the table aliases of the statement.
@@ -89,26 +92,36 @@ fn schema_before(piece: &Piece<'_>, index: usize, aliases: &HashSet<String>) -> 
     if is_variable && !is_called {
         return None;
     }
-    let mut before = index.checked_sub(1)?;
-    while before > 0 && tokens[before].is_one_of(BETWEEN) {
-        before -= 1;
-    }
-    let word = &tokens[before];
-    let previous = before.checked_sub(1).map(|index| &tokens[index]);
-    let follows = |words: &[&str]| previous.is_some_and(|word| word.is_one_of(words));
-    let is_object = match () {
-        () if word.is_one_of(BEFORE_AN_OBJECT) => true,
-        () if word.is("into") => follows(&["insert", "merge"]),
-        () if word.is("update") => !follows(&["for", "on", "do", "or", "key"]),
-        () => word.text == ":",
-    };
+    let before = word_before(tokens, index)?;
     // `owned by t.c`, `on column t.c`: two names are a table and its column.
-    let of_column = parts == 2 && word.is_one_of(&["by", "column"]);
-    let is_schema = is_object
+    let of_column = parts == 2 && tokens[before].is_one_of(&["by", "column"]);
+    let is_schema = precedes_an_object(tokens, before)
         || is_called
         || (parts > 2 && piece.within == Within::File)
         || (schema == "public" && !of_column);
     is_schema.then_some(schema)
+}
+
+/// Returns the position of the word that a name follows, apart from words like `only`.
+fn word_before(tokens: &[Token<'_>], name: usize) -> Option<usize> {
+    let mut before = name.checked_sub(1)?;
+    while before > 0 && tokens[before].is_one_of(BETWEEN) {
+        before -= 1;
+    }
+    Some(before)
+}
+
+/// Returns `true` if the name of an object follows the word at this position.
+fn precedes_an_object(tokens: &[Token<'_>], at: usize) -> bool {
+    let word = &tokens[at];
+    let previous = at.checked_sub(1).map(|index| &tokens[index]);
+    let follows = |words: &[&str]| previous.is_some_and(|word| word.is_one_of(words));
+    match () {
+        () if word.is_one_of(BEFORE_AN_OBJECT) => true,
+        () if word.is("into") => follows(&["insert", "merge"]),
+        () if word.is("update") => !follows(&["for", "on", "do", "or", "key"]),
+        () => word.text == ":",
+    }
 }
 
 /// Returns what a text names, by the type before or after it, or by the function that it is passed to.

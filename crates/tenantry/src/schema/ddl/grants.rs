@@ -103,25 +103,35 @@ pub(crate) fn grant_changes(
     before: &[String],
     after: &[String],
 ) -> Vec<String> {
-    let parse = |list: &'_ [String]| -> BTreeSet<String> { list.iter().cloned().collect() };
-    let (before, after) = (parse(before), parse(after));
+    let set = |list: &'_ [String]| -> BTreeSet<String> { list.iter().cloned().collect() };
+    let (before, after) = (set(before), set(after));
     // The grant option is revoked with the privilege; privileges that remain are granted again.
     let gone: Vec<Grant<'_>> = before.difference(&after).filter_map(|g| Grant::parse(g)).collect();
     let new: Vec<Grant<'_>> = after.difference(&before).filter_map(|g| Grant::parse(g)).collect();
-    let mut statements = Vec::new();
+    let mut statements = revocations(granted, owner, &gone, &new);
+    statements.extend(new_grants(granted, owner, &gone, &new));
+    statements
+}
+
+impl Grant<'_> {
+    /// Returns `true` if it is the same privilege, apart from the grant option.
+    fn is_alike(&self, other: &Self) -> bool {
+        (other.grantee, other.privilege, other.grantor)
+            == (self.grantee, self.privilege, self.grantor)
+    }
+}
+
+fn revocations(granted: &str, owner: &str, gone: &[Grant<'_>], new: &[Grant<'_>]) -> Vec<String> {
     let mut groups: BTreeMap<_, Vec<&str>> = BTreeMap::new();
-    for grant in &gone {
-        let is_only_weaker = |other: &&Grant<'_>| {
-            (other.grantee, other.privilege, other.grantor)
-                == (grant.grantee, grant.privilege, grant.grantor)
-        };
-        let words = match new.iter().find(is_only_weaker) {
+    for grant in gone {
+        let words = match new.iter().find(|other| other.is_alike(grant)) {
             Some(other) if other.can_grant => continue,
             Some(_) => "revoke grant option for",
             None => "revoke",
         };
         groups.entry((grant.grantor, words, grant.grantee)).or_default().push(grant.privilege);
     }
+    let mut statements = Vec::new();
     // A role with a grant option is the last to lose it.
     while !groups.is_empty() {
         let grantors: BTreeSet<&str> = groups.keys().map(|(grantor, ..)| *grantor).collect();
@@ -132,18 +142,19 @@ pub(crate) fn grant_changes(
         let statement = format!("{words} {} from {grantee}", on(&privileges, granted));
         statements.extend(granted_by(grantor, owner, statement));
     }
+    statements
+}
+
+fn new_grants(granted: &str, owner: &str, gone: &[Grant<'_>], new: &[Grant<'_>]) -> Vec<String> {
     let mut groups: BTreeMap<_, Vec<&str>> = BTreeMap::new();
-    for grant in &new {
-        let is_only_weaker = gone.iter().any(|other| {
-            other.can_grant
-                && (other.grantee, other.privilege, other.grantor)
-                    == (grant.grantee, grant.privilege, grant.grantor)
-        });
+    for grant in new {
+        let is_only_weaker = gone.iter().any(|other| other.can_grant && other.is_alike(grant));
         if !is_only_weaker {
             let group = (grant.grantor, grant.grantee, grant.can_grant);
             groups.entry(group).or_default().push(grant.privilege);
         }
     }
+    let mut statements = Vec::new();
     // A role with a grant option must get it before it can grant.
     let mut able = BTreeSet::from([owner]);
     while !groups.is_empty() {

@@ -1,5 +1,6 @@
 //! Generates the statements that create what a model describes.
 
+mod columns;
 mod grants;
 mod operators;
 mod order;
@@ -10,9 +11,11 @@ mod relations;
 mod reparse;
 mod routines;
 mod script;
+mod sequences;
 mod types;
 mod whole;
 
+pub(crate) use columns::column_definition;
 pub(crate) use grants::are_shown_alike;
 pub(super) use grants::{builtin_grants, grant_changes, grantee_and_grantor};
 pub(super) use order::{Mention, Order, mention, words};
@@ -20,10 +23,9 @@ pub(super) use parts::{comes_with_its_table, enable_key_trigger, is_check, is_ke
 pub(super) use quoting::{escape, storage_option};
 pub(crate) use quoting::{fill, ident, literal, name_of, own};
 pub(crate) use reads::tables_read;
-pub(crate) use relations::column_definition;
-pub(super) use relations::{identity_clause, sequence_options};
 pub(super) use reparse::reparsable;
 pub(super) use script::{Phase, Script};
+pub(super) use sequences::{identity_clause, sequence_options};
 
 use super::{ObjectKey, ObjectKind, SchemaModel};
 use crate::tenant::Ident;
@@ -116,7 +118,7 @@ pub(crate) fn object_ddl(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
     let mut phases = script(model, key).into_phases();
     if key.kind == ObjectKind::Table {
         let sequences = model.of_kind(ObjectKind::Sequence);
-        for (sequence, _) in sequences.filter(|(_, object)| relations::is_identity_of(object, key))
+        for (sequence, _) in sequences.filter(|(_, object)| sequences::is_identity_of(object, key))
         {
             phases.extend(script(model, sequence).into_phases());
         }
@@ -134,13 +136,13 @@ pub(crate) fn told_with(model: &SchemaModel, key: &ObjectKey) -> ObjectKey {
         (ObjectKind::Sequence, _) => {
             let of = |sequence| {
                 let mut tables = model.of_kind(ObjectKind::Table).map(|(table, _)| table);
-                tables.find(|table| relations::is_identity_of(sequence, table))
+                tables.find(|table| sequences::is_identity_of(sequence, table))
             };
             return model.get(key).and_then(of).unwrap_or(key).clone();
         }
         _ => return key.clone(),
     };
-    relations::holder_named(model, &of).unwrap_or_else(|| key.clone())
+    columns::holder_named(model, &of).unwrap_or_else(|| key.clone())
 }
 
 /// Returns `true` if an object is created together with the one that it is part of.
@@ -183,12 +185,12 @@ pub(super) fn script(model: &SchemaModel, key: &ObjectKey) -> Script {
         ObjectKind::BaseType => types::base(model, key, object, out),
         ObjectKind::Function | ObjectKind::Procedure => routines::routine(model, key, object, out),
         ObjectKind::Aggregate => routines::aggregate(model, key, object, out),
-        ObjectKind::Sequence => relations::sequence(model, key, object, out),
+        ObjectKind::Sequence => sequences::sequence(model, key, object, out),
         ObjectKind::Table | ObjectKind::ForeignTable => relations::table(model, key, object, out),
         ObjectKind::View | ObjectKind::MaterializedView => {
             relations::view(model, key, object, out);
         }
-        ObjectKind::Column => relations::column(model, key, object, out),
+        ObjectKind::Column => columns::column(model, key, object, out),
         ObjectKind::Constraint => parts::constraint(model, key, object, out),
         ObjectKind::Index => parts::index(model, key, object, out),
         ObjectKind::Statistics => parts::statistics(model, key, object, out),

@@ -86,13 +86,13 @@ impl<'a> Order<'a> {
                 names.entry((mention, &key.name)).or_default().push(place);
             }
         }
+        let named = |words: Vec<(Mention, String)>| -> BTreeSet<usize> {
+            let places = words.iter().filter_map(|(how, word)| names.get(&(*how, &**word)));
+            places.flatten().copied().collect()
+        };
         let needs = keys.iter().enumerate().map(|(place, key)| {
-            let mut needs = BTreeSet::new();
-            for text in texts(model, key) {
-                for (mention, word) in words(&text) {
-                    needs.extend(names.get(&(mention, &*word)).into_iter().flatten().copied());
-                }
-            }
+            let texts = texts(model, key);
+            let mut needs = named(texts.iter().flat_map(|text| words(text)).collect());
             needs.remove(&place);
             // A shell already exists.
             if matches!(key.kind, ObjectKind::Function) {
@@ -103,13 +103,8 @@ impl<'a> Order<'a> {
         let mut needs: Vec<BTreeSet<usize>> = needs.collect();
         let calls = keys.iter().map(|key| {
             let body = model.get(key).and_then(|object| object.text(Attribute::Body));
-            let mut called = BTreeSet::new();
-            for (how, word) in body.into_iter().flat_map(words) {
-                if how == Mention::Call {
-                    called.extend(names.get(&(how, &*word)).into_iter().flatten().copied());
-                }
-            }
-            called
+            let words = body.into_iter().flat_map(words);
+            named(words.filter(|(how, _)| *how == Mention::Call).collect())
         });
         let calls = calls.collect();
         add_constraints(model, &keys, &mut needs);
@@ -176,31 +171,9 @@ enum State {
 
 /// Adds the constraints without which their object cannot be used: those of domains, and keys used in queries.
 fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeSet<usize>]) {
-    let mut constraints: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    let mut partitions: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let Grouped { constraints, partitions } = Grouped::new(model, keys);
     for (place, key) in keys.iter().enumerate() {
-        match (key.kind, model.get(key)) {
-            (ObjectKind::Constraint, Some(constraint)) if is_key(constraint) => {
-                constraints.entry(key.of.as_deref().unwrap_or_default()).or_default().push(place);
-            }
-            (ObjectKind::Constraint, _) if is_of_domain(model, key) => {
-                constraints.entry(key.of.as_deref().unwrap_or_default()).or_default().push(place);
-            }
-            (ObjectKind::Table, Some(table)) => {
-                let parent = table.text(Attribute::PartitionOf).map(str::to_owned);
-                partitions.entry(parent.unwrap_or_default()).or_default().push(place);
-            }
-            _ => {}
-        }
-    }
-    for (place, key) in keys.iter().enumerate() {
-        let query = model.get(key).and_then(|object| match key.kind {
-            ObjectKind::View | ObjectKind::MaterializedView => object.text(Attribute::Definition),
-            ObjectKind::Function | ObjectKind::Procedure if object.has(Attribute::SqlBody) => {
-                object.text(Attribute::Body)
-            }
-            _ => None,
-        });
+        let query = query_of(model, key);
         let is_query = query.is_some();
         let uses_keys =
             query.is_some_and(|query| query.contains("GROUP BY") || query.contains("ON CONFLICT"));
@@ -223,6 +196,46 @@ fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeS
             let parent = super::ident(key.of.as_deref().unwrap_or_default());
             needs[place].extend(partitions.get(&parent).into_iter().flatten());
         }
+    }
+}
+
+/// The indexes of objects that belong to others.
+#[derive(Default)]
+struct Grouped<'a> {
+    /// Keys, and constraints of domains, by the name of their table or domain.
+    constraints: BTreeMap<&'a str, Vec<usize>>,
+    /// Partitions, by the printed name of their parent.
+    partitions: BTreeMap<String, Vec<usize>>,
+}
+
+impl<'a> Grouped<'a> {
+    fn new(model: &SchemaModel, keys: &[&'a ObjectKey]) -> Self {
+        let mut grouped = Self::default();
+        for (place, key) in keys.iter().enumerate() {
+            let Some(object) = model.get(key) else { continue };
+            if key.kind == ObjectKind::Table {
+                let parent = object.text(Attribute::PartitionOf).unwrap_or_default();
+                grouped.partitions.entry(parent.to_owned()).or_default().push(place);
+            } else if key.kind == ObjectKind::Constraint
+                && (is_key(object) || is_of_domain(model, key))
+            {
+                let of = key.of.as_deref().unwrap_or_default();
+                grouped.constraints.entry(of).or_default().push(place);
+            }
+        }
+        grouped
+    }
+}
+
+/// Returns the query that an object stores in parsed form.
+fn query_of<'a>(model: &'a SchemaModel, key: &ObjectKey) -> Option<&'a str> {
+    let object = model.get(key)?;
+    match key.kind {
+        ObjectKind::View | ObjectKind::MaterializedView => object.text(Attribute::Definition),
+        ObjectKind::Function | ObjectKind::Procedure if object.has(Attribute::SqlBody) => {
+            object.text(Attribute::Body)
+        }
+        _ => None,
     }
 }
 
@@ -250,43 +263,42 @@ fn with_types(
 /// Returns all texts in which an object can name others when it is created.
 fn texts(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
     let mut found = Vec::new();
-    let mut take = |object: &Object| {
-        for (attribute, value) in object.attributes() {
-            let is_said = match attribute {
-                Attribute::Body => object.has(Attribute::SqlBody),
-                Attribute::ColumnOrder
-                | Attribute::Comment
-                | Attribute::IndexComment
-                | Attribute::NotNullComment
-                | Attribute::Labels
-                | Attribute::Owner
-                | Attribute::Grants
-                | Attribute::OwnedBy
-                | Attribute::Negator
-                | Attribute::Commutator
-                | Attribute::Settings => false,
-                _ => true,
-            };
-            match value {
-                Value::Text(text) if is_said => found.push(text.clone()),
-                Value::List(list) if is_said => found.extend(list.iter().cloned()),
-                _ => {}
-            }
-        }
-    };
-    if let Some(object) = model.get(key) {
-        take(object);
-    }
+    found.extend(model.get(key).into_iter().flat_map(said));
     let kinds = [ObjectKind::Column, ObjectKind::Constraint];
     let kinds = kinds.into_iter().filter(|_| mention(key.kind).is_some());
     for (part, object) in kinds.flat_map(|kind| model.parts_of(kind, &key.name)) {
         if comes_with_its_owner(model, part) {
-            take(object);
+            found.extend(said(object));
         }
     }
     found.extend(key.of.iter().map(|of| super::ident(of)));
     found.extend(key.arguments.clone());
     found
+}
+
+/// Returns the texts of the attributes that are read when an object is created.
+fn said(object: &Object) -> impl Iterator<Item = String> {
+    let is_said = |attribute: Attribute| match attribute {
+        Attribute::Body => object.has(Attribute::SqlBody),
+        Attribute::ColumnOrder
+        | Attribute::Comment
+        | Attribute::IndexComment
+        | Attribute::NotNullComment
+        | Attribute::Labels
+        | Attribute::Owner
+        | Attribute::Grants
+        | Attribute::OwnedBy
+        | Attribute::Negator
+        | Attribute::Commutator
+        | Attribute::Settings => false,
+        _ => true,
+    };
+    let values = object.attributes().filter(move |(attribute, _)| is_said(**attribute));
+    values.flat_map(|(_, value)| match value {
+        Value::Text(text) => vec![text.clone()],
+        Value::List(list) => list.clone(),
+        Value::Flag(_) => Vec::new(),
+    })
 }
 
 /// Returns the names in a text, without quotes, each with the way in which it is mentioned.

@@ -8,15 +8,26 @@ use super::{
 };
 
 pub(super) fn routine(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
-    let text = |attribute| object.text(attribute);
     let (kind, name) = (key.kind, own(&key.name));
-    let mut lines =
-        vec![format!("create {kind} {name}({})", text(Attribute::Arguments).unwrap_or_default())];
-    if let Some(returns) = text(Attribute::Returns) {
-        lines.push(format!("returns {returns}"));
-    }
-    let language = text(Attribute::Language).unwrap_or("sql");
-    lines.push(format!("language {}", ident(language)));
+    let arguments = object.text(Attribute::Arguments).unwrap_or_default();
+    let mut lines = vec![format!("create {kind} {name}({arguments})")];
+    lines.extend(object.text(Attribute::Returns).map(|returns| format!("returns {returns}")));
+    lines.extend(properties(object));
+    lines.push(body(object));
+    out.add(Phase::Create, lines.join("\n"));
+    let target = match kind == ObjectKind::Procedure && arguments.contains("OUT ") {
+        // Routines that differ in the type that they return are distinguished only by that.
+        true => format!("{kind} {name}({})", without_defaults(arguments)),
+        false => target(key),
+    };
+    out.common(model, object, &target, Some(&target));
+    out.extensions(object, &target);
+}
+
+/// Returns the clauses between the result and the body.
+fn properties(object: &Object) -> Vec<String> {
+    let text = |attribute| object.text(attribute);
+    let mut lines = vec![format!("language {}", ident(text(Attribute::Language).unwrap_or("sql")))];
     let types = object.list(Attribute::Transforms).iter();
     let types: Vec<_> = types.map(|name| format!("for type {name}")).collect();
     if !types.is_empty() {
@@ -28,9 +39,7 @@ pub(super) fn routine(model: &SchemaModel, key: &ObjectKey, object: &Object, out
         (Attribute::LeakProof, "leakproof"),
         (Attribute::SecurityDefiner, "security definer"),
     ] {
-        if object.has(attribute) {
-            lines.push(words.to_owned());
-        }
+        lines.extend(object.has(attribute).then(|| words.to_owned()));
     }
     lines.extend(text(Attribute::Volatility).map(str::to_owned));
     for (attribute, word) in
@@ -38,25 +47,19 @@ pub(super) fn routine(model: &SchemaModel, key: &ObjectKey, object: &Object, out
     {
         lines.extend(text(attribute).map(|value| format!("{word} {value}")));
     }
-    lines.extend(
-        text(Attribute::Support).map(|support| format!("support {}", without_arguments(support))),
-    );
+    let support = text(Attribute::Support).map(without_arguments);
+    lines.extend(support.map(|support| format!("support {support}")));
     lines.extend(object.list(Attribute::Settings).iter().map(|setting| set(setting)));
-    let body = text(Attribute::Body).unwrap_or_default();
-    lines.push(match (object.has(Attribute::SqlBody), text(Attribute::ObjectFile)) {
+    lines
+}
+
+fn body(object: &Object) -> String {
+    let body = object.text(Attribute::Body).unwrap_or_default();
+    match (object.has(Attribute::SqlBody), object.text(Attribute::ObjectFile)) {
         (true, _) => body.to_owned(),
         (false, Some(file)) => format!("as {}, {}", literal(&escape(file)), literal(body)),
         (false, None) => format!("as {}", dollar_quoted(body)),
-    });
-    out.add(Phase::Create, lines.join("\n"));
-    let arguments = text(Attribute::Arguments).unwrap_or_default();
-    let target = match kind == ObjectKind::Procedure && arguments.contains("OUT ") {
-        // Routines that differ in the type that they return are distinguished only by that.
-        true => format!("{kind} {name}({})", without_defaults(arguments)),
-        false => target(key),
-    };
-    out.common(model, object, &target, Some(&target));
-    out.extensions(object, &target);
+    }
 }
 
 /// Returns the arguments of a routine without their defaults.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
     super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel},
-    keys::{foreign_keys, keys},
+    keys::{ForeignKey, Key, foreign_keys, keys},
 };
 
 /// The indexes of tables.
@@ -35,32 +35,31 @@ impl SchemaModel {
             self.write_table(table, &indexes, &mut text);
         }
         for key in foreign_keys(self) {
-            let end = |table: &str, columns: &[String]| {
-                let columns: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
-                match columns.len() {
-                    1 => format!("{}.{}", quoted(table), columns[0]),
-                    _ => format!("{}.({})", quoted(table), columns.join(", ")),
-                }
-            };
-            let is_unique = keys(self, &key.table)
-                .iter()
-                .any(|k| k.columns.iter().all(|name| key.columns.contains(name)));
-            let actions = [("delete", key.on_delete), ("update", key.on_update)];
-            let actions = actions
-                .into_iter()
-                .filter_map(|(when, action)| Some(format!("{when}: {}", action?)));
-            let actions = actions.collect::<Vec<_>>().join(", ");
-            let actions = if actions.is_empty() { actions } else { format!(" [{actions}]") };
-            let _ = writeln!(
-                text,
-                "Ref {}: {} {} {}{actions}",
-                quoted(&key.name),
-                end(&key.table, &key.columns),
-                if is_unique { "-" } else { ">" },
-                end(&key.to, &key.to_columns),
-            );
+            let _ = writeln!(text, "{}", self.reference(&key));
         }
         text
+    }
+
+    /// Returns a foreign key as a `Ref`.
+    fn reference(&self, key: &ForeignKey) -> String {
+        let end = |table: &str, columns: &[String]| {
+            let columns: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
+            match columns.len() {
+                1 => format!("{}.{}", quoted(table), columns[0]),
+                _ => format!("{}.({})", quoted(table), columns.join(", ")),
+            }
+        };
+        let is_unique = keys(self, &key.table)
+            .iter()
+            .any(|k| k.columns.iter().all(|name| key.columns.contains(name)));
+        let kind = if is_unique { "-" } else { ">" };
+        let actions = [("delete", key.on_delete), ("update", key.on_update)];
+        let actions =
+            actions.into_iter().filter_map(|(when, action)| Some(format!("{when}: {}", action?)));
+        let actions = actions.collect::<Vec<_>>().join(", ");
+        let actions = if actions.is_empty() { actions } else { format!(" [{actions}]") };
+        let (from, to) = (end(&key.table, &key.columns), end(&key.to, &key.to_columns));
+        format!("Ref {}: {from} {kind} {to}{actions}", quoted(&key.name))
     }
 
     fn write_table(&self, key: &ObjectKey, indexes: &Indexes<'_>, text: &mut String) {
@@ -68,24 +67,7 @@ impl SchemaModel {
         let keys = keys(self, table);
         let _ = writeln!(text, "Table {} {{", quoted(table));
         for (key, column) in self.columns(table) {
-            let is_alone = |primary: bool| {
-                keys.iter().any(|k| k.is_primary == primary && k.columns == [key.name.clone()])
-            };
-            let mut settings: Vec<String> = Vec::new();
-            for (is_so, setting) in [
-                (is_alone(true), "pk"),
-                (column.get(Attribute::Identity).is_some(), "increment"),
-                (column.has(Attribute::NotNull), "not null"),
-                (is_alone(false), "unique"),
-            ] {
-                settings.extend(is_so.then(|| setting.to_owned()));
-            }
-            if let Some(default) = column.text(Attribute::Default) {
-                settings.push(format!("default: `{}`", default.replace('`', "'")));
-            }
-            settings.extend(column.text(Attribute::Comment).map(note));
-            let settings = settings.join(", ");
-            let settings = if settings.is_empty() { settings } else { format!(" [{settings}]") };
+            let settings = settings(key, column, &keys);
             let data_type = column.text(Attribute::Type).unwrap_or("unknown");
             let _ = writeln!(text, "  {} {}{settings}", quoted(&key.name), type_name(data_type));
         }
@@ -126,6 +108,27 @@ impl SchemaModel {
             let _ = writeln!(text, "  indexes {{\n    {}\n  }}", lines.join("\n    "));
         }
     }
+}
+
+/// Returns the settings of a column, with a leading blank.
+fn settings(key: &ObjectKey, column: &Object, keys: &[Key]) -> String {
+    let is_alone = |primary: bool| {
+        keys.iter().any(|k| k.is_primary == primary && k.columns == [key.name.clone()])
+    };
+    let flags = [
+        (is_alone(true), "pk"),
+        (column.get(Attribute::Identity).is_some(), "increment"),
+        (column.has(Attribute::NotNull), "not null"),
+        (is_alone(false), "unique"),
+    ];
+    let flags = flags.into_iter().filter(|(is_so, _)| *is_so);
+    let mut settings: Vec<String> = flags.map(|(_, setting)| setting.to_owned()).collect();
+    if let Some(default) = column.text(Attribute::Default) {
+        settings.push(format!("default: `{}`", default.replace('`', "'")));
+    }
+    settings.extend(column.text(Attribute::Comment).map(note));
+    let settings = settings.join(", ");
+    if settings.is_empty() { settings } else { format!(" [{settings}]") }
 }
 
 /// Returns the text before the parenthesis that closes the first one.

@@ -11,7 +11,8 @@ impl SchemaModel {
     #[must_use]
     pub fn to_json(&self) -> String {
         let saved = Saved { format: FORMAT, model: self };
-        serde_json::to_string_pretty(&saved).expect("a model holds nothing that JSON lacks")
+        serde_json::to_string_pretty(&saved)
+            .expect("a model contains nothing that JSON cannot represent")
     }
 
     /// Reads a model written by [`SchemaModel::to_json`].
@@ -70,7 +71,7 @@ impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (line, column) = (self.line, self.column);
         if let Some(format) = self.format {
-            return write!(f, "a model of a schema in format {format}: save it anew");
+            return write!(f, "a model of a schema in format {format}: save it again");
         }
         write!(f, "not a model of a schema: line {line}, column {column}")
     }
@@ -97,7 +98,7 @@ mod tests {
     fn another_format_is_named() {
         let text = example().to_json().replacen("\"format\": 1", "\"format\": 99", 1);
         let error = SchemaModel::from_json(&text).expect_err("it is another");
-        assert_eq!(error.to_string(), "a model of a schema in format 99: save it anew");
+        assert_eq!(error.to_string(), "a model of a schema in format 99: save it again");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
     super::{Attribute, ObjectKind, SchemaModel},
-    keys::{foreign_keys, keys},
+    keys::{ForeignKey, foreign_keys, keys},
 };
 
 impl SchemaModel {
@@ -22,44 +22,52 @@ impl SchemaModel {
             .keys()
             .filter(|key| matches!(key.kind, ObjectKind::Table | ObjectKind::ForeignTable));
         for table in tables {
-            let keys = keys(self, &table.name);
             let _ = writeln!(text, "    {} {{", entity(&table.name));
-            for (key, column) in self.columns(&table.name) {
-                let has = |primary: bool| {
-                    keys.iter().any(|k| {
-                        k.is_primary == primary
-                            && k.columns.contains(&key.name)
-                            && (primary || k.columns.len() == 1)
-                    })
-                };
-                let refers = referring.contains(&(&*table.name, &key.name));
-                let marks = [(has(true), "PK"), (refers, "FK"), (has(false), "UK")];
-                let marks = marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark);
-                let marks = marks.collect::<Vec<_>>().join(", ");
-                let data_type = word(column.text(Attribute::Type).unwrap_or("unknown"));
-                let line = format!("{data_type} {} {marks}", word(&key.name));
-                let _ = write!(text, "        {}", line.trim_end());
-                if let Some(comment) = column.text(Attribute::Comment) {
-                    let _ = write!(text, " \"{}\"", plain(comment));
-                }
-                text.push('\n');
-            }
+            self.write_columns(&table.name, &referring, &mut text);
             text.push_str("    }\n");
         }
         for key in &foreign {
-            let keys = keys(self, &key.table);
-            let is_unique =
-                keys.iter().any(|k| k.columns.iter().all(|name| key.columns.contains(name)));
-            let columns = self.columns(&key.table);
-            let is_optional = columns.iter().any(|(k, column)| {
-                key.columns.contains(&k.name) && !column.has(Attribute::NotNull)
-            });
-            let to = if is_optional { "|o" } else { "||" };
-            let from = if is_unique { "o|" } else { "o{" };
-            let (one, many) = (entity(&key.to), entity(&key.table));
-            let _ = writeln!(text, "    {one} {to}--{from} {many} : \"{}\"", plain(&key.name));
+            let _ = writeln!(text, "    {}", self.relationship(key));
         }
         text
+    }
+
+    fn write_columns(&self, table: &str, referring: &BTreeSet<(&str, &String)>, text: &mut String) {
+        let keys = keys(self, table);
+        for (key, column) in self.columns(table) {
+            let has = |primary: bool| {
+                keys.iter().any(|k| {
+                    k.is_primary == primary
+                        && k.columns.contains(&key.name)
+                        && (primary || k.columns.len() == 1)
+                })
+            };
+            let refers = referring.contains(&(table, &key.name));
+            let marks = [(has(true), "PK"), (refers, "FK"), (has(false), "UK")];
+            let marks = marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark);
+            let marks = marks.collect::<Vec<_>>().join(", ");
+            let data_type = word(column.text(Attribute::Type).unwrap_or("unknown"));
+            let line = format!("{data_type} {} {marks}", word(&key.name));
+            let _ = write!(text, "        {}", line.trim_end());
+            if let Some(comment) = column.text(Attribute::Comment) {
+                let _ = write!(text, " \"{}\"", plain(comment));
+            }
+            text.push('\n');
+        }
+    }
+
+    fn relationship(&self, key: &ForeignKey) -> String {
+        let keys = keys(self, &key.table);
+        let is_unique =
+            keys.iter().any(|k| k.columns.iter().all(|name| key.columns.contains(name)));
+        let columns = self.columns(&key.table);
+        let is_optional = columns
+            .iter()
+            .any(|(k, column)| key.columns.contains(&k.name) && !column.has(Attribute::NotNull));
+        let to = if is_optional { "|o" } else { "||" };
+        let from = if is_unique { "o|" } else { "o{" };
+        let (one, many) = (entity(&key.to), entity(&key.table));
+        format!("{one} {to}--{from} {many} : \"{}\"", plain(&key.name))
     }
 }
 

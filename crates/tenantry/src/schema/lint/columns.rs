@@ -38,17 +38,17 @@ fn advice(column: &Object) -> Vec<Advice> {
         ),
         "json" => (
             LintRule::Json,
-            "json is parsed anew whenever it is read, and has no equality; use jsonb",
+            "json is parsed on every read, and has no equality operator; use jsonb",
             "alter column {column} type jsonb using {column}::jsonb",
         ),
         _ if scalar.starts_with("timestamp") && scalar.ends_with("without time zone") => (
             LintRule::TimestampWithoutTimeZone,
-            "the time zone is not stored; use timestamptz (the fix takes the values for UTC)",
+            "the time zone is not stored; use timestamptz (the fix interprets the values as UTC)",
             "alter column {column} type timestamptz using {column} at time zone 'UTC'",
         ),
         _ if scalar.starts_with("character varying(") => (
             LintRule::VarcharLength,
-            "a longer value takes a migration; use text, with a check if a limit is meant",
+            "a longer value requires a migration; use text, with a check if a limit is intended",
             "alter column {column} type text",
         ),
         _ if scalar.starts_with("character(") || scalar == "bpchar" => (

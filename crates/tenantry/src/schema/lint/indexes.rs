@@ -108,7 +108,7 @@ fn foreign_key_columns(findings: &mut Findings<'_>, indexes: &BTreeMap<&str, Vec
         let concurrently = if is_partitioned { "" } else { "concurrently " };
         let columns = list(&foreign.columns);
         let message = format!(
-            "no index begins with {columns}: each delete and update of a key in {} reads the whole table",
+            "no index starts with {columns}: each delete or key update in {} reads the whole table",
             ident(&foreign.to)
         );
         let fix = format!("create index {concurrently}on {} ({columns});", own(&foreign.table));
@@ -136,7 +136,7 @@ fn too_many(findings: &mut Findings<'_>, indexes: &[Known<'_>]) {
             continue;
         }
         if let Some((_, other)) = others.iter().find(|(_, other)| known.begins(other)) {
-            let message = format!("{} begins with the same columns", other.object);
+            let message = format!("{} starts with the same columns", other.object);
             findings.add(LintRule::RedundantIndex, &known.object, message, fix());
         }
     }
@@ -173,7 +173,8 @@ impl Known<'_> {
 fn invalid(findings: &mut Findings<'_>) {
     for beyond in &findings.model.beyond {
         if beyond.what == BeyondKind::InvalidIndex {
-            let message = "the index is invalid: it costs writes and serves no query".to_owned();
+            let message =
+                "the index is invalid: writes maintain it, and no query uses it".to_owned();
             let fix = Some(format!("reindex index concurrently {};", own(&beyond.object.name)));
             findings.add(LintRule::InvalidIndex, &beyond.object, message, fix);
         }

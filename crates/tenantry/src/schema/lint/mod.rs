@@ -32,7 +32,7 @@ impl SchemaModel {
     ///
     /// let model = introspect(conn, &"tenant_acme".parse()?, None).await?;
     /// for finding in model.lint(&LintOptions::default()) {
-    ///     // warning: constraint orders_customer_fkey on orders: no index begins with … (foreign-key-index)
+    ///     // warning: constraint orders_customer_fkey on orders: no index starts with … (foreign-key-index)
     ///     println!("{finding}");
     /// }
     /// # Ok(()) }

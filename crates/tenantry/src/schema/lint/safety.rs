@@ -24,12 +24,13 @@ fn not_valid(findings: &mut Findings<'_>) {
             true => Some(format!("alter domain {} {validate};", own(of))),
             false => alter(of, &validate),
         };
-        let message = "rows that were there before may break it: it is not validated".to_owned();
+        let message = "it is not validated: older rows may violate it".to_owned();
         findings.add(LintRule::ConstraintNotValid, constraint, message, fix);
     }
     for (column, object) in findings.model.of_kind(ObjectKind::Column) {
         if object.has(Attribute::NotNullInvalid) {
-            let message = "there may be nulls: the not-null constraint is not validated".to_owned();
+            let message =
+                "the not-null constraint is not validated: older rows may be null".to_owned();
             findings.add(LintRule::ConstraintNotValid, column, message, None);
         }
     }
@@ -44,7 +45,8 @@ fn row_security(findings: &mut Findings<'_>) {
         }
         match (object.has(Attribute::RowSecurity), has_policy) {
             (true, false) => {
-                let message = "row-level security is enabled and there is no policy: only the owner sees rows";
+                let message =
+                    "row-level security is enabled without a policy: only the owner sees rows";
                 let rule = LintRule::RowSecurityWithoutPolicy;
                 findings.add(rule, table, message.to_owned(), None);
             }
@@ -70,7 +72,7 @@ fn definers(findings: &mut Findings<'_>) {
         if !object.has(Attribute::SecurityDefiner) || is_set {
             continue;
         }
-        let message = "it runs with the rights of its owner, and the caller decides by the search_path what its \
+        let message = "it runs with its owner's privileges, and the caller's search_path determines what its \
                        names mean"
             .to_owned();
         let arguments = routine.arguments.as_deref().unwrap_or_default();

@@ -44,7 +44,7 @@ fn primary_keys(findings: &mut Findings<'_>) {
     let foreign_keys = foreign_keys(findings.model);
     for (table, _) in findings.tables() {
         let Some(primary) = findings.primary_key(&table.name) else {
-            let message = "there is no primary key: rows cannot be told apart, and logical replication cannot \
+            let message = "there is no primary key: rows cannot be identified, and logical replication cannot \
                            update them"
                 .to_owned();
             findings.add(LintRule::RequirePrimaryKey, table, message, None);
@@ -102,7 +102,7 @@ fn cascades(findings: &mut Findings<'_>) {
             continue;
         }
         let message = format!(
-            "deleting a row of {} deletes rows of {}; if that is meant, say so in a comment on the constraint",
+            "deleting a row of {} deletes rows of {}; if this is intended, say so in a comment on the constraint",
             ident(&foreign.to),
             ident(&foreign.table)
         );

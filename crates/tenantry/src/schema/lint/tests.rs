@@ -181,9 +181,9 @@ fn a_fix_names_the_schema() {
     assert_eq!(
         lines,
         [
-            "error: constraint fk on t: deleting a row of u deletes rows of t; if that is meant, say so in a comment \
-             on the constraint (cascade-delete)",
-            "warning: constraint fk on t: no index begins with a: each delete and update of a key in u reads the \
+            "error: constraint fk on t: deleting a row of u deletes rows of t; if this is intended, say so in a \
+             comment on the constraint (cascade-delete)",
+            "warning: constraint fk on t: no index starts with a: each delete or key update in u reads the \
              whole table (foreign-key-index)",
             "info: table t: there is no column created_at (require-timestamps)",
             "info: table t: there is no column updated_at (require-timestamps)",

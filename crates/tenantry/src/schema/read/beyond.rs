@@ -154,7 +154,7 @@ pub(super) async fn beyond_of(
     let query = sqlx::query(sql.finish()).bind(schemas).bind(roles).persistent(false);
     let mut found = vec![Vec::new(); subjects.len()];
     for row in query.fetch_all(conn).await? {
-        let place = usize::try_from(row.try_get::<i32, _>(1)? - 1).unwrap_or(usize::MAX);
+        let place = usize::try_from(row.try_get::<i32, _>("place")? - 1).unwrap_or(usize::MAX);
         if let (Some(found), Some(beyond)) = (found.get_mut(place), from_row(&row)?) {
             found.push(beyond);
         }
@@ -164,16 +164,16 @@ pub(super) async fn beyond_of(
 }
 
 fn from_row(row: &PgRow) -> sqlx::Result<Option<Beyond>> {
-    let finder = usize::try_from(row.try_get::<i32, _>(0)?).ok();
+    let finder = usize::try_from(row.try_get::<i32, _>("finder")?).ok();
     let finder = finder.and_then(|finder| FINDERS.get(finder));
-    let words: String = row.try_get(2)?;
+    let words: String = row.try_get("kind")?;
     let kind = ObjectKind::ALL.iter().find(|kind| kind.as_str() == words);
     let (Some(finder), Some(kind)) = (finder, kind) else { return Ok(None) };
     let object = ObjectKey {
         kind: *kind,
-        of: row.try_get(3)?,
-        name: row.try_get(4)?,
-        arguments: row.try_get(5)?,
+        of: row.try_get("of")?,
+        name: row.try_get("name")?,
+        arguments: row.try_get("arguments")?,
     };
-    Ok(Some(Beyond { object, what: finder.what, other: row.try_get(6)? }))
+    Ok(Some(Beyond { object, what: finder.what, other: row.try_get("other")? }))
 }

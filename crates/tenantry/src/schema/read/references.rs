@@ -84,21 +84,21 @@ const NAMED: &str = "x as materialized (select m.form, f.place, f.path, m.class 
 /// The descriptions of the objects in `x`. A name of a part of a table, or of its row type, counts as the table.
 /// Columns of a view follow from its query, functions of a range from the range.
 const DESCRIBED: &str = "select distinct x.form, x.place, x.other, a.type, \
-     case when t.oid is not null then array['', t.typname::pg_catalog.text] when kt.oid is not null then array['', kt.typname::pg_catalog.text, k.conname::pg_catalog.text] when i.oid is not null then array['', ic.relname::pg_catalog.text, i.conname::pg_catalog.text] else a.object_names end, \
+     case when t.oid is not null then array['', t.typname::pg_catalog.text] when kt.oid is not null then array['', kt.typname::pg_catalog.text, k.conname::pg_catalog.text] when i.oid is not null then array['', ic.relname::pg_catalog.text, i.conname::pg_catalog.text] else a.object_names end as names, \
      case when pg_catalog.current_setting('search_path') operator(pg_catalog.=) x.path or pg_catalog.set_config('search_path', x.path, true) is not null \
-     then coalesce(pg_catalog.oidvectortypes(p.proargtypes), pg_catalog.array_to_string(case when a.type operator(pg_catalog.=) 'operator' then a.object_args end, ', ')) end, \
+     then coalesce(pg_catalog.oidvectortypes(p.proargtypes), pg_catalog.array_to_string(case when a.type operator(pg_catalog.=) 'operator' then a.object_args end, ', ')) end as arguments, \
      coalesce(case when p.oid is null then null \
      when p.prokind operator(pg_catalog.=) 'a'::pg_catalog.\"char\" then 'aggregate' \
      when x.refclassid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid \
      and (x.refobjid operator(pg_catalog.=) any (p.proargtypes::pg_catalog.oid[]) or x.refobjid operator(pg_catalog.=) p.prorettype or x.refobjid operator(pg_catalog.=) any (p.proallargtypes)) then 'signature' \
      when p.prosqlbody is not null then 'body' when p.prosupport::pg_catalog.oid operator(pg_catalog.=) x.refobjid then 'support' else 'default' end, \
      t.typtype::pg_catalog.text, k.contype::pg_catalog.text, va.attgenerated::pg_catalog.text, rc.relkind::pg_catalog.text, \
-     case when i.oid is not null then 'index' when c.relispartition then 'partition' end, ''), \
-     x.refclassid::pg_catalog.regclass::pg_catalog.text, \
+     case when i.oid is not null then 'index' when c.relispartition then 'partition' end, '') as detail, \
+     x.refclassid::pg_catalog.regclass::pg_catalog.text as other_catalog, \
      coalesce(tr.relname::pg_catalog.text, \
      case when x.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid then '' end, \
      tt.typname::pg_catalog.text, \
-     (pg_catalog.pg_identify_object_as_address(x.refclassid, x.refobjid, 0)).object_names[2]) \
+     (pg_catalog.pg_identify_object_as_address(x.refclassid, x.refobjid, 0)).object_names[2]) as other_name \
      from x cross join lateral pg_catalog.pg_identify_object_as_address(x.classid, x.objid, x.objsubid) as a \
      left join pg_catalog.pg_class c on x.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and c.oid operator(pg_catalog.=) x.objid \
      left join pg_catalog.pg_index ii on ii.indexrelid operator(pg_catalog.=) c.oid \
@@ -151,8 +151,8 @@ const TEXTS: &str = "w as materialized ( \
      union all select n.place, n.path, 'pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid, 'body', pg_catalog.encode(g.tgargs, 'escape') \
      from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relhastriggers join pg_catalog.pg_trigger g on g.tgrelid operator(pg_catalog.=) c.oid \
      and not g.tgisinternal and g.tgparentid operator(pg_catalog.=) 0::pg_catalog.oid and g.tgnargs operator(pg_catalog.>) 0) \
-     select w.form, w.text, w.class::pg_catalog.oid, w.form operator(pg_catalog.=) any (array['sql', 'body']) and w.class operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass, \
-     pg_catalog.array_agg(w.place), pg_catalog.array_agg(w.object) from (select w.form, w.class, w.place, w.object, w.text collate pg_catalog.\"C\" as text from w \
+     select w.form, w.text, w.class::pg_catalog.oid as class, w.form operator(pg_catalog.=) any (array['sql', 'body']) and w.class operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass as is_body, \
+     pg_catalog.array_agg(w.place) as places, pg_catalog.array_agg(w.object) as objects from (select w.form, w.class, w.place, w.object, w.text collate pg_catalog.\"C\" as text from w \
      where pg_catalog.strpos(w.text, '.') operator(pg_catalog.>) 0 or pg_catalog.strpos(w.text, 'search_path') operator(pg_catalog.>) 0) as w \
      group by w.form, w.text, w.class";
 
@@ -236,15 +236,16 @@ impl<'a> ReferenceSearch<'a> {
         let rows = sqlx::query(sql.finish()).bind(names).persistent(false).fetch_all(conn).await?;
         let mut mentioned = Vec::new();
         for row in &rows {
-            let form = match row.try_get(0)? {
+            let form = match row.try_get("form")? {
                 "sql" => Form::Sql,
                 "path" => Form::Setting,
                 "printed" => Form::Printed,
                 _ => Form::Body,
             };
-            let (class, is_body): (Oid, bool) = (row.try_get(2)?, row.try_get(3)?);
-            let (places, objects): (Vec<i32>, Vec<Oid>) = (row.try_get(4)?, row.try_get(5)?);
-            for mention in mentions::mentions(row.try_get(1)?, form, &self.places) {
+            let (class, is_body): (Oid, bool) = (row.try_get("class")?, row.try_get("is_body")?);
+            let places: Vec<i32> = row.try_get("places")?;
+            let objects: Vec<Oid> = row.try_get("objects")?;
+            for mention in mentions::mentions(row.try_get("text")?, form, &self.places) {
                 let form = match (mention.in_search_path, is_body) {
                     (true, _) => "path",
                     (false, true) => "body",
@@ -311,26 +312,24 @@ impl<'a> ReferenceSearch<'a> {
 }
 
 fn reference(row: &PgRow, names: &[&str]) -> sqlx::Result<Option<CrossReference>> {
-    let schema = |column: usize| {
+    let schema = |column: &str| {
         let place = usize::try_from(row.try_get::<i32, _>(column)?).unwrap_or_default();
         Ok::<_, sqlx::Error>(place.checked_sub(1).and_then(|place| names.get(place).copied()))
     };
-    let (Some(from), Some(to)) = (schema(1)?, schema(2)?) else { return Ok(None) };
+    let (Some(from), Some(to)) = (schema("place")?, schema("other")?) else { return Ok(None) };
     // It no longer exists.
-    let (Some(words), Some(object_names)) =
-        (row.try_get::<Option<&str>, _>(3)?, row.try_get::<Option<Vec<String>>, _>(4)?)
-    else {
-        return Ok(None);
-    };
+    let words: Option<&str> = row.try_get("type")?;
+    let object_names: Option<Vec<String>> = row.try_get("names")?;
+    let (Some(words), Some(object_names)) = (words, object_names) else { return Ok(None) };
     let described = Described {
         words,
         names: &object_names,
-        arguments: row.try_get(5)?,
-        detail: row.try_get(6)?,
-        other: row.try_get(7)?,
+        arguments: row.try_get("arguments")?,
+        detail: row.try_get("detail")?,
+        other: row.try_get("other_catalog")?,
     };
     let (object, via) = described.resolve();
-    let via = match row.try_get(0)? {
+    let via = match row.try_get("form")? {
         "path" => ReferenceKind::SearchPath,
         "body" => ReferenceKind::FunctionBody,
         "string" => ReferenceKind::Literal,
@@ -340,7 +339,7 @@ fn reference(row: &PgRow, names: &[&str]) -> sqlx::Result<Option<CrossReference>
         from_schema: from.to_owned(),
         object,
         to_schema: to.to_owned(),
-        to: row.try_get::<Option<String>, _>(8)?.unwrap_or_default(),
+        to: row.try_get::<Option<String>, _>("other_name")?.unwrap_or_default(),
         via,
     }))
 }

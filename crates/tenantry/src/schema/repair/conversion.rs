@@ -103,13 +103,15 @@ pub(super) enum Effect {
     LosesData,
 }
 
+/// Types of exact numbers, each with the range of those before it.
+const EXACT: &[&str] = &["smallint", "integer", "bigint", "numeric"];
+
+/// Returns the effect of changing a column's type.
 pub(super) fn effect(from: &str, to: &str) -> Effect {
     let (old, new) = (bare(from), bare(to));
     let (was, is) = (modifiers(from), modifiers(to));
-    if family(from) == Family::Text
-        && matches!(&*new, "text" | "character varying")
-        && old != "character"
-    {
+    let stays_text = matches!(&*new, "text" | "character varying") && old != "character";
+    if family(from) == Family::Text && stays_text {
         return match (was.first(), is.first()) {
             (_, None) => Effect::Nothing,
             (Some(was), Some(is)) if was <= is => Effect::Nothing,
@@ -117,49 +119,56 @@ pub(super) fn effect(from: &str, to: &str) -> Effect {
         };
     }
     if family(to) == Family::Text {
-        return match is.is_empty() {
-            true => Effect::Rewrites,
-            false => Effect::MayFail,
-        };
+        return if is.is_empty() { Effect::Rewrites } else { Effect::MayFail };
     }
-    let rank =
-        |name: &str| ["smallint", "integer", "bigint", "numeric"].iter().position(|n| *n == name);
+    let rank = |name: &str| EXACT.iter().position(|other| *other == name);
     match (rank(&old), rank(&new)) {
-        (Some(3), Some(3)) => match (&was[..], &is[..]) {
-            (_, []) => Effect::Nothing,
-            ([was_all, was_after], [all, after]) if was_after == after && was_all <= all => {
-                Effect::Nothing
-            }
-            ([was_all, was_after], [all, after])
-                if was_after <= after && was_all - was_after <= all - after =>
-            {
-                Effect::Rewrites
-            }
-            ([_, was_after], [_, after]) if was_after <= after => Effect::MayFail,
-            _ => Effect::LosesData,
-        },
+        (Some(3), Some(3)) => effect_on_numeric(&was, &is),
         (Some(3), Some(_)) => Effect::LosesData,
         (Some(old), Some(new)) if old < new && is.is_empty() => Effect::Rewrites,
         (Some(_), Some(_)) => Effect::MayFail,
-        _ => match (&*old, &*new) {
-            (_, "date") if family(from) == Family::Date => Effect::LosesData,
-            ("real", "double precision") | ("date", _) if family(to) != Family::Other => {
-                Effect::Rewrites
+        _ => effect_on_others((from, &was), (to, &is)),
+    }
+}
+
+/// Returns the effect of another precision and scale of `numeric`.
+fn effect_on_numeric(was: &[i32], is: &[i32]) -> Effect {
+    match (was, is) {
+        (_, []) => Effect::Nothing,
+        ([was_all, was_after], [all, after]) if was_after == after && was_all <= all => {
+            Effect::Nothing
+        }
+        ([was_all, was_after], [all, after])
+            if was_after <= after && was_all - was_after <= all - after =>
+        {
+            Effect::Rewrites
+        }
+        ([_, was_after], [_, after]) if was_after <= after => Effect::MayFail,
+        _ => Effect::LosesData,
+    }
+}
+
+/// Returns the effect between types that are neither texts nor exact numbers.
+fn effect_on_others((from, was): (&str, &[i32]), (to, is): (&str, &[i32])) -> Effect {
+    let (old, new) = (bare(from), bare(to));
+    match (&*old, &*new) {
+        (_, "date") if family(from) == Family::Date => Effect::LosesData,
+        ("real", "double precision") | ("date", _) if family(to) != Family::Other => {
+            Effect::Rewrites
+        }
+        ("double precision", "real") => Effect::LosesData,
+        ("real" | "double precision", _) if family(to) == Family::Number => Effect::LosesData,
+        ("json", "jsonb") => Effect::LosesData,
+        ("jsonb", "json") | ("cidr", "inet") | ("boolean", "integer") => Effect::Rewrites,
+        _ if family(from) == Family::Date && family(to) == Family::Date => {
+            // A precision of less than six places rounds.
+            let places = |modifiers: &[i32]| modifiers.first().copied().unwrap_or(6);
+            match places(is) < places(was) && old != "date" {
+                true => Effect::LosesData,
+                false => Effect::Rewrites,
             }
-            ("double precision", "real") => Effect::LosesData,
-            ("real" | "double precision", _) if family(to) == Family::Number => Effect::LosesData,
-            ("json", "jsonb") => Effect::LosesData,
-            ("jsonb", "json") | ("cidr", "inet") | ("boolean", "integer") => Effect::Rewrites,
-            _ if family(from) == Family::Date && family(to) == Family::Date => {
-                // A precision of less than six places rounds.
-                let places = |modifiers: &[i32]| modifiers.first().copied().unwrap_or(6);
-                match places(&is) < places(&was) && old != "date" {
-                    true => Effect::LosesData,
-                    false => Effect::Rewrites,
-                }
-            }
-            _ => Effect::MayFail,
-        },
+        }
+        _ => Effect::MayFail,
     }
 }
 

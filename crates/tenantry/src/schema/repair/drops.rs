@@ -2,109 +2,116 @@
 
 use super::{
     super::{
-        Attribute, ObjectKey, ObjectKind,
+        Attribute, Object, ObjectKey, ObjectKind,
         ddl::{
             Phase, comes_with_its_table, enable_key_trigger, grant_changes, ident, is_of_domain,
             own,
         },
     },
     columns::parents_column,
-    plan::Plan,
+    plan::{Plan, table_of},
     privileges::default_privileges,
     rebuild, relations,
-    target::target,
+    target::{printed, target},
 };
 
 /// Returns the statements that drop an object; none where it goes with another.
 pub(super) fn drops(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
     let Some(object) = plan.actual.get(key) else { return Vec::new() };
-    let is_dropped = |kind, name: &str| plan.dropped.contains(&ObjectKey::new(kind, name));
-    let of = key.of.as_deref().unwrap_or_default();
-    let holder_goes = |name: &str| {
-        [
-            ObjectKind::Table,
-            ObjectKind::ForeignTable,
-            ObjectKind::View,
-            ObjectKind::MaterializedView,
-            ObjectKind::Composite,
-            ObjectKind::Domain,
-        ]
-        .into_iter()
-        .any(|kind| is_dropped(kind, name) && !plan.moved.contains_key(&ObjectKey::new(kind, name)))
-    };
-    let one = match key.kind {
-        ObjectKind::Schema => return Vec::new(),
-        ObjectKind::Table if plan.moved.contains_key(key) => {
-            return vec![rebuild::put_aside(plan, key)];
-        }
-        ObjectKind::DefaultPrivileges => {
-            let changes = grant_changes(&key.name, "", object.list(Attribute::Grants), &[]);
-            return changes.iter().map(|change| default_privileges(of, change)).collect();
-        }
-        ObjectKind::SecurityLabel => {
-            return relations::without_label(plan, key).into_iter().collect();
-        }
-        ObjectKind::Column => return column(plan, key, holder_goes(of)),
-        ObjectKind::Constraint if is_of_domain(plan.actual, key) => {
-            if holder_goes(of) {
-                return Vec::new();
-            }
-            format!("alter domain {} drop constraint {}", own(of), ident(&key.name))
-        }
-        ObjectKind::Constraint => {
-            let is_foreign =
-                object.text(Attribute::Definition).is_some_and(|d| d.starts_with("FOREIGN KEY "));
-            if holder_goes(of) && !is_foreign || goes_with_parent(plan, key) {
-                return Vec::new();
-            }
-            let if_exists = if plan.parents_check(key).is_some() { "if exists " } else { "" };
-            format!("alter table {} drop constraint {if_exists}{}", own(of), ident(&key.name))
-        }
+    if key.kind == ObjectKind::DefaultPrivileges {
+        let role = key.of.as_deref().unwrap_or_default();
+        let changes = grant_changes(&key.name, "", object.list(Attribute::Grants), &[]);
+        return changes.iter().map(|change| default_privileges(role, change)).collect();
+    }
+    drop_one(plan, key, object).into_iter().collect()
+}
+
+fn drop_one(plan: &Plan<'_>, key: &ObjectKey, object: &Object) -> Option<String> {
+    match key.kind {
+        ObjectKind::Schema => None,
+        ObjectKind::Table if plan.moved.contains_key(key) => Some(rebuild::put_aside(plan, key)),
+        ObjectKind::SecurityLabel => relations::without_label(plan, key),
+        ObjectKind::Column => column(plan, key),
+        ObjectKind::Constraint => constraint(plan, key, object),
         ObjectKind::Index => {
             let table = object.text(Attribute::Table).unwrap_or_default();
-            if holder_goes(table) || goes_with_parent(plan, key) {
-                return Vec::new();
-            }
-            format!("drop index {}", own(&key.name))
+            let goes = holder_goes(plan, table) || goes_with_parent(plan, key);
+            (!goes).then(|| format!("drop index {}", own(&key.name)))
         }
-        ObjectKind::Statistics => {
-            let tables = plan.actual.of_kind(ObjectKind::Table).map(|(key, _)| key);
-            let mut tables =
-                tables.filter(|table| object.text(Attribute::Table) == Some(&ident(&table.name)));
-            if tables.any(|table| plan.dropped.contains(table)) {
-                return Vec::new();
-            }
-            format!("drop statistics {}", own(&key.name))
-        }
+        ObjectKind::Statistics => statistics(plan, key, object),
         // A partition's is its parent's.
         ObjectKind::Trigger if object.get(Attribute::Definition).is_none() => {
-            let is_again = plan.created.contains(key) || holder_goes(of);
-            if is_again {
-                return Vec::new();
-            }
-            if let Some(sql) = enable_key_trigger(key, object, "enable") {
-                return vec![sql];
-            }
-            let (words, name) = (parents_state(plan, key), ident(&key.name));
-            return vec![format!("alter table {} {words} trigger {name}", own(of))];
+            parents_trigger(plan, key, object)
         }
-        ObjectKind::Sequence => {
-            if let Some(column) = object.text(Attribute::IdentityOf) {
-                return identity(plan, column);
-            }
-            if object.text(Attribute::OwnedBy).is_some_and(|column| column_goes(plan, column)) {
-                return Vec::new();
-            }
-            format!("drop sequence {}", own(&key.name))
-        }
+        ObjectKind::Sequence => sequence(plan, key, object),
         // Its functions and the type depend on each other.
-        ObjectKind::BaseType => format!("drop type {} cascade", own(&key.name)),
+        ObjectKind::BaseType => Some(format!("drop type {} cascade", own(&key.name))),
         ObjectKind::Function if is_of_type(plan, key) => {
-            target(plan.actual, key).replacen("function ", "drop function if exists ", 1)
+            let target = target(plan.actual, key);
+            Some(target.replacen("function ", "drop function if exists ", 1))
         }
-        _ => format!("drop {}", target(plan.actual, key)),
-    };
-    vec![one]
+        _ => Some(format!("drop {}", target(plan.actual, key))),
+    }
+}
+
+/// Returns `true` if the relation or type of this name is dropped together with its parts.
+fn holder_goes(plan: &Plan<'_>, name: &str) -> bool {
+    let kinds = [
+        ObjectKind::Table,
+        ObjectKind::ForeignTable,
+        ObjectKind::View,
+        ObjectKind::MaterializedView,
+        ObjectKind::Composite,
+        ObjectKind::Domain,
+    ];
+    let mut holders = kinds.into_iter().map(|kind| ObjectKey::new(kind, name));
+    holders.any(|holder| plan.dropped.contains(&holder) && !plan.moved.contains_key(&holder))
+}
+
+fn constraint(plan: &Plan<'_>, key: &ObjectKey, object: &Object) -> Option<String> {
+    let of = key.of.as_deref().unwrap_or_default();
+    let (holder, name) = (own(of), ident(&key.name));
+    if is_of_domain(plan.actual, key) {
+        let goes = holder_goes(plan, of);
+        return (!goes).then(|| format!("alter domain {holder} drop constraint {name}"));
+    }
+    let definition = object.text(Attribute::Definition).unwrap_or_default();
+    let is_foreign = definition.starts_with("FOREIGN KEY ");
+    if holder_goes(plan, of) && !is_foreign || goes_with_parent(plan, key) {
+        return None;
+    }
+    let if_exists = if plan.parents_check(key).is_some() { "if exists " } else { "" };
+    Some(format!("alter table {holder} drop constraint {if_exists}{name}"))
+}
+
+fn statistics(plan: &Plan<'_>, key: &ObjectKey, object: &Object) -> Option<String> {
+    let tables = plan.actual.of_kind(ObjectKind::Table).map(|(key, _)| key);
+    let mut tables =
+        tables.filter(|table| object.text(Attribute::Table) == Some(&ident(&table.name)));
+    let goes = tables.any(|table| plan.dropped.contains(table));
+    (!goes).then(|| format!("drop statistics {}", own(&key.name)))
+}
+
+/// A partition's trigger that its parent has, too, cannot be dropped: only its state can change.
+fn parents_trigger(plan: &Plan<'_>, key: &ObjectKey, object: &Object) -> Option<String> {
+    let of = key.of.as_deref().unwrap_or_default();
+    if plan.created.contains(key) || holder_goes(plan, of) {
+        return None;
+    }
+    let by_key = enable_key_trigger(key, object, "enable");
+    by_key.or_else(|| {
+        let (words, name) = (parents_state(plan, key), ident(&key.name));
+        Some(format!("alter table {} {words} trigger {name}", own(of)))
+    })
+}
+
+fn sequence(plan: &Plan<'_>, key: &ObjectKey, object: &Object) -> Option<String> {
+    if let Some(column) = object.text(Attribute::IdentityOf) {
+        return identity(plan, column);
+    }
+    let owner = object.text(Attribute::OwnedBy);
+    let goes_with_owner = owner.is_some_and(|column| column_goes(plan, column));
+    (!goes_with_owner).then(|| format!("drop sequence {}", own(&key.name)))
 }
 
 /// Returns the words that make a partition's trigger fire when its parent's does.
@@ -116,42 +123,35 @@ fn parents_state(plan: &Plan<'_>, key: &ObjectKey) -> &'static str {
     relations::enabling(parent.and_then(|(_, object)| object.text(Attribute::Enabled)))
 }
 
-fn column(plan: &Plan<'_>, key: &ObjectKey, goes_with_it: bool) -> Vec<String> {
+fn column(plan: &Plan<'_>, key: &ObjectKey) -> Option<String> {
     let of = key.of.as_deref().unwrap_or_default();
     let comes_from_parent = parents_column(plan, key, |key| plan.unexpected.contains(key));
     let is_moved = plan.moved.contains_key(&ObjectKey::new(ObjectKind::Table, of));
     let is_elsewhere = comes_from_parent || is_moved || plan.is_typed(of);
-    if goes_with_it || is_elsewhere || plan.rebuilt.contains(of) {
-        return Vec::new();
+    if holder_goes(plan, of) || is_elsewhere || plan.rebuilt.contains(of) {
+        return None;
     }
     let name = ident(&key.name);
-    match plan.holder(key) {
-        Some(ObjectKind::Table | ObjectKind::ForeignTable) => {
-            vec![format!("alter table {} drop column {name}", own(of))]
+    match plan.holder(key)? {
+        ObjectKind::Table | ObjectKind::ForeignTable => {
+            Some(format!("alter table {} drop column {name}", own(of)))
         }
-        Some(ObjectKind::Composite) => {
-            vec![format!("alter type {} drop attribute {name} cascade", own(of))]
+        ObjectKind::Composite => {
+            Some(format!("alter type {} drop attribute {name} cascade", own(of)))
         }
-        _ => Vec::new(),
+        _ => None,
     }
 }
 
-/// Returns the statements that remove the identity of a column, by its printed name.
-fn identity(plan: &Plan<'_>, column: &str) -> Vec<String> {
-    let columns = plan.actual.of_kind(ObjectKind::Column);
-    let found = columns.map(|(key, _)| key).find(|key| printed(key) == column);
-    let Some(key) = found else { return Vec::new() };
+/// Returns the statement that removes the identity of a column, by its printed name.
+fn identity(plan: &Plan<'_>, column: &str) -> Option<String> {
+    let mut columns = plan.actual.of_kind(ObjectKind::Column).map(|(key, _)| key);
+    let key = columns.find(|key| printed(key) == column)?;
     let of = key.of.as_deref().unwrap_or_default();
     // A recreated table loses it anyway.
-    if column_goes(plan, column) || plan.rebuilt.contains(of) {
-        return Vec::new();
-    }
-    vec![format!("alter table {} alter column {} drop identity", own(of), ident(&key.name))]
-}
-
-/// Returns a column's name as printed by PostgreSQL.
-pub(super) fn printed(column: &ObjectKey) -> String {
-    format!("{}.{}", ident(column.of.as_deref().unwrap_or_default()), ident(&column.name))
+    let goes = column_goes(plan, column) || plan.rebuilt.contains(of);
+    (!goes)
+        .then(|| format!("alter table {} alter column {} drop identity", own(of), ident(&key.name)))
 }
 
 /// Returns `true` if a column, given by its printed name, is dropped.
@@ -167,27 +167,30 @@ pub(super) fn column_goes(plan: &Plan<'_>, column: &str) -> bool {
 /// Returns `true` if a constraint or an index of a partition is dropped with its parent's.
 fn goes_with_parent(plan: &Plan<'_>, key: &ObjectKey) -> bool {
     let Some(object) = plan.actual.get(key) else { return false };
-    let table = super::plan::table_of(key, object);
+    let table = table_of(key, object);
     // By then no other object depends on it.
     let is_moved = plan.moved.contains_key(&ObjectKey::new(ObjectKind::Table, table));
     if plan.rebuilt.contains(table) || is_moved {
         return false;
     }
-    if let Some(parent) = object.text(Attribute::AttachedTo) {
-        return plan.dropped.iter().any(|other| {
+    match object.text(Attribute::AttachedTo) {
+        Some(parent) => plan.dropped.iter().any(|other| {
             matches!(other.kind, ObjectKind::Index | ObjectKind::Constraint)
                 && ident(&other.name) == parent
-        });
+        }),
+        None => comes_with_its_table(object) && parent_has_check(plan, table, &key.name),
     }
-    // A check that a partition has from its parent.
+}
+
+/// Returns `true` if the table that this one is a partition of has a constraint of this name.
+fn parent_has_check(plan: &Plan<'_>, table: &str, check: &str) -> bool {
     let table = plan.actual.get(&ObjectKey::new(ObjectKind::Table, table));
     let Some(parent) = table.and_then(|table| table.text(Attribute::PartitionOf)) else {
         return false;
     };
-    comes_with_its_table(object)
-        && plan.actual.of_kind(ObjectKind::Constraint).any(|(other, _)| {
-            other.name == key.name && other.of.as_deref().map(ident).as_deref() == Some(parent)
-        })
+    plan.actual.of_kind(ObjectKind::Constraint).any(|(other, _)| {
+        other.name == check && other.of.as_deref().map(ident).as_deref() == Some(parent)
+    })
 }
 
 /// Returns `true` if this function defines a base type or a range that is dropped.

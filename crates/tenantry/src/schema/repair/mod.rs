@@ -4,16 +4,22 @@ mod columns;
 mod conversion;
 mod drops;
 mod hazard;
+mod indexes;
+mod not_null;
+mod options;
+mod pair;
 mod plan;
 mod privileges;
 mod rebuild;
 mod relations;
 mod rename;
+mod sequences;
 mod steps;
 mod target;
 mod translate;
 mod treatment;
 mod types;
+mod violations;
 
 use std::fmt;
 
@@ -119,15 +125,7 @@ impl fmt::Display for Repair {
         if self.is_empty() {
             return writeln!(f, "-- Nothing to repair.");
         }
-        let losses = self.steps.iter().filter(|step| step.hazards.contains(&Hazard::LosesData));
-        let (schema, reference, count) = (&self.schema, &self.reference, self.steps.len());
-        let word = if count == 1 { "statement" } else { "statements" };
-        let header = format!("Makes the schema {schema} like {reference}: {count} {word}");
-        match losses.count() {
-            0 => remark(f, &format!("{header}, none of which loses data."))?,
-            1 => remark(f, &format!("{header}, one of which LOSES DATA."))?,
-            losses => remark(f, &format!("{header}, {losses} of which LOSE DATA."))?,
-        }
+        remark(f, &self.summary())?;
         for Impossible { object, reason } in &self.impossible {
             remark(f, &format!("Cannot be repaired here: {object}: {reason}"))?;
         }
@@ -136,23 +134,40 @@ impl fmt::Display for Repair {
         }
         let (alone, together): (Vec<_>, Vec<_>) = self.steps.iter().partition(|step| step.is_alone);
         for steps in [alone, together] {
-            if steps.is_empty() {
-                continue;
+            if !steps.is_empty() {
+                self.write_transaction(f, &steps)?;
             }
-            let schema = ddl::literal(&ddl::fill("{schema}", &self.schema, None));
-            writeln!(f, "begin;\nset local standard_conforming_strings = on;")?;
-            writeln!(f, "set local check_function_bodies = off;")?;
-            // Function bodies can name objects elsewhere in the search path.
-            writeln!(
-                f,
-                "select set_config('search_path', concat_ws(', ', {schema}, nullif(current_setting('search_path'), '')), true);\n"
-            )?;
-            for step in steps {
-                write!(f, "{step}")?;
-            }
-            writeln!(f, "commit;")?;
         }
         Ok(())
+    }
+}
+
+impl Repair {
+    fn summary(&self) -> String {
+        let losses = self.steps.iter().filter(|step| step.hazards.contains(&Hazard::LosesData));
+        let (schema, reference, count) = (&self.schema, &self.reference, self.steps.len());
+        let word = if count == 1 { "statement" } else { "statements" };
+        let header = format!("Makes the schema {schema} like {reference}: {count} {word}");
+        match losses.count() {
+            0 => format!("{header}, none of which loses data."),
+            1 => format!("{header}, one of which LOSES DATA."),
+            losses => format!("{header}, {losses} of which LOSE DATA."),
+        }
+    }
+
+    fn write_transaction(&self, f: &mut fmt::Formatter<'_>, steps: &[&Step]) -> fmt::Result {
+        let schema = ddl::literal(&ddl::fill("{schema}", &self.schema, None));
+        writeln!(f, "begin;\nset local standard_conforming_strings = on;")?;
+        writeln!(f, "set local check_function_bodies = off;")?;
+        // Function bodies can name objects elsewhere in the search path.
+        writeln!(
+            f,
+            "select set_config('search_path', concat_ws(', ', {schema}, nullif(current_setting('search_path'), '')), true);\n"
+        )?;
+        for step in steps {
+            write!(f, "{step}")?;
+        }
+        writeln!(f, "commit;")
     }
 }
 

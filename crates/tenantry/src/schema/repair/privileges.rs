@@ -7,16 +7,16 @@ use super::{
         Attribute, Object, ObjectKey, ObjectKind, SchemaModel,
         ddl::{Phase, Script, builtin_grants, grant_changes, grantee_and_grantor, ident, literal},
     },
+    pair::Pair,
     plan::Plan,
     target::{granted, target},
 };
 
 /// Adds the statements for the attributes that all kinds of objects have.
-pub(super) fn common(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
-    let (new, old) = (&plan.expected.objects[key], &plan.actual.objects[key]);
-    let attributes = &plan.changed[key];
+pub(super) fn common(pair: &Pair<'_, '_>, out: &mut Script) {
+    let Pair { plan, key, old, new } = *pair;
     let name = target(plan.expected, key);
-    if attributes.contains(&Attribute::Owner)
+    if pair.differs_in(Attribute::Owner)
         && let Some(owner) = new.text(Attribute::Owner)
     {
         // An owned sequence has the owner of its table.
@@ -25,26 +25,27 @@ pub(super) fn common(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
         let phase = if is_owned { Phase::Identity } else { Phase::Create };
         out.add(phase, format!("alter {name} owner to {owner}"));
     }
-    if attributes.contains(&Attribute::Grants) || attributes.contains(&Attribute::Owner) {
-        grants(plan, key, out);
+    if pair.differs_in_any(&[Attribute::Grants, Attribute::Owner]) {
+        grants(pair, out);
     }
-    for (attribute, name) in [
-        (Attribute::Comment, Some(name.clone())),
-        (Attribute::IndexComment, Some(format!("index {{schema}}.{}", ident(&key.name)))),
-        (Attribute::NotNullComment, None),
-    ] {
-        if let (true, Some(name)) = (attributes.contains(&attribute), name) {
-            out.add(Phase::Label, comment(&name, new.text(attribute)));
+    let index = format!("index {{schema}}.{}", ident(&key.name));
+    for (attribute, name) in [(Attribute::Comment, &name), (Attribute::IndexComment, &index)] {
+        if pair.differs_in(attribute) {
+            out.add(Phase::Label, comment(name, new.text(attribute)));
         }
     }
+    match key.kind {
+        ObjectKind::Constraint => extensions(pair, &index, out),
+        _ => extensions(pair, &name, out),
+    }
+}
+
+/// Changes the extensions with which an object is dropped.
+fn extensions(pair: &Pair<'_, '_>, name: &str, out: &mut Script) {
     let extensions = |object: &Object| -> BTreeSet<String> {
         object.list(Attribute::DependsOnExtensions).iter().cloned().collect()
     };
-    let (before, after) = (extensions(old), extensions(new));
-    let name = match key.kind {
-        ObjectKind::Constraint => format!("index {{schema}}.{}", ident(&key.name)),
-        _ => name,
-    };
+    let (before, after) = (extensions(pair.old), extensions(pair.new));
     for extension in before.difference(&after) {
         let extension = ident(extension);
         out.add(Phase::Extension, format!("alter {name} no depends on extension {extension}"));
@@ -60,43 +61,22 @@ pub(super) fn comment(target: &str, text: Option<&str>) -> String {
     format!("comment on {target} is {text}")
 }
 
-fn grants(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
-    let (new, old) = (&plan.expected.objects[key], &plan.actual.objects[key]);
+fn grants(pair: &Pair<'_, '_>, out: &mut Script) {
+    let Pair { plan, key, old, new } = *pair;
+    if key.kind == ObjectKind::DefaultPrivileges {
+        let role = key.of.as_deref().unwrap_or_default();
+        let (before, after) = (old.list(Attribute::Grants), new.list(Attribute::Grants));
+        for change in grant_changes(&key.name, "", before, after) {
+            out.add(Phase::DefaultPrivileges, default_privileges(role, &change));
+        }
+        return;
+    }
+    let Some((granted, (old_owner, new_owner))) = granted_and_owners(pair) else { return };
     let version = plan.actual.server_version;
-    let (granted, owners) = match key.kind {
-        ObjectKind::Column => {
-            let of = key.of.as_deref().unwrap_or_default();
-            let column = format!("({}) on table {{schema}}.{}", ident(&key.name), ident(of));
-            (column, owner_changes(plan, of))
-        }
-        ObjectKind::DefaultPrivileges => {
-            let role = key.of.as_deref().unwrap_or_default();
-            for change in grant_changes(
-                &key.name,
-                "",
-                old.list(Attribute::Grants),
-                new.list(Attribute::Grants),
-            ) {
-                out.add(Phase::DefaultPrivileges, default_privileges(role, &change));
-            }
-            return;
-        }
-        _ => match granted(key) {
-            Some(granted) => (
-                granted,
-                (
-                    old.text(Attribute::Owner).unwrap_or_default(),
-                    new.text(Attribute::Owner).unwrap_or_default(),
-                ),
-            ),
-            None => return,
-        },
-    };
     let list = |object: &Object, owner| match object.get(Attribute::Grants) {
         None if key.kind != ObjectKind::Column => builtin_grants(&granted, owner, version),
         _ => object.list(Attribute::Grants).to_vec(),
     };
-    let (old_owner, new_owner) = owners;
     let mut before = list(old, old_owner);
     // Privileges that the old owner had and granted become the new owner's.
     if old_owner != new_owner {
@@ -110,6 +90,18 @@ fn grants(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     for statement in grant_changes(&granted, new_owner, &before, &list(new, new_owner)) {
         out.add(Phase::Grant, statement);
     }
+}
+
+/// Returns the object's target for `grant`, and its owner before and after; `None` if no privileges can be granted.
+fn granted_and_owners<'p>(pair: &Pair<'p, '_>) -> Option<(String, (&'p str, &'p str))> {
+    let Pair { plan, key, old, new } = *pair;
+    if key.kind == ObjectKind::Column {
+        let of = key.of.as_deref().unwrap_or_default();
+        let column = format!("({}) on table {{schema}}.{}", ident(&key.name), ident(of));
+        return Some((column, owner_changes(plan, of)));
+    }
+    let owner = |object: &'p Object| object.text(Attribute::Owner).unwrap_or_default();
+    Some((granted(key)?, (owner(old), owner(new))))
 }
 
 pub(super) fn default_privileges(role: &str, change: &str) -> String {

@@ -34,7 +34,7 @@ impl fmt::Display for Rename {
         let Self { from, to, sql } = self;
         write!(
             f,
-            "May have been renamed: {from} instead of {to}. If so, run this first and ask again:\n  {sql};"
+            "Possible rename: {from} instead of {to}. If so, run this first and compute the repair again:\n  {sql};"
         )
     }
 }

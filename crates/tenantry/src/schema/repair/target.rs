@@ -37,6 +37,11 @@ pub(super) fn target(model: &SchemaModel, key: &ObjectKey) -> String {
     }
 }
 
+/// Returns a column's name as printed by PostgreSQL.
+pub(super) fn printed(column: &ObjectKey) -> String {
+    format!("{}.{}", ident(column.of.as_deref().unwrap_or_default()), ident(&column.name))
+}
+
 fn arguments(key: &ObjectKey) -> &str {
     key.arguments.as_deref().unwrap_or_default()
 }

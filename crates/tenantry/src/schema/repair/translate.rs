@@ -81,8 +81,9 @@ pub(super) fn names_of(expected: &SchemaModel, plan: &Plan<'_>) -> Vec<Impossibl
             Value::Flag(_) => false,
         });
         if is_named && !found.iter().any(|found| found.object == **key) {
-            let reason =
-                format!("the reference names the schema {schema}, which would be itself here");
+            let reason = format!(
+                "the reference names the schema {schema}, which is the schema to be repaired"
+            );
             found.push(Impossible { object: (*key).clone(), reason });
         }
     }

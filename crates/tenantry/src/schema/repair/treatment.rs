@@ -15,6 +15,16 @@ pub(super) enum Treatment {
 
 use Treatment::{Alter, Rebuild, Recreate};
 
+/// Attributes that all kinds of objects have, and that can always be altered.
+const COMMON: &[Attribute] = &[
+    Attribute::Owner,
+    Attribute::Grants,
+    Attribute::Comment,
+    Attribute::IndexComment,
+    Attribute::NotNullComment,
+    Attribute::DependsOnExtensions,
+];
+
 /// Returns how to change an attribute that differs, on this major version.
 pub(super) fn treatment(
     key: &ObjectKey,
@@ -22,67 +32,80 @@ pub(super) fn treatment(
     (expected, actual): (&Object, &Object),
     server_version: u32,
 ) -> Treatment {
-    if matches!(
-        attribute,
-        Attribute::Owner
-            | Attribute::Grants
-            | Attribute::Comment
-            | Attribute::IndexComment
-            | Attribute::NotNullComment
-            | Attribute::DependsOnExtensions
-    ) {
+    if COMMON.contains(&attribute) {
         return Alter;
     }
     match key.kind {
-        ObjectKind::Schema | ObjectKind::DefaultPrivileges | ObjectKind::SecurityLabel => Alter,
-        ObjectKind::Table => match attribute {
+        ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView => {
+            relation(key.kind, attribute, server_version)
+        }
+        ObjectKind::Column => column(attribute, (expected, actual), server_version),
+        ObjectKind::Constraint | ObjectKind::Index => {
+            index(key.kind, attribute, (expected, actual))
+        }
+        ObjectKind::Function | ObjectKind::Procedure => routine(attribute, actual),
+        ObjectKind::Enum => {
+            let (old, new) = (actual.list(Attribute::Labels), expected.list(Attribute::Labels));
+            if is_part(old, new) { Alter } else { Recreate }
+        }
+        kind => other(kind, attribute),
+    }
+}
+
+fn relation(kind: ObjectKind, attribute: Attribute, server_version: u32) -> Treatment {
+    match (kind, attribute) {
+        (
+            ObjectKind::Table,
             Attribute::Inherits
             | Attribute::PartitionKey
             | Attribute::PartitionOf
             | Attribute::PartitionBound
-            | Attribute::OfType => Rebuild,
-            Attribute::AccessMethod if server_version < 15 => Rebuild,
-            _ => Alter,
-        },
-        ObjectKind::Column => column(attribute, (expected, actual), server_version),
-        ObjectKind::View | ObjectKind::MaterializedView => match attribute {
-            Attribute::Definition => Recreate,
-            Attribute::AccessMethod if server_version < 15 => Recreate,
-            Attribute::Unlogged => Recreate,
-            _ => Alter,
-        },
-        ObjectKind::Sequence => match attribute {
-            Attribute::IdentityOf => Recreate,
-            _ => Alter,
-        },
-        ObjectKind::Constraint => match attribute {
-            Attribute::Definition if !only_validates(expected, actual) => Recreate,
-            Attribute::AttachedTo if actual.get(attribute).is_some() => Recreate,
-            _ => Alter,
-        },
-        ObjectKind::Index => match attribute {
-            Attribute::Definition | Attribute::Table | Attribute::Unique => Recreate,
-            Attribute::AttachedTo if actual.get(attribute).is_some() => Recreate,
-            _ => Alter,
-        },
-        ObjectKind::Statistics if attribute == Attribute::StatisticsTarget => Alter,
-        ObjectKind::Trigger | ObjectKind::Rule if attribute == Attribute::Enabled => Alter,
-        ObjectKind::Function | ObjectKind::Procedure => match attribute {
-            Attribute::Arguments | Attribute::Returns | Attribute::Window => Recreate,
-            // Objects named in the old body may have to be dropped before the new body can be created.
-            _ if actual.has(Attribute::SqlBody) => Recreate,
-            _ => Alter,
-        },
-        ObjectKind::Enum => {
-            match is_part(actual.list(Attribute::Labels), expected.list(Attribute::Labels)) {
-                true => Alter,
-                false => Recreate,
-            }
+            | Attribute::OfType,
+        ) => Rebuild,
+        (ObjectKind::Table, Attribute::AccessMethod) if server_version < 15 => Rebuild,
+        (ObjectKind::Table, _) => Alter,
+        (_, Attribute::Definition | Attribute::Unlogged) => Recreate,
+        (_, Attribute::AccessMethod) if server_version < 15 => Recreate,
+        _ => Alter,
+    }
+}
+
+fn index(
+    kind: ObjectKind,
+    attribute: Attribute,
+    (expected, actual): (&Object, &Object),
+) -> Treatment {
+    match (kind, attribute) {
+        (_, Attribute::AttachedTo) if actual.get(attribute).is_some() => Recreate,
+        (ObjectKind::Constraint, Attribute::Definition) if only_validates(expected, actual) => {
+            Alter
         }
-        ObjectKind::Domain => match attribute {
-            Attribute::Type | Attribute::Collation => Recreate,
-            _ => Alter,
-        },
+        (_, Attribute::Definition) => Recreate,
+        (ObjectKind::Index, Attribute::Table | Attribute::Unique) => Recreate,
+        _ => Alter,
+    }
+}
+
+fn routine(attribute: Attribute, actual: &Object) -> Treatment {
+    match attribute {
+        Attribute::Arguments | Attribute::Returns | Attribute::Window => Recreate,
+        // Objects named in the old body may have to be dropped before the new body can be created.
+        _ if actual.has(Attribute::SqlBody) => Recreate,
+        _ => Alter,
+    }
+}
+
+fn other(kind: ObjectKind, attribute: Attribute) -> Treatment {
+    match (kind, attribute) {
+        (ObjectKind::Schema | ObjectKind::DefaultPrivileges | ObjectKind::SecurityLabel, _) => {
+            Alter
+        }
+        (ObjectKind::Sequence, Attribute::IdentityOf) => Recreate,
+        (ObjectKind::Sequence, _) => Alter,
+        (ObjectKind::Domain, Attribute::Type | Attribute::Collation) => Recreate,
+        (ObjectKind::Domain, _) => Alter,
+        (ObjectKind::Statistics, Attribute::StatisticsTarget) => Alter,
+        (ObjectKind::Trigger | ObjectKind::Rule, Attribute::Enabled) => Alter,
         _ => Recreate,
     }
 }

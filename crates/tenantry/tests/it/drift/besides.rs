@@ -44,8 +44,8 @@ async fn what_no_dump_shows_is_reported_for_every_tenant_and_is_no_drift() -> Te
     assert_eq!(report.details[2].beyond, report.details[0].beyond);
     assert_eq!(
         report.to_string(),
-        "5 tenants compared with tenant t0: 5 alike, 0 drifted, 0 not readable\n\n\
-         beyond the dump, and so no drift:\n  \
+        "5 tenants compared with tenant t0: 5 equal, 0 drifted, 0 unreadable\n\n\
+         outside the dump, so not counted as drift:\n  \
          1 tenant: index orders_total: the index is invalid\n  \
          5 tenants: composite type euro: there is a cast (euro as integer)\n  \
          2 tenants: table orders: it is published (sales)"

@@ -388,8 +388,8 @@ async fn an_invalid_index_of_another_table_is_neither_dropped_nor_passed_over() 
             let failure = report.tenants[0].error().expect("its name is taken");
             assert_eq!(failure.reason, FailureReason::InvalidIndex, "{failure}");
             assert_eq!((failure.version, failure.line), (Some(2), Some(2)), "{failure}");
-            let says = "index by_total of table others is invalid, and has the name of the index that the statement \
-                        makes on \"orders\": drop or rename it";
+            let says = "index by_total of table others is invalid, and has the name of the index that the \
+                        statement creates on \"orders\": drop or rename it";
             assert!(failure.message.contains(says), "{failure}");
             assert_eq!(case.recorded().await, "Some(\"1\")", "{statement}");
         }
@@ -543,7 +543,7 @@ async fn a_statement_that_was_refused_is_the_one_that_is_run_next() -> TestResul
     let begun = &plan.tenants[0].begun[0];
     assert!(begun.goes_on, "{begun}");
     assert_eq!(begun.remark, "statement 4 of 6, line 5: not now (55P03)");
-    assert!(plan.to_string().contains("the next run goes on with it"), "{plan}");
+    assert!(plan.to_string().contains("the next run continues it"), "{plan}");
     // What is refused next is tried until it is not.
     run(&mut case.admin, &refuse("alter table orders validate%")).await;
     let migrating = case.migrating();
@@ -651,7 +651,10 @@ async fn a_partition_that_is_detached_by_half_is_detached_to_the_end() -> TestRe
         let failure = report.tenants[0].error().expect("it ends with a lock");
         assert_eq!(failure.reason, FailureReason::LockTimeout, "{failure}");
         let plan = case.migrator.plan(Schemas::AllTenants, &options()).await?;
-        assert!(plan.to_string().contains("partition part of parts is detached by half"), "{plan}");
+        assert!(
+            plan.to_string().contains("partition part of parts is only partly detached"),
+            "{plan}"
+        );
         run(&mut other, "commit").await;
         if forgotten {
             drop(case.migrator.forget_dirty(Schemas::AllTenants, options()).await?);
@@ -688,7 +691,7 @@ async fn what_is_taken_back_concurrently_is_gone_on_with() -> TestResult {
     let report = migrator.migrate_all(options()).await?;
     let failure = report.tenants[0].error().expect("it is half taken back");
     assert_eq!(failure.reason, FailureReason::Dirty);
-    assert!(failure.message.contains("while it was taken back, statement 1 of 1"), "{failure}");
+    assert!(failure.message.contains("while it was reverted, statement 1 of 1"), "{failure}");
     run(&mut other, "commit").await;
     let report = migrator.revert(Schemas::AllTenants, 0, options()).await?;
     assert!(report.is_success(), "{report}");

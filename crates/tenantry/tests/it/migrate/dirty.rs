@@ -60,7 +60,7 @@ async fn the_next_run_goes_on_with_the_statement_that_failed() -> TestResult {
         let failure = case.failure().await;
         assert_eq!((failure.line, failure.sqlstate.as_deref()), (Some(4), Some("23505")));
         let hint = failure.hint().expect("it has left something");
-        assert!(hint.contains("index one of orders is invalid: see to"), "{hint}");
+        assert!(hint.contains("index one of orders is invalid: fix the cause"), "{hint}");
         assert_eq!(case.indexes().await, "Some(\"by_id one!\")");
         let first = case.look(OIDS).await;
         let begun = &case.status().await.begun[0];
@@ -304,7 +304,7 @@ async fn what_has_failed_while_it_was_taken_back_is_taken_back_to_the_end() -> T
     files.write(down, text);
     let report = migrator.migrate_all(options()).await?;
     let failure = report.tenants[0].error().expect("it is half taken back");
-    assert!(failure.message.contains("the next revert goes on with it"), "{failure}");
+    assert!(failure.message.contains("the next revert continues with it"), "{failure}");
     let report = migrator.revert(Schemas::AllTenants, 0, options()).await?;
     assert!(report.is_success(), "{report}");
     assert_eq!(recorded(&mut admin, "acme").await, "Some(\"\")");

@@ -21,7 +21,7 @@ async fn what_must_not_be_in_a_file_is_told_before_anything_is_run() -> TestResu
         ("create table a (id int);\n\ncommit;", 3, "commit"),
         ("set search_path to globex;", 1, "search_path"),
         ("create extension if not exists pgcrypto;", 1, "schema"),
-        ("select 1;\nselect 'never closed;", 2, "closed"),
+        ("select 1;\nselect 'never closed;", 2, "not terminated"),
         ("create table a (id int references tenant_globex.users);", 1, "tenant_globex"),
     ] {
         let files = Files::new(&[("0001_odd.sql", text)]);
@@ -77,7 +77,7 @@ async fn a_file_that_was_applied_is_skipped_and_not_edited() -> TestResult {
     assert!(remark.applied && report.to_string().contains("Lint::skip(1)"), "{report}");
     create_schemas(&mut admin, &["globex"]).await;
     let error = set(Lint::default()).migrate_all(options()).await.unwrap_err();
-    assert!(error.to_string().contains("do not edit it: Lint::skip(1)"), "{error}");
+    assert!(error.to_string().contains("do not edit it: use Lint::skip(1)"), "{error}");
     let skipped = set(Lint::default().skip(1));
     assert!(skipped.migrate_all(options()).await?.is_success());
     let provisioner =

@@ -159,7 +159,7 @@ async fn folders_that_are_none_are_refused_with_their_reason() -> TestResult {
         (
             &[("1_a.sql", b""), ("0001_b.sql", b"")],
             |error| matches!(error, MigrationsError::SameVersion { version: 1, .. }),
-            "that of two files",
+            "has two files",
         ),
         (
             &[("1_a.sql", b""), ("1_a.up.sql", b"")],

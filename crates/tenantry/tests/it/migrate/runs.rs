@@ -363,7 +363,7 @@ async fn a_lock_that_is_not_to_be_had_among_others_says_how_it_may_be() -> TestR
         let report = migrator.migrate_all(short).await?;
         let failure = report.tenants[0].error().expect("the table is locked");
         assert_eq!(failure.reason, FailureReason::LockTimeout, "{failure}");
-        let hint = failure.hint().is_some_and(|hint| hint.contains("put them into two files"));
+        let hint = failure.hint().is_some_and(|hint| hint.contains("split it into two files"));
         assert_eq!(hint, is_told, "{failure}");
     }
     Ok(())

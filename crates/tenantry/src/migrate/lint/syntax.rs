@@ -1,12 +1,10 @@
-//! Replaces the parser in a build without it: no statement is known, and the lint uses tokens, as it does for
-//! statements that the parser does not know.
+//! The kinds of nodes in a syntax tree: the parser's, or a list in a build without it.
 
-use super::tree::{Language, Tree};
-
-/// Whether this build has the parser.
-pub(in super::super) const HAS_PARSER: bool = false;
+#[cfg(feature = "lint")]
+pub(super) use squawk_parser::SyntaxKind;
 
 /// The kinds of nodes that rules look for.
+#[cfg(not(feature = "lint"))]
 #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "the parser's own names")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SyntaxKind {
@@ -105,8 +103,4 @@ pub(super) enum SyntaxKind {
     VIEW,
     VIEW_REF,
     VIEW_RENAME_TO,
-}
-
-pub(super) fn parse(_: &str, _: usize, _: Language) -> Option<Tree<'_>> {
-    None
 }
