@@ -17,7 +17,8 @@ pub(super) fn credentials(url: &str, hosts: &[PgConnectOptions]) -> Result<Crede
     };
     if places(&Connecting::read(url)?.hosts) != places(hosts) {
         return Err(UrlError::new(
-            "its URL names a different server or database than the database URL: only the user and the password may differ",
+            "its URL names a different server or database than the database URL: only the user and the password may \
+             differ",
         ));
     }
     let credentials = Credentials::new(&user.value);

@@ -204,16 +204,16 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "ownEnum",
         title: "Types of each tenant",
-        what: "Each tenant has an enum with the same name, but with different labels in a different order. Both bind and read values of it, \
-               in turn, with one statement.",
+        what: "Each tenant has an enum with the same name, but with different labels in a different order. Both bind \
+               and read values of it, in turn, with one statement.",
         expected: "Each tenant's values are those of its own type.",
         how: How::OneSession(run!(statements::own_enum)),
     },
     Attack {
         name: "cachedPlan",
         title: "Cached plans",
-        what: "Tables with the same name have different columns in each schema. Both tenants run one prepared `select *`, in \
-               turn.",
+        what: "Tables with the same name have different columns in each schema. Both tenants run one prepared \
+               `select *`, in turn.",
         expected: "Each tenant gets its own columns and rows, and no error.",
         how: How::OneSession(run!(statements::cached_plan)),
     },
@@ -270,15 +270,17 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "confusableIds",
         title: "Confusable ids",
-        what: "A handle is requested with texts that are close to a tenant's id: with blanks, control and invisible characters, quotes, \
-               dots, escapes, letters of other alphabets, and the names of its schema and of PostgreSQL's.",
+        what: "A handle is requested with texts that are close to a tenant's id: with blanks, control and invisible \
+               characters, quotes, dots, escapes, letters of other alphabets, and the names of its schema and of \
+               PostgreSQL's.",
         expected: REFUSED,
         how: How::OneSession(run!(ids::confusable)),
     },
     Attack {
         name: "longIds",
         title: "Ids that are cut off",
-        what: "Handles are requested for tenants whose schemas would have the same name after PostgreSQL truncates it to 63 bytes.",
+        what: "Handles are requested for tenants whose schemas would have the same name after PostgreSQL truncates it \
+               to 63 bytes.",
         expected: "The one that fits reads its own row, longer ones are refused.",
         how: How::OneSession(run!(ids::long)),
     },

@@ -28,8 +28,8 @@ pub struct ProofOptions {
     /// Time limit for all attacks together. Default: 30 s. Attacks that are not reached are reported as not run. The
     /// removal of the scratch schemas takes additional time.
     pub time_limit: Duration,
-    /// The [names](super::attack_names) of the attacks to run. Default: empty, which runs all. The others are reported as
-    /// not run.
+    /// The [names](super::attack_names) of the attacks to run. Default: empty, which runs all. The others are reported
+    /// as not run.
     pub only: Vec<String>,
 }
 

@@ -58,7 +58,8 @@ impl Provisioner {
             Some(true) => Ok(()),
             Some(false) => Err(error.into()),
             None => {
-                let attempted = "the connection was lost during the commit, and the outcome is unknown: check it before you retry";
+                let attempted = "the connection was lost during the commit, and the outcome is unknown: check it \
+                                 before you retry";
                 Err(Error::new(ErrorKind::Unavailable, attempted).with_source(error))
             }
         }

@@ -153,7 +153,8 @@ impl Provisioner {
             tracing::warn!(
                 target: "tenantry::provision",
                 names = told,
-                "tenants are created under their own names, without spares: objects that the migrations create store the schema's name as text"
+                "tenants are created under their own names, without spares: objects that the migrations create store \
+                 the schema's name as text"
             );
         }
     }

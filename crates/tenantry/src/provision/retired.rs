@@ -41,7 +41,8 @@ pub(super) async fn ensure_table(conn: &mut PgConnection, shared: &Ident) -> Res
     let made = sqlx::raw_sql(sql.finish()).execute(conn).await;
     made.map(drop).map_err(|error| {
         let attempted = format!(
-            "the shared schema must have a table {TABLE}, so that names are not reused too soon, but it cannot be created: grant the role create on {shared} once"
+            "the shared schema must have a table {TABLE}, so that names are not reused too soon, but it cannot be \
+             created: grant the role create on {shared} once"
         );
         Error::new(ErrorKind::Database, attempted).with_source(error)
     })

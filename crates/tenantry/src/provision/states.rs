@@ -178,7 +178,8 @@ impl Provisioner {
         match sqlx::raw_sql(retired::lock_out_sql(schema)).execute(conn).await {
             Ok(_) => Ok(()),
             Err(error) if is_lock_timeout(&error) => {
-                let attempted = "another session has a lease or a transaction of it, and would continue in the shared schema";
+                let attempted = "another session has a lease or a transaction of it, and would continue in the shared \
+                                 schema";
                 Err(Error::new(ErrorKind::Busy, attempted).with_source(error))
             }
             Err(error) => Err(error.into()),

@@ -118,8 +118,8 @@ impl TableCatalog {
                 field.purpose()
             ),
             None => format!(
-                "the columns of {of} have different types than those that TableCatalog::create_table creates: name them \
-                 with TableCatalog::columns, which only reads them"
+                "the columns of {of} have different types than those that TableCatalog::create_table creates: name \
+                 them with TableCatalog::columns, which only reads them"
             ),
         };
         Some(Error::new(ErrorKind::Catalog, sentence))

@@ -47,7 +47,8 @@ pub(super) fn record(row: &PgRow) -> Result<TenantRecord, Error> {
     let role = role.map(|name| name_in(name, &id, "role")).transpose()?;
     let settings: Option<Value> = row.try_get("settings").map_err(Error::catalog)?;
     let settings = settings.map_or(Some(Vec::new()), settings_of).ok_or_else(|| {
-        let attempted = "reading the settings of a tenant: expected an object of strings, numbers and booleans, or a list of name=value";
+        let attempted = "reading the settings of a tenant: expected an object of strings, numbers and booleans, or a \
+                         list of name=value";
         Error::new(ErrorKind::Catalog, attempted).with_tenant(&id)
     })?;
     let record = TenantRecord::new(id).state(state).attributes(attributes.unwrap_or_default());

@@ -32,7 +32,8 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
         examined = examined.finding(
             Finding::info(
                 format!("event trigger {name} calls {function} at {event}"),
-                "it runs for DDL in the whole database, including every migration of every tenant: it slows them down, and they fail when it fails",
+                "it runs for DDL in the whole database, including every migration of every tenant: it slows them \
+                 down, and they fail when it fails",
             ),
         );
     }

@@ -106,7 +106,8 @@ fn tell_one(object: &str, via: ReferenceKind, to: &str, same: &Same, tenants: &T
     let finding = match (same.is_of_shared, via) {
         (true, _) => Finding::warning(
             what,
-            "every role that may use the shared object sees the tenants' data, and none of these tenants can be dropped without it",
+            "every role that may use the shared object sees the tenants' data, and none of these tenants can be \
+             dropped without it",
         )
         .how("drop it, or keep it where no role of a tenant may use it"),
         (false, ReferenceKind::Literal) => Finding::warning(
@@ -119,7 +120,8 @@ fn tell_one(object: &str, via: ReferenceKind, to: &str, same: &Same, tenants: &T
             "statements of one tenant read or change rows of the other, or wait for its locks, and the other cannot be dropped, \
              moved or restored by itself",
         )
-        .how("change it to the tenant's own object with a migration, and look for rows that belong to the other tenant"),
+        .how("change it to the tenant's own object with a migration, and look for rows that belong to the other \
+              tenant"),
     };
     finding.tenants(affected)
 }

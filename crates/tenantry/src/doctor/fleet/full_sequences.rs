@@ -81,8 +81,8 @@ fn advice(of_type: &str) -> (String, &'static str) {
         ),
         of_type => (
             format!("inserts fail when the next number does not fit into {of_type}"),
-            "make the column bigint with a migration, and the sequence with alter sequence … as bigint; a large table is \
-             rewritten under a lock unless a second column takes over",
+            "make the column bigint with a migration, and the sequence with alter sequence … as bigint; a large table \
+             is rewritten under a lock unless a second column takes over",
         ),
     }
 }

@@ -100,8 +100,8 @@ fn outliers(large: &[&Size], of: usize, medians: &str) -> Finding {
     });
     let what =
         format!("tenants are at least {TIMES} times as large as the median, which is {medians}");
-    let why = "they dominate the duration of migrations, vacuuming and dumps, and the server's cache; sizes are those of \
-               the last vacuum or analyze";
+    let why = "they dominate the duration of migrations, vacuuming and dumps, and the server's cache; sizes are those \
+               of the last vacuum or analyze";
     Finding::info(what, why)
         .how("consider dedicated connections, a connection limit per tenant, or a separate database for them")
         .tenants(affected)

@@ -113,7 +113,8 @@ fn without_tenant(
         );
         Finding::warning(
             what,
-            "they are not migrated, backed up or dropped with the tenants, they can contain personal data of former customers, and a new tenant with that id cannot be created",
+            "they are not migrated, backed up or dropped with the tenants, they can contain personal data of former \
+             customers, and a new tenant with that id cannot be created",
         )
         .how("make it a tenant with Provisioner::adopt, or dump the schema and drop it")
     })

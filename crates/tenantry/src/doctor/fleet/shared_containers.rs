@@ -100,8 +100,8 @@ fn confusable(placed: &[(&str, &str)], of: usize) -> Option<Finding> {
     found(&alike.collect::<Vec<_>>(), of, || {
         Finding::warning(
             "tenants have schemas whose names differ only in case",
-            "host names are case-insensitive, and SQL folds unquoted names: a request or a script for one can reach the \
-             other",
+            "host names are case-insensitive, and SQL folds unquoted names: a request or a script for one can reach \
+             the other",
         )
         .how("rename one of them")
     })

@@ -66,7 +66,8 @@ fn one_role(on: &Subject) -> Option<Finding> {
         return None;
     }
     let what = format!("{} use the same role", counted(shared, "tenant", "tenants"));
-    let why = "the search path separates them, but privileges do not: a statement that names another tenant's schema reaches it";
+    let why = "the search path separates them, but privileges do not: a statement that names another tenant's schema \
+               reaches it";
     Some(Finding::info(what, why).how(
         "never build SQL from client input; if tenants run SQL themselves, give each a separate role or login",
     ))

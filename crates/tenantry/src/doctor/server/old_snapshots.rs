@@ -82,8 +82,8 @@ impl Open {
         let why =
             "it keeps its locks, and prevents vacuum from removing dead rows in the whole database";
         let how = format!(
-            "end the transaction of process {pid}, let {who} commit sooner, and set idle_in_transaction_session_timeout \
-             for {role}"
+            "end the transaction of process {pid}, let {who} commit sooner, and set \
+             idle_in_transaction_session_timeout for {role}"
         );
         let sql = format!("select pg_catalog.pg_terminate_backend({pid})");
         Some(Finding::warning(what, why).how(how).sql(sql))

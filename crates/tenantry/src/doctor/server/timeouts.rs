@@ -55,7 +55,8 @@ fn endless(statement: Option<Duration>, transaction: Option<Duration>) -> Vec<Fi
         ));
     }
     if transaction.is_none() {
-        let why = "a forgotten transaction keeps its locks and its connection, and prevents vacuum from removing dead rows in the whole database";
+        let why = "a forgotten transaction keeps its locks and its connection, and prevents vacuum from removing dead \
+                   rows in the whole database";
         found.push(
             Finding::warning("transactions can stay idle indefinitely", why).how(
                 "leave idle_in_transaction_timeout in the pool's options at its default of 60 s",

@@ -64,7 +64,8 @@ fn judge(version: Option<&str>, mode: PgSslMode, reach: Reach) -> Examined {
     }
 }
 
-const VERIFY: &str = "use sslmode=verify-full, and set sslrootcert if the certificate is not signed by a public authority";
+const VERIFY: &str = "use sslmode=verify-full, and set sslrootcert if the certificate is not signed by a public \
+                      authority";
 
 fn unencrypted() -> Finding {
     Finding::warning(

@@ -109,7 +109,8 @@ impl Provisioner {
             return Ok(());
         }
         let attempted = format!(
-            "{doing} a schema: the list of tenants is read-only; change the row at its source, and name the schema there"
+            "{doing} a schema: the list of tenants is read-only; change the row at its source, and name the schema \
+             there"
         );
         Err(Error::new(ErrorKind::Catalog, attempted))
     }
