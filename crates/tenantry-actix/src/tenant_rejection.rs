@@ -25,7 +25,7 @@ pub enum TenantRejection {
     MissingManager,
     /// The middleware is [optional](crate::TenantMiddleware::optional), the request has no tenant id,
     /// and the handler needs one: 400.
-    #[error("the request does not say which tenant it is for")]
+    #[error("the request does not name a tenant")]
     NoTenant,
 }
 

@@ -24,7 +24,7 @@ pub enum TenantRejection {
     MissingManager,
     /// The layer is [optional](crate::TenantLayer::optional), the request has no tenant id, and the
     /// handler needs one: 400.
-    #[error("the request does not say which tenant it is for")]
+    #[error("the request does not name a tenant")]
     NoTenant,
 }
 

@@ -152,7 +152,7 @@ impl TenantManager {
     /// [`InvalidTenantId`](crate::ErrorKind::InvalidTenantId) when the text is not a valid id,
     /// [`UnknownTenant`](crate::ErrorKind::UnknownTenant) and
     /// [`Suspended`](crate::ErrorKind::Suspended) when the catalog says so,
-    /// [`Placement`](crate::ErrorKind::Placement) when the tenant has no container of its own,
+    /// [`Placement`](crate::ErrorKind::Placement) when the tenant does not have its own container,
     /// [`Closed`](crate::ErrorKind::Closed) after [`close`](Self::close), and connection errors of
     /// the catalog query.
     ///

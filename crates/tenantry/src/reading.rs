@@ -181,8 +181,7 @@ fn is_of_change(error: &sqlx::Error) -> bool {
 }
 
 fn changing(subject: &Subject) -> Error {
-    let attempted =
-        format!("reading the schema {}: it is being changed; try again", subject.schema);
+    let attempted = format!("reading the schema {}: it is being changed; retry", subject.schema);
     Error::new(ErrorKind::Busy, attempted)
 }
 

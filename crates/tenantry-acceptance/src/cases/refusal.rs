@@ -10,7 +10,7 @@ use crate::{
 /// 400, 403 and 404, as problem documents. No handler runs and no connection is taken.
 pub async fn names_what_is_wrong_with_the_tenant<A: Adapter>() {
     let stage = Stage::new::<A>(2).await;
-    let reserved = "tenant id is a name that PostgreSQL keeps for itself";
+    let reserved = "tenant id is a name that PostgreSQL reserves";
     for (tenant, status, problem, detail) in [
         ("nobody", 404, "unknown-tenant", "tenant nobody does not exist"),
         ("ACME", 404, "unknown-tenant", "tenant ACME does not exist"),

@@ -140,7 +140,7 @@ impl OpsScope {
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] when the registry has metrics of the same names already, as
+    /// [`RegisterError`] when the registry already has metrics with the same names, as
     /// it has when every worker makes the routes anew: make them once and clone them. Without a
     /// registry it does not fail.
     pub fn into_service(self) -> Result<OpsService, RegisterError> {

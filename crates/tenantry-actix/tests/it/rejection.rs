@@ -32,7 +32,7 @@ async fn says_what_is_wrong_with_the_tenant() -> TestResult {
     assert_eq!(missing.status, StatusCode::BAD_REQUEST);
     assert_eq!(missing.problem_type(), "missing-tenant");
 
-    let reserved = "tenant id is a name that PostgreSQL keeps for itself";
+    let reserved = "tenant id is a name that PostgreSQL reserves";
     for (tenant, status, problem, detail) in [
         ("nobody", 404, "unknown-tenant", "tenant nobody does not exist"),
         ("ACME", 404, "unknown-tenant", "tenant ACME does not exist"),

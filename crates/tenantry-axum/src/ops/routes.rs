@@ -136,7 +136,7 @@ impl OpsRoutes {
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] when the registry has metrics of the same names already.
+    /// [`RegisterError`] when the registry already has metrics with the same names.
     /// Without one it does not fail.
     pub fn into_router<S>(self) -> Result<Router<S>, RegisterError>
     where

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 /// let listener = tenantry_axum::bind("127.0.0.1:0").await?;
 /// let taken = listener.local_addr()?;
 /// let error = tenantry_axum::bind(taken).await.unwrap_err();
-/// assert!(error.to_string().contains("another program listens there"));
+/// assert!(error.to_string().contains("another program is already listening there"));
 /// # Ok(()) }
 /// ```
 ///

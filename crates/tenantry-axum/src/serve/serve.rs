@@ -221,7 +221,7 @@ impl Serving for AxumServing {
     async fn cut(&mut self) -> Option<usize> {
         let cut = self.connections.cut();
         if timeout(LAST_STEP, self.ended()).await.is_err() {
-            tracing::warn!("some handlers did not end when their connections were cut");
+            tracing::warn!("some handlers did not end when their connections were closed");
         }
         Some(cut)
     }

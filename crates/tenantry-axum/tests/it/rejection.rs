@@ -30,13 +30,8 @@ async fn says_what_is_wrong_with_the_tenant() -> TestResult {
         ("ACME", 404, "unknown-tenant", "tenant ACME does not exist"),
         ("frozen", 403, "suspended-tenant", "tenant frozen is suspended"),
         ("", 400, "malformed-tenant", "tenant id is empty"),
-        ("public", 400, "malformed-tenant", "tenant id is a name that PostgreSQL keeps for itself"),
-        (
-            "pg_temp",
-            400,
-            "malformed-tenant",
-            "tenant id is a name that PostgreSQL keeps for itself",
-        ),
+        ("public", 400, "malformed-tenant", "tenant id is a name that PostgreSQL reserves"),
+        ("pg_temp", 400, "malformed-tenant", "tenant id is a name that PostgreSQL reserves"),
     ] {
         let answer = get(&app, "/", tenant).await;
         assert_eq!(answer.status.as_u16(), status, "{tenant}");

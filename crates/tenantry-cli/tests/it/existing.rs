@@ -101,7 +101,7 @@ async fn upkeep_has_a_url_on_the_same_database() {
     };
     let elsewhere =
         upkeep("postgres://postgres:geheim@127.0.0.1:1/other").run().await.ended_with(2);
-    elsewhere.says("another server or database").never_says("geheim");
+    elsewhere.says("a different server or database").never_says("geheim");
     let both = upkeep(fleet.url()).env("TENANTRY_UPKEEP_USER", "x").run().await.ended_with(2);
     both.says("upkeep.url (--set)").says("upkeep.user ($TENANTRY_UPKEEP_USER)");
     upkeep(fleet.url()).run().await.ended_with(0);

@@ -318,7 +318,7 @@ async fn settings_of_another_catalog_are_refused_by_name() {
         ),
         (
             "[tenants]\ncatalog = 'query'\n[catalog]\nquery = 'delete from x'",
-            "must be one select",
+            "must be a single select",
             "",
         ),
     ] {

@@ -25,7 +25,7 @@ impl fmt::Display for AuthorizeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Denied => "the caller may not use the tenant",
-            Self::Failed(_) => "could not find out whether the caller may use the tenant",
+            Self::Failed(_) => "could not determine whether the caller may use the tenant",
         })
     }
 }

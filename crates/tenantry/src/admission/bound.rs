@@ -41,8 +41,8 @@ pub(super) enum NotBound {
     #[error("the caller's session or token belongs to tenant {0}")]
     OtherTenant(TenantId),
     #[error(
-        "no session or token names the caller's tenant: \
-         the caller is not signed in, or the session layer runs inside of the tenant layer"
+        "no session or token names the caller's tenant: the caller is not signed in, or the session layer runs inside \
+         the tenant layer"
     )]
     NoTenant,
 }
@@ -98,7 +98,7 @@ mod tests {
         let other = cause(Some(id("globex")));
         assert_eq!(other, "the caller's session or token belongs to tenant globex");
         let none = cause(None);
-        assert!(none.contains("the session layer runs inside of the tenant layer"), "{none}");
+        assert!(none.contains("the session layer runs inside the tenant layer"), "{none}");
         assert!(!none.contains('\n'), "{none}");
     }
 }

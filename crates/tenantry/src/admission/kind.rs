@@ -97,7 +97,7 @@ impl RejectionKind {
             None => "the tenant".to_owned(),
         };
         match self {
-            Self::Missing => "the request does not say which tenant it is for".into(),
+            Self::Missing => "the request does not name a tenant".into(),
             Self::Malformed => "not a valid tenant id: use 1–63 letters, digits, `-` or `_`".into(),
             Self::Unknown => format!("{} does not exist", whose()).into(),
             Self::Suspended => format!("{} is suspended", whose()).into(),

@@ -175,7 +175,7 @@ mod tests {
         let malformed = Rejection::from(ResolveError::from(ParseTenantIdError::Empty));
         let urn = "urn:problem-type:tenantry:";
         for (rejection, status, name, detail) in [
-            (Rejection::missing(), 400, "missing-tenant", "does not say which tenant"),
+            (Rejection::missing(), 400, "missing-tenant", "does not name a tenant"),
             (malformed, 400, "malformed-tenant", "tenant id is empty"),
             (core(ErrorKind::InvalidTenantId), 400, "malformed-tenant", "not a valid tenant id"),
             (core(ErrorKind::UnknownTenant), 404, "unknown-tenant", "tenant acme does not exist"),

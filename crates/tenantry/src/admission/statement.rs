@@ -32,7 +32,7 @@ pub fn statement_problem(kind: ErrorKind) -> Option<Problem> {
     let problem = match kind {
         ErrorKind::RowNotFound => Problem::new(404, "Not Found")
             .kind("urn:problem-type:tenantry:row-not-found", "Not found")
-            .detail("what the request asks for does not exist"),
+            .detail("the requested data does not exist"),
         ErrorKind::UniqueViolation | ErrorKind::ExclusionViolation => Problem::new(409, "Conflict")
             .kind("urn:problem-type:tenantry:conflict", "Conflict")
             .detail("the request conflicts with stored data"),
@@ -41,13 +41,13 @@ pub fn statement_problem(kind: ErrorKind) -> Option<Problem> {
         | ErrorKind::InvalidValue
         | ErrorKind::NotNullViolation => Problem::new(422, "Unprocessable Content")
             .kind("urn:problem-type:tenantry:invalid-data", "Invalid data")
-            .detail("the request breaks a rule of the stored data"),
+            .detail("the request violates a constraint of the stored data"),
         ErrorKind::SerializationFailure
         | ErrorKind::Deadlock
         | ErrorKind::LockNotAvailable
         | ErrorKind::ReadOnly => RejectionKind::Unavailable
             .problem()
-            .detail("the request was not carried out: send it again")
+            .detail("the request was not executed: send it again")
             .retry_after(RETRY_AFTER),
         _ => return None,
     };

@@ -9,51 +9,72 @@ use super::{
 
 /// Checks that a text is a value of a type, as far as this is possible without a server. The error says what to do.
 pub(super) fn check(text: &str, shape: &Shape, data_type: &str) -> Result<(), String> {
-    let is_date = |years| {
-        matches!(text, "infinity" | "-infinity")
-            || date::shift(text, 1, years, &mut Vec::new()).is_some()
-    };
-    let (is_value, example) = match shape {
-        Shape::Text { limit, .. } => {
-            let fits = limit.is_none_or(|limit| text.chars().count() <= limit);
-            (fits && !text.contains('\0'), "a shorter text")
-        }
-        Shape::Uuid => (is_uuid(text), "00000000-0000-0000-0000-000000000000"),
-        Shape::Integer(bytes) => {
-            let bits = 8 * bytes - 1;
-            let number = text.parse::<i64>().ok();
-            let fits =
-                number.is_some_and(|number| (number ^ (number >> 63)).unsigned_abs() >> bits == 0);
-            (fits, "0")
-        }
-        Shape::Numeric(limits) => (fits_numeric(text, *limits), "0"),
-        Shape::Float(_) => (text.parse::<f64>().is_ok(), "0"),
-        Shape::Bytea => {
-            let digits = text.strip_prefix("\\x").unwrap_or("?");
-            let is_hex = digits.len().is_multiple_of(2)
-                && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            (is_hex, "\\x00")
-        }
-        Shape::Date => (is_date(Years::DATE), "1970-01-01"),
-        Shape::Timestamp => (is_date(Years::TIMESTAMP), "1970-01-01 00:00:00+00"),
-        Shape::Json => (serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(), "{}"),
-        Shape::Boolean => (matches!(text, "true" | "false" | "t" | "f"), "false"),
-        Shape::Network => {
-            let (address, bits) = text.split_once('/').unwrap_or((text, "0"));
-            (address.parse::<IpAddr>().is_ok() && bits.parse::<u8>().is_ok(), "192.0.2.1")
-        }
-        Shape::Enum(labels) => {
-            (labels.iter().any(|label| label == text), "one of the labels of the type")
-        }
-        Shape::Composite(_) => (text.starts_with('(') && text.ends_with(')'), "(a,b)"),
-        Shape::Array(_) | Shape::Other => (true, ""),
-    };
-    match is_value {
+    match is_value(text, shape) {
         true => Ok(()),
-        false => {
-            Err(format!("the constant is not a valid {data_type}: use, for example, {example}"))
-        }
+        false => Err(format!(
+            "the constant is not a valid {data_type}: use, for example, {}",
+            example(shape)
+        )),
     }
+}
+
+fn is_value(text: &str, shape: &Shape) -> bool {
+    match shape {
+        Shape::Text { limit, .. } => {
+            !text.contains('\0') && limit.is_none_or(|limit| text.chars().count() <= limit)
+        }
+        Shape::Uuid => is_uuid(text),
+        Shape::Integer(bytes) => fits_integer(text, *bytes),
+        Shape::Numeric(limits) => fits_numeric(text, *limits),
+        Shape::Float(_) => text.parse::<f64>().is_ok(),
+        Shape::Bytea => is_bytea(text),
+        Shape::Date => is_date(text, Years::DATE),
+        Shape::Timestamp => is_date(text, Years::TIMESTAMP),
+        Shape::Json => serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(),
+        Shape::Boolean => matches!(text, "true" | "false" | "t" | "f"),
+        Shape::Network => is_network(text),
+        Shape::Enum(labels) => labels.iter().any(|label| label == text),
+        Shape::Composite(_) => text.starts_with('(') && text.ends_with(')'),
+        Shape::Array(_) | Shape::Other => true,
+    }
+}
+
+fn example(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Text { .. } => "a shorter text",
+        Shape::Uuid => "00000000-0000-0000-0000-000000000000",
+        Shape::Integer(_) | Shape::Numeric(_) | Shape::Float(_) => "0",
+        Shape::Bytea => "\\x00",
+        Shape::Date => "1970-01-01",
+        Shape::Timestamp => "1970-01-01 00:00:00+00",
+        Shape::Json => "{}",
+        Shape::Boolean => "false",
+        Shape::Network => "192.0.2.1",
+        Shape::Enum(_) => "one of the labels of the type",
+        Shape::Composite(_) => "(a,b)",
+        Shape::Array(_) | Shape::Other => "",
+    }
+}
+
+fn is_date(text: &str, years: Years) -> bool {
+    matches!(text, "infinity" | "-infinity")
+        || date::shift(text, 1, years, &mut Vec::new()).is_some()
+}
+
+fn fits_integer(text: &str, bytes: u32) -> bool {
+    let bits = 8 * bytes - 1;
+    let number = text.parse::<i64>().ok();
+    number.is_some_and(|number| (number ^ (number >> 63)).unsigned_abs() >> bits == 0)
+}
+
+fn is_bytea(text: &str) -> bool {
+    let digits = text.strip_prefix("\\x").unwrap_or("?");
+    digits.len().is_multiple_of(2) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_network(text: &str) -> bool {
+    let (address, bits) = text.split_once('/').unwrap_or((text, "0"));
+    address.parse::<IpAddr>().is_ok() && bits.parse::<u8>().is_ok()
 }
 
 fn is_uuid(text: &str) -> bool {

@@ -26,28 +26,32 @@ pub(super) fn decode(field: &[u8]) -> Cow<'_, [u8]> {
             value.push(b'\\');
             break;
         };
+        let (byte, after) = unescape(*escaped, after);
+        value.push(byte);
         rest = after;
-        match escaped {
-            b'b' => value.push(8),
-            b't' => value.push(b'\t'),
-            b'n' => value.push(b'\n'),
-            b'v' => value.push(11),
-            b'f' => value.push(12),
-            b'r' => value.push(b'\r'),
-            b'0'..=b'7' => {
-                let (more, after) = digits(rest, 8, 2);
-                value.push((u32::from(escaped - b'0') << (3 * more.1) | more.0) as u8);
-                rest = after;
-            }
-            b'x' if rest.first().is_some_and(u8::is_ascii_hexdigit) => {
-                let (number, after) = digits(rest, 16, 2);
-                value.push(number.0 as u8);
-                rest = after;
-            }
-            other => value.push(*other),
-        }
     }
     Cow::Owned(value)
+}
+
+/// Returns the byte that a character after a backslash stands for, and the text after it.
+fn unescape(escaped: u8, rest: &[u8]) -> (u8, &[u8]) {
+    match escaped {
+        b'b' => (8, rest),
+        b't' => (b'\t', rest),
+        b'n' => (b'\n', rest),
+        b'v' => (11, rest),
+        b'f' => (12, rest),
+        b'r' => (b'\r', rest),
+        b'0'..=b'7' => {
+            let ((number, count), rest) = digits(rest, 8, 2);
+            ((u32::from(escaped - b'0') << (3 * count) | number) as u8, rest)
+        }
+        b'x' if rest.first().is_some_and(u8::is_ascii_hexdigit) => {
+            let ((number, _), rest) = digits(rest, 16, 2);
+            (number as u8, rest)
+        }
+        other => (other, rest),
+    }
 }
 
 /// Reads digits up to a maximum; returns their value, their count, and the rest.

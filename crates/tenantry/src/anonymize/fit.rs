@@ -33,6 +33,12 @@ pub(super) struct Misfit {
     pub(super) message: String,
 }
 
+impl Fitting<'_> {
+    pub(super) fn misfit(&self, message: impl Into<String>) -> Misfit {
+        Misfit { rule: self.rule, message: message.into() }
+    }
+}
+
 /// Builds the mask of a column from its rules, in order. Only the last one can be without a path.
 pub(super) fn fit(
     rules: &[Fitting<'_>],
@@ -40,84 +46,102 @@ pub(super) fn fit(
     data_type: &str,
     column: &str,
 ) -> Result<Masker, Misfit> {
-    let Some(first) = rules.first() else { return Ok(Masker::Keep) };
-    let misfit = |rule: &Fitting<'_>, message: String| Misfit { rule: rule.rule, message };
-    if first.path.is_none() {
-        let mask = first.mask;
-        return match (shape, mask) {
-            (_, Mask::Keep | Mask::Shuffle | Mask::Sql(_)) => Ok(Masker::Keep),
-            (_, Mask::Null) => Ok(Masker::Leaf(Leaf::Null)),
-            (Shape::Array(_), Mask::Constant(text)) if text.starts_with(['{', '[']) => {
-                Ok(Masker::Leaf(Leaf::Constant(text.clone())))
-            }
-            (Shape::Array(element), _) => {
-                let element = fit(rules, element, data_type, column)?;
-                Ok(Masker::Array(Box::new(element)))
-            }
-            (Shape::Composite(_), _) if !matches!(mask, Mask::Constant(_)) => Err(misfit(
-                first,
-                format!(
-                    "{mask} does not fit the composite type {data_type}: name a field with path"
-                ),
-            )),
-            _ => leaf(mask, shape, data_type, column)
-                .map(Masker::Leaf)
-                .map_err(|message| misfit(first, message)),
-        };
+    match rules.first() {
+        None => Ok(Masker::Keep),
+        Some(rule) if rule.path.is_none() => whole(rule, shape, data_type, column),
+        Some(_) => places(rules, shape, data_type, column),
     }
-    if let Some(rule) = rules.iter().find(|rule| matches!(rule.mask, Mask::Shuffle | Mask::Sql(_)))
-    {
-        let mask = rule.mask;
-        return Err(misfit(rule, format!("{mask} is for whole columns: leave out the path")));
+}
+
+/// Builds the mask of a whole value.
+fn whole(
+    rule: &Fitting<'_>,
+    shape: &Shape,
+    data_type: &str,
+    column: &str,
+) -> Result<Masker, Misfit> {
+    let mask = rule.mask;
+    match (shape, mask) {
+        (_, Mask::Keep | Mask::Shuffle | Mask::Sql(_)) => Ok(Masker::Keep),
+        (_, Mask::Null) => Ok(Masker::Leaf(Leaf::Null)),
+        (Shape::Array(_), Mask::Constant(text)) if text.starts_with(['{', '[']) => {
+            Ok(Masker::Leaf(Leaf::Constant(text.clone())))
+        }
+        (Shape::Array(element), _) => {
+            Ok(Masker::Array(Box::new(whole(rule, element, data_type, column)?)))
+        }
+        (Shape::Composite(_), _) if !matches!(mask, Mask::Constant(_)) => Err(rule.misfit(
+            format!("{mask} does not fit the composite type {data_type}: name a field with path"),
+        )),
+        _ => leaf(mask, shape, data_type, column)
+            .map(Masker::Leaf)
+            .map_err(|message| rule.misfit(message)),
     }
-    if let Some(whole) = rules.iter().find(|rule| rule.path.is_none())
-        && *whole.mask != Mask::Keep
-    {
-        return Err(misfit(
-            whole,
-            "earlier rules have a path in this column: give this rule a path, or put it first"
-                .to_owned(),
-        ));
-    }
+}
+
+/// Builds the masks of places inside a value.
+fn places(
+    rules: &[Fitting<'_>],
+    shape: &Shape,
+    data_type: &str,
+    column: &str,
+) -> Result<Masker, Misfit> {
+    check_masks_of_places(rules)?;
     let rules: Vec<_> = rules.iter().filter(|rule| rule.path.is_some()).cloned().collect();
     match shape {
         Shape::Json => json(&rules, column),
         Shape::Array(element) => {
             let inner = below(&rules, |step| matches!(step, Step::AnyElement));
-            match inner.len() < rules.len() {
-                true => Err(misfit(
-                    first,
-                    format!("the path does not begin with [*], but {data_type} is an array"),
-                )),
-                false => fit(&inner, element, data_type, column)
-                    .map(|mask| Masker::Array(Box::new(mask))),
+            if inner.len() < rules.len() {
+                return Err(rules[0].misfit(format!(
+                    "the path does not begin with [*], but {data_type} is an array"
+                )));
             }
+            Ok(Masker::Array(Box::new(fit(&inner, element, data_type, column)?)))
         }
-        Shape::Composite(fields) => {
-            for rule in &rules {
-                let is_used = fields
-                    .iter()
-                    .any(|(name, _)| !below_field(std::slice::from_ref(rule), name).is_empty());
-                if !is_used {
-                    return Err(misfit(rule, format!("the path names no field of {data_type}")));
-                }
-            }
-            let fields = fields
-                .iter()
-                .map(|(name, shape)| fit(&below_field(&rules, name), shape, data_type, column));
-            Ok(Masker::Composite(fields.collect::<Result<_, _>>()?))
-        }
+        Shape::Composite(fields) => composite(&rules, fields, data_type, column),
         // At any depth there may be no match.
         _ => match rules.iter().find(|rule| !begins_at_any_depth(rule)) {
             None => Ok(Masker::Keep),
-            Some(rule) => Err(misfit(
-                rule,
-                format!(
-                    "{data_type} has no places inside: a path is for json, composites and arrays of them"
-                ),
-            )),
+            Some(rule) => Err(rule.misfit(format!(
+                "{data_type} has no places inside: a path is for json, composites and arrays of them"
+            ))),
         },
     }
+}
+
+/// Checks that no mask for whole columns has a path, and that only `keep` follows rules with a path.
+fn check_masks_of_places(rules: &[Fitting<'_>]) -> Result<(), Misfit> {
+    for rule in rules {
+        if matches!(rule.mask, Mask::Shuffle | Mask::Sql(_)) {
+            let mask = rule.mask;
+            return Err(rule.misfit(format!("{mask} is for whole columns: leave out the path")));
+        }
+    }
+    match rules.iter().find(|rule| rule.path.is_none()) {
+        Some(whole) if *whole.mask != Mask::Keep => Err(whole.misfit(
+            "earlier rules have a path in this column: give this rule a path, or put it first",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn composite(
+    rules: &[Fitting<'_>],
+    fields: &[(String, Shape)],
+    data_type: &str,
+    column: &str,
+) -> Result<Masker, Misfit> {
+    let is_used = |rule: &Fitting<'_>| {
+        let rule = std::slice::from_ref(rule);
+        fields.iter().any(|(name, _)| !below_field(rule, name).is_empty())
+    };
+    if let Some(unused) = rules.iter().find(|rule| !is_used(rule)) {
+        return Err(unused.misfit(format!("the path names no field of {data_type}")));
+    }
+    let fields =
+        fields.iter().map(|(name, shape)| fit(&below_field(rules, name), shape, data_type, column));
+    Ok(Masker::Composite(fields.collect::<Result<_, _>>()?))
 }
 
 fn begins_at_any_depth(rule: &Fitting<'_>) -> bool {
@@ -159,7 +183,7 @@ fn json(rules: &[Fitting<'_>], column: &str) -> Result<Masker, Misfit> {
     let rules = rules.iter().filter_map(|rule| Some((rule, rule.path.clone()?)));
     let rules = rules.map(|(rule, path)| {
         let mask = json_mask(rule.mask, column);
-        mask.map(|mask| (path, mask)).map_err(|message| Misfit { rule: rule.rule, message })
+        mask.map(|mask| (path, mask)).map_err(|message| rule.misfit(message))
     });
     Ok(Masker::Json(JsonMasker { rules: rules.collect::<Result<_, _>>()? }))
 }
@@ -206,17 +230,7 @@ fn leaf(mask: &Mask, shape: &Shape, data_type: &str, column: &str) -> Result<Lea
             super::constant::check(text, shape, data_type)?;
             Ok(Leaf::Constant(text.clone()))
         }
-        Mask::Template(text) => {
-            let template = Template::parse(text)?;
-            let Shape::Text { limit, folds_case, .. } = shape else {
-                return unfit("a template makes a text; use constant, null or sql");
-            };
-            let length = template.longest().unwrap_or_else(|| template.shortest());
-            if let Some(limit) = limit.filter(|limit| length > *limit) {
-                return Err(too_long(mask, length, data_type, limit));
-            }
-            Ok(Leaf::Template { template, limit: *limit, ignore_case: *folds_case })
-        }
+        Mask::Template(text) => template_leaf(mask, text, shape, data_type),
         Mask::Hash(hash) => hash_leaf(mask, hash, shape, data_type),
         Mask::Fake(fake) => fake_leaf(mask, fake, shape, data_type),
         Mask::DateShift(shift) => match shape {
@@ -224,17 +238,10 @@ fn leaf(mask: &Mask, shape: &Shape, data_type: &str, column: &str) -> Result<Lea
             Shape::Timestamp => shift_leaf(shift, Years::TIMESTAMP),
             _ => unfit("it is for date, timestamp and timestamptz"),
         },
-        Mask::Noise(noise) => {
-            let number = match shape {
-                Shape::Integer(2) => Number::Integer(i16::MAX.into()),
-                Shape::Integer(4) => Number::Integer(i32::MAX.into()),
-                Shape::Integer(_) => Number::Integer(i64::MAX),
-                Shape::Numeric(limits) => Number::Decimal(*limits),
-                Shape::Float(bytes) => Number::Float(*bytes),
-                _ => return unfit("it is for integers, numeric and floats"),
-            };
-            noise_leaf(noise, number, column)
-        }
+        Mask::Noise(noise) => match number_of(shape) {
+            Some(number) => noise_leaf(noise, number, column),
+            None => unfit("it is for integers, numeric and floats"),
+        },
         Mask::Partial(partial) => match shape {
             Shape::Text { limit, is_padded, .. } => {
                 if partial.with.is_empty() {
@@ -245,6 +252,31 @@ fn leaf(mask: &Mask, shape: &Shape, data_type: &str, column: &str) -> Result<Lea
             _ => unfit("it is for texts"),
         },
     }
+}
+
+fn number_of(shape: &Shape) -> Option<Number> {
+    match shape {
+        Shape::Integer(2) => Some(Number::Integer(i16::MAX.into())),
+        Shape::Integer(4) => Some(Number::Integer(i32::MAX.into())),
+        Shape::Integer(_) => Some(Number::Integer(i64::MAX)),
+        Shape::Numeric(limits) => Some(Number::Decimal(*limits)),
+        Shape::Float(bytes) => Some(Number::Float(*bytes)),
+        _ => None,
+    }
+}
+
+fn template_leaf(mask: &Mask, text: &str, shape: &Shape, data_type: &str) -> Result<Leaf, String> {
+    let template = Template::parse(text)?;
+    let Shape::Text { limit, folds_case, .. } = shape else {
+        return Err(format!(
+            "{mask} does not fit {data_type}: a template makes a text; use constant, null or sql"
+        ));
+    };
+    let length = template.longest().unwrap_or_else(|| template.shortest());
+    if let Some(limit) = limit.filter(|limit| length > *limit) {
+        return Err(too_long(mask, length, data_type, limit));
+    }
+    Ok(Leaf::Template { template, limit: *limit, ignore_case: *folds_case })
 }
 
 fn too_long(mask: &Mask, length: usize, data_type: &str, limit: usize) -> String {
@@ -264,13 +296,8 @@ fn hash_leaf(mask: &Mask, hash: &HashMask, shape: &Shape, data_type: &str) -> Re
     }
     match shape {
         Shape::Text { limit, folds_case, is_padded } => {
-            let around = hash.prefix.chars().count() + hash.suffix.chars().count();
-            let room = limit.map_or(64, |limit| limit.saturating_sub(around));
-            let digits = hash.length.unwrap_or(HASH_DIGITS.min(room));
-            if digits > room || digits == 0 {
-                let limit = limit.unwrap_or_default();
-                return Err(too_long(mask, digits.max(1) + around, data_type, limit));
-            }
+            let digits = hash_digits(hash, *limit)
+                .map_err(|length| too_long(mask, length, data_type, limit.unwrap_or_default()))?;
             Ok(Leaf::HashText {
                 digits,
                 prefix: hash.prefix.clone(),
@@ -290,6 +317,17 @@ fn hash_leaf(mask: &Mask, hash: &HashMask, shape: &Shape, data_type: &str) -> Re
         _ => Err(format!(
             "hash does not fit {data_type}: it is for texts, uuid, integers and bytea; use null, constant or sql"
         )),
+    }
+}
+
+/// Returns how many digits of a hash fit into a text, or the length that the mask needs.
+fn hash_digits(hash: &HashMask, limit: Option<usize>) -> Result<usize, usize> {
+    let around = hash.prefix.chars().count() + hash.suffix.chars().count();
+    let room = limit.map_or(64, |limit| limit.saturating_sub(around));
+    match hash.length.unwrap_or(HASH_DIGITS.min(room)) {
+        0 => Err(1 + around),
+        digits if digits > room => Err(digits + around),
+        digits => Ok(digits),
     }
 }
 

@@ -8,7 +8,10 @@ use super::{
     masker::Masker,
     plan::{ColumnPlan, Select, TablePlan},
 };
-use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, export::keys::foreign_keys};
+use crate::schema::{
+    Attribute, ObjectKey, ObjectKind, SchemaModel,
+    export::keys::{ForeignKey, foreign_keys},
+};
 
 /// Returns the rules that would break foreign keys.
 pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -> Vec<WrongRule> {
@@ -16,33 +19,39 @@ pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -
     for key in foreign_keys(model) {
         let Some(child) = tables.get(&key.table) else { continue };
         let parent = tables.get(&key.to);
-        let constraint = ObjectKey::part(ObjectKind::Constraint, &*key.table, &*key.name);
-        let definition =
-            model.get(&constraint).and_then(|object| object.text(Attribute::Definition));
-        let is_full = definition.is_some_and(|definition| definition.contains(" MATCH FULL"));
+        let is_single = key.columns.len() == 1;
+        let may_be_null = is_single || !is_full_match(model, &key);
         for (from, to) in key.columns.iter().zip(&key.to_columns) {
             // A generated column follows the columns that it is computed from, and cannot be compared.
             let Some(from) = child.column(from) else { continue };
             let to = parent.and_then(|parent| parent.column(to)).filter(|to| to.is_masked());
-            let is_single = key.columns.len() == 1;
-            if agree(from, to, is_single || !is_full, is_single) {
-                continue;
+            if !agree(from, to, may_be_null, is_single) {
+                wrong.push(broken(&key, from, to));
             }
-            let target = match to {
-                Some(to) => format!("{}.{}", key.to, to.name()),
-                None => format!("{}, which is kept", key.to),
-            };
-            wrong.push(WrongRule {
-                rule: from.rule().or_else(|| to.and_then(ColumnPlan::rule)),
-                column: Some(format!("{}.{}", key.table, from.name())),
-                message: format!(
-                    "the foreign key {} refers to {target}: give both columns the same hash, fake or template, or keep both",
-                    key.name
-                ),
-            });
         }
     }
     wrong
+}
+
+fn is_full_match(model: &SchemaModel, key: &ForeignKey) -> bool {
+    let constraint = ObjectKey::part(ObjectKind::Constraint, &*key.table, &*key.name);
+    let definition = model.get(&constraint).and_then(|object| object.text(Attribute::Definition));
+    definition.is_some_and(|definition| definition.contains(" MATCH FULL"))
+}
+
+fn broken(key: &ForeignKey, from: &ColumnPlan, to: Option<&ColumnPlan>) -> WrongRule {
+    let target = match to {
+        Some(to) => format!("{}.{}", key.to, to.name()),
+        None => format!("{}, which is kept", key.to),
+    };
+    WrongRule {
+        rule: from.rule().or_else(|| to.and_then(ColumnPlan::rule)),
+        column: Some(format!("{}.{}", key.table, from.name())),
+        message: format!(
+            "the foreign key {} refers to {target}: give both columns the same hash, fake or template, or keep both",
+            key.name
+        ),
+    }
 }
 
 /// Returns `true` if references still match. `to` is the referenced column, if it is masked.

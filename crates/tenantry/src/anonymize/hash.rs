@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     key::{Purpose, push_hex, word},
-    leaf::{Outcome, Unfit},
+    outcome::{Outcome, Unfit},
     row::Row,
 };
 

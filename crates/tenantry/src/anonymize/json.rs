@@ -5,7 +5,8 @@
 
 use super::{
     json_text::{decode, encode, string_length, value_length},
-    leaf::{Leaf, Outcome, Unfit},
+    leaf::Leaf,
+    outcome::{Outcome, Unfit},
     path::{Path, Reached},
     row::Row,
     tally::Sink,
@@ -60,8 +61,11 @@ impl JsonMasker {
         sink: &mut Sink<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Unfit> {
-        let mut walk = Walk {
+        let walk = Walk {
             masker: self,
+            row,
+            sink,
+            out,
             text: document,
             at: 0,
             frames: Vec::new(),
@@ -69,15 +73,7 @@ impl JsonMasker {
             decoded: Vec::new(),
             mask: Vec::new(),
         };
-        walk.value(None, row, sink, out)?;
-        while !walk.frames.is_empty() {
-            walk.step(row, sink, out)?;
-        }
-        walk.blanks(out);
-        match walk.at == document.len() {
-            true => Ok(()),
-            false => Err(Unfit::NotJson),
-        }
+        walk.document()
     }
 }
 
@@ -90,8 +86,11 @@ struct Frame {
 
 /// A walk over a document. For each frame and then for the next value, `reached` contains how much of each path is
 /// matched.
-struct Walk<'a> {
+struct Walk<'a, 's> {
     masker: &'a JsonMasker,
+    row: &'a Row<'a>,
+    sink: &'a mut Sink<'s>,
+    out: &'a mut Vec<u8>,
     text: &'a [u8],
     at: usize,
     frames: Vec<Frame>,
@@ -100,173 +99,205 @@ struct Walk<'a> {
     mask: Vec<u8>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
+    fn document(mut self) -> Result<(), Unfit> {
+        self.value(None)?;
+        while !self.frames.is_empty() {
+            self.step()?;
+        }
+        self.blanks();
+        match self.at == self.text.len() {
+            true => Ok(()),
+            false => Err(Unfit::NotJson),
+        }
+    }
+
     /// Reads the next element, member or end of the innermost frame.
-    fn step(&mut self, row: &Row<'_>, sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
-        self.blanks(out);
+    fn step(&mut self) -> Result<(), Unfit> {
+        self.blanks();
         let Some(frame) = self.frames.last_mut() else { return Ok(()) };
         let (is_object, winner) = (frame.is_object, frame.winner);
         let was_empty = std::mem::replace(&mut frame.is_empty, false);
-        let rules = self.masker.rules.len();
         match self.text.get(self.at) {
             Some(b'}') if is_object => {}
             Some(b']') if !is_object => {}
             Some(b',') if !was_empty => {
-                self.copy(1, out);
-                self.blanks(out);
-                return self.member(is_object, winner, row, sink, out);
+                self.copy(1);
+                self.blanks();
+                return self.member(is_object, winner);
             }
-            Some(_) if was_empty => return self.member(is_object, winner, row, sink, out),
+            Some(_) if was_empty => return self.member(is_object, winner),
             _ => return Err(Unfit::NotJson),
         }
-        self.copy(1, out);
+        self.copy(1);
         self.frames.pop();
-        self.reached.truncate(self.reached.len() - rules);
+        self.leave();
         Ok(())
     }
 
-    fn member(
-        &mut self,
-        is_object: bool,
-        winner: Option<usize>,
-        row: &Row<'_>,
-        sink: &mut Sink<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Unfit> {
-        let parent = self.reached.len() - self.masker.rules.len();
-        if is_object {
-            let length = string_length(self.rest()).ok_or(Unfit::NotJson)?;
-            let (text, at) = (self.text, self.at);
-            decode(&text[at + 1..at + length - 1], &mut self.decoded).ok_or(Unfit::NotJson)?;
-            let key = std::str::from_utf8(&self.decoded).map_err(|_| Unfit::NotUtf8)?;
-            for (at, (path, _)) in self.masker.rules.iter().enumerate() {
-                let reached = path.below_key(self.reached[parent + at], key);
-                self.reached.push(reached);
-            }
-            self.copy(length, out);
-            self.blanks(out);
-            if self.text.get(self.at) != Some(&b':') {
-                return Err(Unfit::NotJson);
-            }
-            self.copy(1, out);
-            self.blanks(out);
-        } else {
-            for (at, (path, _)) in self.masker.rules.iter().enumerate() {
-                let reached = path.below_element(self.reached[parent + at]);
-                self.reached.push(reached);
-            }
+    fn member(&mut self, is_object: bool, winner: Option<usize>) -> Result<(), Unfit> {
+        match is_object {
+            true => self.key()?,
+            false => descend(&self.masker.rules, &mut self.reached, Path::below_element),
         }
-        self.value(winner, row, sink, out)
+        self.value(winner)
+    }
+
+    /// Reads a key and the colon after it.
+    fn key(&mut self) -> Result<(), Unfit> {
+        let length = string_length(self.rest()).ok_or(Unfit::NotJson)?;
+        let inner = &self.text[self.at + 1..self.at + length - 1];
+        decode(inner, &mut self.decoded).ok_or(Unfit::NotJson)?;
+        let key = std::str::from_utf8(&self.decoded).map_err(|_| Unfit::NotUtf8)?;
+        descend(&self.masker.rules, &mut self.reached, |path, at| path.below_key(at, key));
+        self.copy(length);
+        self.blanks();
+        if self.text.get(self.at) != Some(&b':') {
+            return Err(Unfit::NotJson);
+        }
+        self.copy(1);
+        self.blanks();
+        Ok(())
     }
 
     /// Reads a value, up to the first member of an object or an array. The matched parts of the paths are at the end
     /// of `reached`; they are removed after a complete value.
-    fn value(
-        &mut self,
-        above: Option<usize>,
-        row: &Row<'_>,
-        sink: &mut Sink<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Unfit> {
-        self.blanks(out);
-        let (rules, text) = (&self.masker.rules, self.text);
+    fn value(&mut self, above: Option<usize>) -> Result<(), Unfit> {
+        self.blanks();
+        let masker = self.masker;
+        let winner = self.winner(above);
+        let mask = winner.and_then(|winner| masker.rules.get(winner)).map(|(_, mask)| mask);
+        let first = *self.rest().first().ok_or(Unfit::NotJson)?;
+        match (mask, first) {
+            (Some(JsonMask::Replace(json)), _) => self.replace(json)?,
+            (_, b'{' | b'[') => return self.enter(first == b'{', winner),
+            (_, b'"') => self.string(mask)?,
+            _ => self.token(mask)?,
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Returns the first rule whose path ends at the next value or above it.
+    fn winner(&self, above: Option<usize>) -> Option<usize> {
+        let rules = &self.masker.rules;
         let reached = &self.reached[self.reached.len() - rules.len()..];
         let own = rules.iter().zip(reached).position(|((path, _), at)| path.is_end(*at));
-        let winner = own.into_iter().chain(above).min();
-        let mask = winner.and_then(|winner| rules.get(winner)).map(|(_, mask)| mask);
-        let first = *self.rest().first().ok_or(Unfit::NotJson)?;
-        if let Some(JsonMask::Replace(json)) = mask {
-            let length = value_length(self.rest()).ok_or(Unfit::NotJson)?;
-            let value = &text[self.at..self.at + length];
-            let same = *value == *json.as_bytes();
-            collect_strings(value, sink, &mut self.decoded);
-            out.extend_from_slice(json.as_bytes());
-            self.at += length;
-            sink.count(match &**json {
-                _ if same && first == b'n' => return self.leave(),
-                _ if same => Outcome::Unchanged,
-                "null" => Outcome::Null,
-                _ => Outcome::Masked,
-            });
-            return self.leave();
+        own.into_iter().chain(above).min()
+    }
+
+    /// Replaces a whole value. A null that stays null is not counted.
+    fn replace(&mut self, json: &str) -> Result<(), Unfit> {
+        let length = value_length(self.rest()).ok_or(Unfit::NotJson)?;
+        let value = &self.text[self.at..self.at + length];
+        collect_strings(value, self.sink, &mut self.decoded);
+        self.out.extend_from_slice(json.as_bytes());
+        self.at += length;
+        match (json, *value == *json.as_bytes()) {
+            ("null", true) => {}
+            (_, true) => self.sink.count(Outcome::Unchanged),
+            ("null", false) => self.sink.count(Outcome::Null),
+            (_, false) => self.sink.count(Outcome::Masked),
         }
-        match first {
-            b'{' | b'[' => {
-                if self.frames.len() >= MAX_DEPTH {
-                    return Err(Unfit::TooDeep);
-                }
-                self.copy(1, out);
-                self.frames.push(Frame { is_object: first == b'{', is_empty: true, winner });
-                return Ok(());
-            }
-            b'"' => {
-                let length = string_length(self.rest()).ok_or(Unfit::NotJson)?;
-                match mask {
-                    Some(JsonMask::Scalars { string, .. }) => {
-                        let inner = &text[self.at + 1..self.at + length - 1];
-                        decode(inner, &mut self.decoded).ok_or(Unfit::NotJson)?;
-                        let leaf = string.as_ref().ok_or(Unfit::NotANumber)?;
-                        self.mask.clear();
-                        sink.apply(leaf, &self.decoded, row, &mut self.mask)?;
-                        encode(&self.mask, out);
-                        self.at += length;
-                    }
-                    _ => self.copy(length, out),
-                }
-            }
-            _ => {
-                let is_end =
-                    |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
-                let length = self.rest().iter().position(is_end).unwrap_or(self.rest().len());
-                let token = &text[self.at..self.at + length];
-                let is_number =
-                    token.first().is_some_and(|byte| matches!(byte, b'-' | b'0'..=b'9'));
-                match (mask, token) {
-                    (Some(JsonMask::Scalars { string, number }), _) if is_number => {
-                        self.mask.clear();
-                        if let Some(leaf) = number {
-                            sink.apply(leaf, token, row, &mut self.mask)?;
-                            out.extend_from_slice(&self.mask);
-                        } else {
-                            let leaf = string.as_ref().ok_or(Unfit::NotJson)?;
-                            sink.apply(leaf, token, row, &mut self.mask)?;
-                            encode(&self.mask, out);
-                        }
-                        self.at += length;
-                    }
-                    (Some(JsonMask::Scalars { .. }), b"true" | b"false") => {
-                        sink.count(Outcome::Neutral);
-                        self.copy(length, out);
-                    }
-                    (_, b"true" | b"false" | b"null") => self.copy(length, out),
-                    _ if is_number => self.copy(length, out),
-                    _ => return Err(Unfit::NotJson),
-                }
-            }
+        Ok(())
+    }
+
+    /// Enters an object or an array.
+    fn enter(&mut self, is_object: bool, winner: Option<usize>) -> Result<(), Unfit> {
+        if self.frames.len() >= MAX_DEPTH {
+            return Err(Unfit::TooDeep);
         }
-        self.leave()
+        self.copy(1);
+        self.frames.push(Frame { is_object, is_empty: true, winner });
+        Ok(())
+    }
+
+    fn string(&mut self, mask: Option<&JsonMask>) -> Result<(), Unfit> {
+        let length = string_length(self.rest()).ok_or(Unfit::NotJson)?;
+        let Some(JsonMask::Scalars { string, .. }) = mask else {
+            self.copy(length);
+            return Ok(());
+        };
+        let inner = &self.text[self.at + 1..self.at + length - 1];
+        decode(inner, &mut self.decoded).ok_or(Unfit::NotJson)?;
+        let leaf = string.as_ref().ok_or(Unfit::NotANumber)?;
+        self.mask.clear();
+        self.sink.apply(leaf, &self.decoded, self.row, &mut self.mask)?;
+        encode(&self.mask, self.out);
+        self.at += length;
+        Ok(())
+    }
+
+    /// Reads a number, `true`, `false` or `null`.
+    fn token(&mut self, mask: Option<&JsonMask>) -> Result<(), Unfit> {
+        let is_end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+        let length = self.rest().iter().position(is_end).unwrap_or(self.rest().len());
+        let token = &self.text[self.at..self.at + length];
+        let is_number = token.first().is_some_and(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+        match (mask, token) {
+            (Some(JsonMask::Scalars { string, number }), _) if is_number => {
+                self.number(token, string.as_ref(), number.as_ref())?;
+                self.at += length;
+            }
+            (Some(JsonMask::Scalars { .. }), b"true" | b"false") => {
+                self.sink.count(Outcome::Neutral);
+                self.copy(length);
+            }
+            (_, b"true" | b"false" | b"null") => self.copy(length),
+            _ if is_number => self.copy(length),
+            _ => return Err(Unfit::NotJson),
+        }
+        Ok(())
+    }
+
+    /// Masks a number, as a string if there is no mask for numbers.
+    fn number(
+        &mut self,
+        token: &[u8],
+        string: Option<&Leaf>,
+        number: Option<&Leaf>,
+    ) -> Result<(), Unfit> {
+        let leaf = number.or(string).ok_or(Unfit::NotJson)?;
+        self.mask.clear();
+        self.sink.apply(leaf, token, self.row, &mut self.mask)?;
+        match number {
+            Some(_) => self.out.extend_from_slice(&self.mask),
+            None => encode(&self.mask, self.out),
+        }
+        Ok(())
     }
 
     /// Removes what was matched at a complete value.
-    fn leave(&mut self) -> Result<(), Unfit> {
+    fn leave(&mut self) {
         self.reached.truncate(self.reached.len() - self.masker.rules.len());
-        Ok(())
     }
 
     fn rest(&self) -> &[u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn blanks(&mut self, out: &mut Vec<u8>) {
+    fn blanks(&mut self) {
         let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         let count = self.rest().iter().take_while(is_blank).count();
-        self.copy(count, out);
+        self.copy(count);
     }
 
-    fn copy(&mut self, length: usize, out: &mut Vec<u8>) {
+    fn copy(&mut self, length: usize) {
         let end = (self.at + length).min(self.text.len());
-        out.extend_from_slice(&self.text[self.at..end]);
+        self.out.extend_from_slice(&self.text[self.at..end]);
         self.at = end;
+    }
+}
+
+/// Appends how much of each path is matched one level below the innermost value.
+fn descend(
+    rules: &[(Path, JsonMask)],
+    reached: &mut Vec<Reached>,
+    below: impl Fn(&Path, Reached) -> Reached,
+) {
+    let parent = reached.len() - rules.len();
+    for (at, (path, _)) in rules.iter().enumerate() {
+        reached.push(below(path, reached[parent + at]));
     }
 }
 
@@ -301,8 +332,8 @@ mod tests {
             Key, Mask,
             collector::Collector,
             fit::{Fitting, fit},
-            leaf::Keyed,
             masker::Masker,
+            row::Keyed,
             shape::Shape,
             tally::Tally,
         },

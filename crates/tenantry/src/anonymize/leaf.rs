@@ -4,10 +4,10 @@ use super::{
     FakeKind, FakeMask, PartialMask,
     date::{self, Years},
     hash::{self, Canonical},
-    integer::IntegerMap,
     invent,
-    key::{Chooser, Key, Purpose, push_hex},
+    key::{Chooser, Purpose, push_hex},
     noise::{Moved, Number, Reach},
+    outcome::{Outcome, Unfit},
     partial,
     row::Row,
     template::Template,
@@ -69,51 +69,6 @@ pub(super) enum Leaf {
 pub(super) enum Per {
     Row,
     Column { name: String, at: Option<usize> },
-}
-
-/// The key, and values derived from it once.
-#[derive(Debug, Clone)]
-pub(super) struct Keyed {
-    pub(super) key: Key,
-    pub(super) integers: IntegerMap,
-}
-
-impl Keyed {
-    pub(super) fn new(key: &Key) -> Self {
-        Self { key: key.clone(), integers: IntegerMap::new(key) }
-    }
-}
-
-/// The result for a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It became null.
-    Null,
-    /// It changed.
-    Masked,
-    /// It identifies no one and stays: 0 under a hash, an infinite date.
-    Neutral,
-    /// The mask equals the value, such as a constant that the value already has.
-    Unchanged,
-}
-
-/// Why a value cannot be masked. Values are never shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unfit {
-    #[error("the value is not UTF-8: set client_encoding to UTF8")]
-    NotUtf8,
-    #[error("the value is not a number")]
-    NotANumber,
-    #[error("the value is not a date in ISO format: set DateStyle to ISO")]
-    NotADate,
-    #[error("the value is not an array as PostgreSQL writes it")]
-    NotAnArray,
-    #[error("the value is not a composite with the fields of its type")]
-    NotAComposite,
-    #[error("the value is not JSON")]
-    NotJson,
-    #[error("the JSON is nested more than 10,000 levels deep")]
-    TooDeep,
 }
 
 impl Leaf {
@@ -229,11 +184,7 @@ impl Leaf {
             Self::Template { template, limit, ignore_case } => {
                 let canonical = Canonical { ignore_case: *ignore_case, ..Canonical::EXACT };
                 let digest = hash::digest(value, canonical, attempt, row)?;
-                let (start, mut chooser) = (out.len(), Chooser::new(&digest));
-                template.write(&digest, &mut chooser, row.number, hash::text(value)?, out);
-                if let Some(limit) = limit {
-                    partial::cut(out, start, *limit);
-                }
+                fill(template, hash::text(value)?, &digest, row.number, *limit, out);
             }
             Self::HashText { digits, prefix, suffix, canonical } => {
                 let digest = hash::digest(value, *canonical, attempt, row)?;
@@ -251,30 +202,13 @@ impl Leaf {
             Self::HashNumber => return hash::number(value, attempt, row, out),
             Self::Fake { mask, limit, canonical } => {
                 let digest = hash::digest(value, *canonical, attempt, row)?;
-                let length = match mask.kind {
-                    FakeKind::Text => hash::text(value)?.chars().count(),
-                    _ => 0,
-                };
-                let mut chooser = Chooser::new(&digest);
-                let unique = mask.unique.then_some(&digest);
-                let fake = invent::fitting(mask.kind, unique, &mut chooser, *limit, length);
-                out.extend_from_slice(fake.as_bytes());
+                out.extend_from_slice(fake(mask, value, &digest, *limit)?.as_bytes());
             }
             Self::Shift { max_days, per, years } => {
                 return shift(hash::text(value)?, *max_days, per, *years, row, out);
             }
             Self::Noise { reach, number, column } => {
-                let row_digest = row.digest();
-                let parts = [&row_digest[..], column.as_bytes(), b"\0", value];
-                let mut chooser = Chooser::new(&row.keyed.key.digest(Purpose::Row, &parts));
-                return match number.shift(hash::text(value)?, *reach, &mut chooser, out) {
-                    Moved::Done => Ok(Outcome::Masked),
-                    Moved::NotANumber => Err(Unfit::NotANumber),
-                    Moved::Stays => {
-                        out.extend_from_slice(value);
-                        Ok(Outcome::Neutral)
-                    }
-                };
+                return noise(hash::text(value)?, *number, *reach, column, row, out);
             }
             Self::Partial { mask, limit, is_padded } => {
                 let value = hash::text(value)?;
@@ -283,6 +217,58 @@ impl Leaf {
             }
         }
         Ok(Outcome::Masked)
+    }
+}
+
+/// Appends a filled template.
+fn fill(
+    template: &Template,
+    value: &str,
+    digest: &[u8; 32],
+    row: u64,
+    limit: Option<usize>,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    template.write(digest, &mut Chooser::new(digest), row, value, out);
+    if let Some(limit) = limit {
+        partial::cut(out, start, limit);
+    }
+}
+
+fn fake(
+    mask: &FakeMask,
+    value: &[u8],
+    digest: &[u8; 32],
+    limit: Option<usize>,
+) -> Result<String, Unfit> {
+    let length = match mask.kind {
+        FakeKind::Text => hash::text(value)?.chars().count(),
+        _ => 0,
+    };
+    let unique = mask.unique.then_some(digest);
+    Ok(invent::fitting(mask.kind, unique, &mut Chooser::new(digest), limit, length))
+}
+
+/// Appends a number with noise that depends on the row, the column and the number.
+fn noise(
+    value: &str,
+    number: Number,
+    reach: Reach,
+    column: &str,
+    row: &Row<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Outcome, Unfit> {
+    let row_digest = row.digest();
+    let parts = [&row_digest[..], column.as_bytes(), b"\0", value.as_bytes()];
+    let mut chooser = Chooser::new(&row.keyed.key.digest(Purpose::Row, &parts));
+    match number.shift(value, reach, &mut chooser, out) {
+        Moved::Done => Ok(Outcome::Masked),
+        Moved::NotANumber => Err(Unfit::NotANumber),
+        Moved::Stays => {
+            out.extend_from_slice(value.as_bytes());
+            Ok(Outcome::Neutral)
+        }
     }
 }
 
@@ -317,7 +303,10 @@ fn shift(
 mod tests {
     use std::collections::HashSet;
 
-    use super::*;
+    use super::{
+        super::{key::Key, row::Keyed},
+        *,
+    };
 
     fn keyed() -> Keyed {
         Keyed::new(&Key::from_bytes([1; 32]).unwrap())

@@ -1,6 +1,6 @@
 //! Arrays and composites as PostgreSQL writes them.
 
-use super::{json_text::string_length, leaf::Unfit};
+use super::{json_text::string_length, outcome::Unfit};
 
 /// The replacement of an element or a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,52 +28,55 @@ pub(super) fn rewrite_array(
     out.extend_from_slice(bounds);
     let (mut depth, mut element, mut mask) = (0_usize, Vec::new(), Vec::new());
     while let Some((byte, after)) = rest.split_first() {
-        if depth == 0 && *byte != b'{' {
-            return Err(Unfit::NotAnArray);
-        }
         match byte {
-            b'{' | b',' | b'}' => {
-                out.push(*byte);
-                rest = after;
-                match byte {
-                    b'{' => depth += 1,
-                    b'}' => depth -= 1,
-                    _ => {}
-                }
-                if depth == 0 {
-                    break;
-                }
+            b'{' => depth += 1,
+            _ if depth == 0 => return Err(Unfit::NotAnArray),
+            b'}' => depth -= 1,
+            b',' => {}
+            _ => {
+                rest = rewrite_element(rest, &mut element, &mut mask, out, &mut each)?;
                 continue;
             }
-            _ => {}
         }
-        let is_quoted = *byte == b'"';
-        let length = match is_quoted {
-            // Quotes and backslashes are those of JSON.
-            true => string_length(rest).ok_or(Unfit::NotAnArray)?,
-            false => rest
-                .iter()
-                .position(|byte| matches!(byte, b',' | b'}' | b'{'))
-                .ok_or(Unfit::NotAnArray)?,
-        };
-        let (written, after) = rest.split_at(length);
+        out.push(*byte);
         rest = after;
-        if !is_quoted && written.eq_ignore_ascii_case(b"null") {
-            out.extend_from_slice(written);
-            continue;
-        }
-        unescape(if is_quoted { &written[1..length - 1] } else { written }, &mut element);
-        mask.clear();
-        match each(&element, &mut mask)? {
-            Written::Null => out.extend_from_slice(b"NULL"),
-            Written::Same => out.extend_from_slice(written),
-            Written::Value => quote(&mask, out),
+        if depth == 0 {
+            break;
         }
     }
     match depth == 0 && rest.is_empty() && array.len() > start {
         true => Ok(()),
         false => Err(Unfit::NotAnArray),
     }
+}
+
+/// Rewrites the element at the start of a text, and returns the text after it.
+fn rewrite_element<'t>(
+    text: &'t [u8],
+    element: &mut Vec<u8>,
+    mask: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+    mut each: impl FnMut(&[u8], &mut Vec<u8>) -> Result<Written, Unfit>,
+) -> Result<&'t [u8], Unfit> {
+    let is_quoted = text.first() == Some(&b'"');
+    let length = match is_quoted {
+        // Quotes and backslashes are those of JSON.
+        true => string_length(text),
+        false => text.iter().position(|byte| matches!(byte, b',' | b'}' | b'{')),
+    };
+    let (written, rest) = text.split_at(length.ok_or(Unfit::NotAnArray)?);
+    if !is_quoted && written.eq_ignore_ascii_case(b"null") {
+        out.extend_from_slice(written);
+        return Ok(rest);
+    }
+    unescape(if is_quoted { &written[1..written.len() - 1] } else { written }, element);
+    mask.clear();
+    match each(element, mask)? {
+        Written::Null => out.extend_from_slice(b"NULL"),
+        Written::Same => out.extend_from_slice(written),
+        Written::Value => quote(mask, out),
+    }
+    Ok(rest)
 }
 
 /// Rewrites a composite, with each non-null field replaced by what `each` appends. The first argument is the number

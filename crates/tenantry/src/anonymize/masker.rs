@@ -2,8 +2,9 @@
 
 use super::{
     json::JsonMasker,
-    leaf::{Leaf, Outcome, Unfit},
+    leaf::Leaf,
     literal::{Written, rewrite_array, rewrite_composite},
+    outcome::{Outcome, Unfit},
     row::Row,
     tally::Sink,
 };

@@ -51,6 +51,7 @@ mod mask_options;
 mod masker;
 mod name;
 mod noise;
+mod outcome;
 mod partial;
 mod path;
 mod pattern;
@@ -58,6 +59,7 @@ mod personal;
 mod plan;
 mod planner;
 mod row;
+mod row_masker;
 mod rules;
 mod shape;
 mod tally;
@@ -73,7 +75,7 @@ pub(crate) use self::{
     dictionary::Dictionary,
     finder::Finder,
     plan::{ColumnPlan, MaskPlan, Select, TablePlan},
-    row::{MaskError, RowMasker},
+    row_masker::{MaskError, RowMasker},
     tally::Tally,
     trial::Trial,
 };

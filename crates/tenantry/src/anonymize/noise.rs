@@ -75,16 +75,7 @@ fn shift_decimal(
     unit: f64,
     out: &mut Vec<u8>,
 ) -> Moved {
-    let (sign, unsigned) = match text.strip_prefix('-') {
-        Some(unsigned) => ("-", unsigned),
-        None => ("", text),
-    };
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    let is_number =
-        !whole.is_empty() && (whole.bytes().chain(fraction.bytes())).all(|b| b.is_ascii_digit());
-    if !is_number {
-        return Moved::NotANumber;
-    }
+    let Some((sign, whole, fraction)) = parts(text) else { return Moved::NotANumber };
     let digits = format!("{whole}{fraction}");
     let digits = digits.trim_start_matches('0');
     let kept = digits.len().saturating_sub(MAX_DIGITS).max(zeros.min(digits.len()));
@@ -99,16 +90,8 @@ fn shift_decimal(
             amount * unit * scale / of_head
         }
     };
-    // A cast of a float saturates.
-    let distance = (distance.abs().round() as i128).clamp(1, i128::MAX / 4);
-    let distance = if unit < 0.0 { -distance } else { distance };
     let max = max.map(|max| max / 10_i128.checked_pow(kept as u32).unwrap_or(i128::MAX));
-    let is_valid =
-        |moved: &i128| *moved != head && *moved > 0 && max.is_none_or(|max| *moved <= max);
-    let choices = [head + distance, head - distance, head - 1, head + 1, 0];
-    let Some(moved) = choices.into_iter().find(is_valid).or((head != 0).then_some(0)) else {
-        return Moved::Stays;
-    };
+    let Some(moved) = moved_by(head, distance, unit, max) else { return Moved::Stays };
     let width = fraction.len() + 1;
     let moved = format!("{moved}{tail}");
     let moved = format!("{moved:0>width$}");
@@ -116,6 +99,30 @@ fn shift_decimal(
     let point = if fraction.is_empty() { "" } else { "." };
     out.extend_from_slice(format!("{sign}{whole}{point}{fraction}").as_bytes());
     Moved::Done
+}
+
+/// Splits a number into its sign and the digits before and after the point.
+fn parts(text: &str) -> Option<(&str, &str, &str)> {
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(unsigned) => ("-", unsigned),
+        None => ("", text),
+    };
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let mut digits = whole.bytes().chain(fraction.bytes());
+    let is_number = !whole.is_empty() && digits.all(|byte| byte.is_ascii_digit());
+    is_number.then_some((sign, whole, fraction))
+}
+
+/// Moves a number by a distance, in the direction of `unit` if possible, and by at least 1. The result keeps the sign
+/// and respects the limit.
+fn moved_by(number: i128, distance: f64, unit: f64, max: Option<i128>) -> Option<i128> {
+    // A cast of a float saturates.
+    let distance = (distance.abs().round() as i128).clamp(1, i128::MAX / 4);
+    let distance = if unit < 0.0 { -distance } else { distance };
+    let is_valid =
+        |moved: &i128| *moved != number && *moved > 0 && max.is_none_or(|max| *moved <= max);
+    let choices = [number + distance, number - distance, number - 1, number + 1, 0];
+    choices.into_iter().find(is_valid).or((number != 0).then_some(0))
 }
 
 fn shift_float(text: &str, bytes: u32, reach: Reach, unit: f64, out: &mut Vec<u8>) -> Moved {

@@ -36,8 +36,6 @@ pub(crate) struct ColumnPlan {
     pub(super) data_type: String,
     pub(super) shape: Shape,
     pub(super) is_not_null: bool,
-    /// An expression is stated to be unique.
-    pub(super) is_stated_unique: bool,
     /// A sequence fills it.
     pub(super) is_numbered: bool,
 }
@@ -47,8 +45,8 @@ pub(crate) struct ColumnPlan {
 pub(crate) enum Select {
     /// Its values.
     Column,
-    /// An expression over the row.
-    Sql(String),
+    /// An expression over the row, with what the rules state about its values.
+    Sql { expression: String, is_unique: bool },
     /// Its values, shuffled among the rows of the table.
     Shuffle,
 }

@@ -60,18 +60,7 @@ impl Anonymize {
         let mut wrong = Vec::new();
         for (rule, number) in self.rules.iter().zip(1..) {
             let Mask::Hash(HashMask { length: None, .. }) = rule.mask else { continue };
-            let columns = tables.values().flat_map(|table| {
-                let columns =
-                    table.columns.iter().filter(move |column| column.rule == Some(number));
-                columns.map(move |column| (table, column))
-            });
-            let lengths = columns.flat_map(|(table, column)| {
-                column.masker.leaves().into_iter().filter_map(move |leaf| match leaf {
-                    Leaf::HashText { digits, .. } => Some((*digits, table, column)),
-                    _ => None,
-                })
-            });
-            let lengths: Vec<_> = lengths.collect();
+            let lengths = hash_lengths(number, tables);
             let longest = lengths.iter().map(|(digits, ..)| *digits).max().unwrap_or_default();
             let shortest = lengths.iter().min_by_key(|(digits, ..)| *digits);
             if let Some((digits, table, column)) = shortest.filter(|(digits, ..)| *digits < longest)
@@ -89,6 +78,31 @@ impl Anonymize {
         }
         wrong
     }
+}
+
+/// Returns the number of hexadecimal digits of the hashes that a rule makes of texts, with the columns.
+fn hash_lengths(
+    rule: usize,
+    tables: &BTreeMap<String, TablePlan>,
+) -> Vec<(usize, &TablePlan, &ColumnPlan)> {
+    let columns = tables.values().flat_map(|table| {
+        let columns = table.columns.iter().filter(move |column| column.rule == Some(rule));
+        columns.map(move |column| (table, column))
+    });
+    let lengths = columns.flat_map(|(table, column)| {
+        column.masker.leaves().into_iter().filter_map(move |leaf| match leaf {
+            Leaf::HashText { digits, .. } => Some((*digits, table, column)),
+            _ => None,
+        })
+    });
+    lengths.collect()
+}
+
+/// A rule that matches a column.
+struct Matching<'a> {
+    fitting: Fitting<'a>,
+    /// A pattern of it names the column without wildcards.
+    names_column: bool,
 }
 
 /// A rule whose texts have been parsed.
@@ -178,65 +192,31 @@ impl<'a> Planner<'a> {
     fn column(&mut self, table: &str, key: &ObjectKey, column: &Object) -> Option<ColumnPlan> {
         let name = &key.name;
         let full_name = format!("{table}.{name}");
-        let is_generated = expression_of(column).is_some();
-        let mut wrong = |rule, message| {
-            let column = Some(full_name.clone());
-            self.wrong.push(WrongRule { rule: Some(rule), column, message });
-        };
-        let mut fittings = Vec::new();
-        let mut is_decided = false;
-        for read in &self.rules {
-            let fits = read.patterns.iter().filter(|(_, pattern)| pattern.matches(table, name));
-            let fits: Vec<_> = fits.collect();
-            self.used.extend(fits.iter().map(|(text, _)| (read.number, *text)));
-            if fits.is_empty() {
-                continue;
+        let matching = self.rules_for(table, name);
+        if expression_of(column).is_some() {
+            for misfit in matching.iter().filter_map(Matching::misfit_of_generated) {
+                self.reject(&full_name, misfit);
             }
-            if is_generated {
-                let is_named = fits.iter().any(|(_, pattern)| pattern.names_column());
-                if !is_decided && is_named && read.rule.mask != Mask::Keep {
-                    wrong(
-                        read.number,
-                        "the column is generated: mask the columns it is computed from".to_owned(),
-                    );
-                }
-                is_decided |= read.path.is_none();
-                continue;
-            }
-            if !is_decided {
-                is_decided = read.path.is_none();
-                fittings.push(Fitting {
-                    rule: read.number,
-                    path: read.path.clone(),
-                    mask: &read.rule.mask,
-                });
-            }
-        }
-        if is_generated {
             return None;
         }
+        let fittings: Vec<_> = matching.into_iter().map(|rule| rule.fitting).collect();
         let data_type = column.text(Attribute::Type).unwrap_or_default();
         let shape = Shape::of(self.model, data_type);
-        let masker =
-            fit(&fittings, &shape, data_type, name).unwrap_or_else(|Misfit { rule, message }| {
-                wrong(rule, message);
-                Masker::Keep
-            });
+        let masker = fit(&fittings, &shape, data_type, name).unwrap_or_else(|misfit| {
+            self.reject(&full_name, misfit);
+            Masker::Keep
+        });
         let winner = fittings.first();
         let whole = winner.filter(|winner| winner.path.is_none());
-        let (select, is_stated_unique) = match whole.map(|whole| whole.mask) {
-            Some(Mask::Shuffle) => (Select::Shuffle, false),
-            Some(Mask::Sql(sql)) if sql.expression.trim().is_empty() => {
-                wrong(whole.map_or(0, |whole| whole.rule), "the expression is empty".to_owned());
-                (Select::Column, false)
-            }
-            Some(Mask::Sql(sql)) => (Select::Sql(sql.expression.clone()), sql.unique),
-            _ => (Select::Column, false),
-        };
+        let select = select_of(whole).unwrap_or_else(|misfit| {
+            self.reject(&full_name, misfit);
+            Select::Column
+        });
         let is_not_null =
             column.has(Attribute::NotNull) || domain_is_not_null(self.model, data_type);
         if let Some(whole) = whole.filter(|whole| *whole.mask == Mask::Null && is_not_null) {
-            wrong(whole.rule, "the column is not null: use constant or another mask".to_owned());
+            let misfit = whole.misfit("the column is not null: use constant or another mask");
+            self.reject(&full_name, misfit);
         }
         self.origin += 1;
         Some(ColumnPlan {
@@ -249,9 +229,36 @@ impl<'a> Planner<'a> {
             data_type: data_type.to_owned(),
             shape,
             is_not_null,
-            is_stated_unique,
             is_numbered: is_numbered(column),
         })
+    }
+
+    /// Returns the rules for a column in order, up to the first one for the whole column.
+    fn rules_for(&mut self, table: &str, column: &str) -> Vec<Matching<'a>> {
+        let (mut matching, mut is_decided) = (Vec::new(), false);
+        for read in &self.rules {
+            let fits = read.patterns.iter().filter(|(_, pattern)| pattern.matches(table, column));
+            let fits: Vec<_> = fits.collect();
+            self.used.extend(fits.iter().map(|(text, _)| (read.number, *text)));
+            if is_decided || fits.is_empty() {
+                continue;
+            }
+            is_decided = read.path.is_none();
+            matching.push(Matching {
+                fitting: Fitting {
+                    rule: read.number,
+                    path: read.path.clone(),
+                    mask: &read.rule.mask,
+                },
+                names_column: fits.iter().any(|(_, pattern)| pattern.names_column()),
+            });
+        }
+        matching
+    }
+
+    /// Records that a rule does not fit a column.
+    fn reject(&mut self, column: &str, Misfit { rule, message }: Misfit) {
+        self.wrong.push(WrongRule { rule: Some(rule), column: Some(column.to_owned()), message });
     }
 
     /// Records the patterns that match no column.
@@ -285,6 +292,31 @@ impl<'a> Planner<'a> {
             true => "matches no column: the table exists, but has no such column".to_owned(),
             false => "matches no column: there is no such table".to_owned(),
         }
+    }
+}
+
+impl Matching<'_> {
+    /// Returns why the rule is wrong for a generated column, if it names the column.
+    fn misfit_of_generated(&self) -> Option<Misfit> {
+        let is_wrong = self.names_column && *self.fitting.mask != Mask::Keep;
+        is_wrong.then(|| {
+            self.fitting.misfit("the column is generated: mask the columns it is computed from")
+        })
+    }
+}
+
+/// Returns what to read from the source for a column, given the rule for the whole column.
+fn select_of(whole: Option<&Fitting<'_>>) -> Result<Select, Misfit> {
+    let Some(whole) = whole else { return Ok(Select::Column) };
+    match whole.mask {
+        Mask::Shuffle => Ok(Select::Shuffle),
+        Mask::Sql(sql) if sql.expression.trim().is_empty() => {
+            Err(whole.misfit("the expression is empty"))
+        }
+        Mask::Sql(sql) => {
+            Ok(Select::Sql { expression: sql.expression.clone(), is_unique: sql.unique })
+        }
+        _ => Ok(Select::Column),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     collector::Collector,
-    leaf::{Leaf, Outcome, Unfit},
+    leaf::Leaf,
+    outcome::{Outcome, Unfit},
     row::Row,
 };
 

@@ -2,11 +2,11 @@
 
 use super::{
     Key,
-    leaf::{Keyed, Leaf},
+    leaf::Leaf,
     masker::Masker,
     plan::{ColumnPlan, MaskPlan, Select, TablePlan},
     planner::domains,
-    row::Row,
+    row::{Keyed, Row},
     shape::Shape,
     unique::mentioned,
 };

@@ -62,46 +62,58 @@ pub(super) fn check(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
     let sets = sets(model, table.name());
     let mut wrong = Vec::new();
     for set in &sets {
-        let nulls = !set.nulls_collide
-            && set
-                .elements
-                .iter()
-                .any(|element| element.effect(table, &sets, set) == Effect::Nulls);
-        let colliding = set.colliding(table, &sets);
-        if !nulls && !colliding.is_empty() && !set.holds_another(table, &sets) {
-            for column in colliding {
-                wrong.push(message(table, column, |mask| {
-                    format!(
-                        "{mask} cannot keep {} unique: hash the column, use a fake with unique = true, or keep it",
-                        set.name
-                    )
-                }));
-            }
-        }
-        if let [Element::Column(name)] = &*set.elements
-            && let Some(column) = table.column(name).filter(|column| column.is_numbered)
-            && *column.masker() == Masker::Leaf(Leaf::HashInteger)
-        {
-            wrong.push(message(table, column, |mask| {
-                format!(
-                    "a sequence fills the column and could repeat hashed numbers ({mask}): keep it"
-                )
-            }));
-        }
-        let mentioned = set.predicate.into_iter().flat_map(|predicate| mentioned(predicate, table));
-        let changes_rows = |column: &&ColumnPlan| {
-            matches!(column.masker(), Masker::Leaf(Leaf::Null | Leaf::Constant(_)))
-        };
-        for column in mentioned.filter(changes_rows) {
-            wrong.push(message(table, column, |mask| {
-                format!(
-                    "{mask} changes which rows the partial index {} covers: use another mask",
-                    set.name
-                )
-            }));
-        }
+        wrong.extend(collisions(set, &sets, table));
+        wrong.extend(hashed_sequence(set, table));
+        wrong.extend(changed_predicate(set, table));
     }
     wrong
+}
+
+/// Returns the rules whose masks can make rows of a set equal.
+fn collisions(set: &Unique<'_>, sets: &[Unique<'_>], table: &TablePlan) -> Vec<WrongRule> {
+    let mut elements = set.elements.iter();
+    let nulls = !set.nulls_collide
+        && elements.any(|element| element.effect(table, sets, set) == Effect::Nulls);
+    let colliding = set.colliding(table, sets);
+    if nulls || colliding.is_empty() || set.holds_another(table, sets) {
+        return Vec::new();
+    }
+    let wrong = colliding.into_iter().map(|column| {
+        message(table, column, |mask| {
+            format!(
+                "{mask} cannot keep {} unique: hash the column, use a fake with unique = true, or keep it",
+                set.name
+            )
+        })
+    });
+    wrong.collect()
+}
+
+/// Returns the rule that hashes a unique column that a sequence fills.
+fn hashed_sequence(set: &Unique<'_>, table: &TablePlan) -> Option<WrongRule> {
+    let [Element::Column(name)] = &*set.elements else { return None };
+    let column = table.column(name).filter(|column| column.is_numbered)?;
+    (*column.masker() == Masker::Leaf(Leaf::HashInteger)).then(|| {
+        message(table, column, |mask| {
+            format!("a sequence fills the column and could repeat hashed numbers ({mask}): keep it")
+        })
+    })
+}
+
+/// Returns the rules that change which rows a partial index covers.
+fn changed_predicate(set: &Unique<'_>, table: &TablePlan) -> Vec<WrongRule> {
+    let mentioned = set.predicate.into_iter().flat_map(|predicate| mentioned(predicate, table));
+    let changing = mentioned
+        .filter(|column| matches!(column.masker(), Masker::Leaf(Leaf::Null | Leaf::Constant(_))));
+    let wrong = changing.map(|column| {
+        message(table, column, |mask| {
+            format!(
+                "{mask} changes which rows the partial index {} covers: use another mask",
+                set.name
+            )
+        })
+    });
+    wrong.collect()
 }
 
 fn message(table: &TablePlan, column: &ColumnPlan, text: impl FnOnce(&str) -> String) -> WrongRule {
@@ -112,62 +124,57 @@ fn message(table: &TablePlan, column: &ColumnPlan, text: impl FnOnce(&str) -> St
     }
 }
 
-/// Returns the unique constraints, exclusion constraints and unique indexes of a table.
+/// Returns the unique constraints, exclusion constraints and unique indexes of a table. Those that are attached to one
+/// of the partitioned table are omitted, because that one is checked itself.
 fn sets<'a>(model: &'a SchemaModel, table: &str) -> Vec<Unique<'a>> {
-    let mut sets = Vec::new();
-    for (key, object) in model.parts_of(ObjectKind::Constraint, table) {
-        if object.get(Attribute::AttachedTo).is_some() {
-            // The partitioned table has it, and is checked itself.
-            continue;
-        }
-        let definition = object.text(Attribute::Definition).unwrap_or_default();
-        let (start, nulls_collide) = if definition.starts_with("UNIQUE NULLS NOT DISTINCT (") {
-            ("UNIQUE NULLS NOT DISTINCT ", true)
-        } else if definition.starts_with("UNIQUE (") {
-            ("UNIQUE ", false)
-        } else if definition.starts_with("PRIMARY KEY (") {
-            ("PRIMARY KEY ", true)
-        } else if definition.starts_with("EXCLUDE USING ") {
-            ("EXCLUDE ", false)
-        } else {
-            continue;
-        };
-        let rest = definition.strip_prefix(start).unwrap_or_default();
-        let is_exclusion = start == "EXCLUDE ";
+    let constraints = model.parts_of(ObjectKind::Constraint, table);
+    let constraints =
+        constraints.filter(|(_, object)| object.get(Attribute::AttachedTo).is_none()).filter_map(
+            |(key, object)| Unique::of_constraint(&key.name, object.text(Attribute::Definition)?),
+        );
+    let indexes = model.of_kind(ObjectKind::Index).filter(|(_, object)| {
+        object.text(Attribute::Table) == Some(table)
+            && object.has(Attribute::Unique)
+            && object.get(Attribute::AttachedTo).is_none()
+    });
+    let indexes = indexes.filter_map(|(key, object)| {
+        Unique::of_index(&key.name, object.text(Attribute::Definition)?)
+    });
+    constraints.chain(indexes).collect()
+}
+
+impl<'a> Unique<'a> {
+    fn of_constraint(name: &'a str, definition: &'a str) -> Option<Self> {
+        let starts = [
+            ("UNIQUE NULLS NOT DISTINCT (", true),
+            ("UNIQUE (", false),
+            ("PRIMARY KEY (", true),
+            ("EXCLUDE USING ", false),
+        ];
+        let (start, nulls_collide) =
+            starts.into_iter().find(|(start, _)| definition.starts_with(start))?;
+        let is_exclusion = start.starts_with("EXCLUDE ");
         let index = match is_exclusion {
-            true => Index::parse(rest),
-            false => Index::parse_elements("btree", rest),
+            true => Index::parse(definition.strip_prefix("EXCLUDE ")?)?,
+            false => Index::parse_elements("btree", &definition[start.len() - 1..])?,
         };
-        let Some(index) = index else { continue };
         let elements = index.elements.iter().map(|element| match is_exclusion {
             true => Element::of_exclusion(element),
             false => Element::of(element),
         });
-        sets.push(Unique {
-            name: &key.name,
-            elements: elements.collect(),
-            nulls_collide,
-            predicate: index.predicate,
-        });
+        let elements = elements.collect();
+        Some(Self { name, elements, nulls_collide, predicate: index.predicate })
     }
-    for (key, object) in model.of_kind(ObjectKind::Index) {
-        let is_own = object.text(Attribute::Table) == Some(table)
-            && object.has(Attribute::Unique)
-            && object.get(Attribute::AttachedTo).is_none();
-        if !is_own {
-            continue;
-        }
-        let Some(index) = object.text(Attribute::Definition).and_then(Index::parse) else {
-            continue;
-        };
-        sets.push(Unique {
-            name: &key.name,
+
+    fn of_index(name: &'a str, definition: &'a str) -> Option<Self> {
+        let index = Index::parse(definition)?;
+        Some(Self {
+            name,
             elements: index.elements.iter().map(|element| Element::of(element)).collect(),
             nulls_collide: index.nulls_not_distinct,
             predicate: index.predicate,
-        });
+        })
     }
-    sets
 }
 
 impl<'a> Element<'a> {
@@ -287,8 +294,8 @@ fn effect(column: &ColumnPlan, of: &Unique<'_>, without_case: bool) -> Effect {
             1 => Effect::Distinct,
             _ => Effect::Collides,
         },
-        Select::Sql(_) if column.is_stated_unique => Effect::Distinct,
-        Select::Sql(_) => Effect::Collides,
+        Select::Sql { is_unique: true, .. } => Effect::Distinct,
+        Select::Sql { is_unique: false, .. } => Effect::Collides,
         Select::Column => masker_effect(column.masker(), without_case),
     }
 }

@@ -60,7 +60,7 @@ impl CatalogChange<'_> {
             Self::Step { tenant, .. } => ("creating", tenant),
         };
         let attempted =
-            format!("{what} a tenant: this catalog cannot be written; change it where it is kept");
+            format!("{what} a tenant: this catalog is read-only; change the tenant at its source");
         Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(tenant))
     }
 }

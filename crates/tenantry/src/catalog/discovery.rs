@@ -131,27 +131,15 @@ impl Catalog for SchemaDiscovery {
         Box::pin(async move {
             let template = ask.isolation.template();
             if !template.can_be_read_backwards() {
-                let attempted = "listing tenants: a naming closure cannot be read backwards, give its inverse with \
+                let attempted = "listing tenants: a naming closure cannot be inverted; give its inverse with \
                                  Isolation::schema_with_inverse";
                 return Err(Error::new(ErrorKind::Catalog, attempted));
             }
             // A closure may put anything around an id.
             let (prefix, suffix) = template.around_id().unwrap_or_default();
-            let schemas: Vec<String> = sqlx::query_scalar(
-                "select nspname::pg_catalog.text from pg_catalog.pg_namespace \
-                 where pg_catalog.starts_with(nspname::pg_catalog.text, $1) \
-                 and pg_catalog.right(nspname::pg_catalog.text, pg_catalog.length($2)) \
-                   operator(pg_catalog.=) $2 \
-                 and nspname operator(pg_catalog.>) $3::pg_catalog.text::pg_catalog.name \
-                 order by nspname limit $4",
-            )
-            .bind(prefix)
-            .bind(suffix)
-            .bind(from.unwrap_or_default())
-            .bind(PAGE)
-            .fetch_all(ask.library)
-            .await
-            .map_err(failed)?;
+            let schemas = sqlx::query_scalar(SCHEMAS).bind(prefix).bind(suffix);
+            let schemas = schemas.bind(from.unwrap_or_default()).bind(PAGE);
+            let schemas: Vec<String> = schemas.fetch_all(ask.library).await.map_err(failed)?;
             let next = page::next(&schemas, Clone::clone);
             let nobodys = |schema: &String| {
                 ask.shared_schema.as_str() == schema
@@ -164,6 +152,14 @@ impl Catalog for SchemaDiscovery {
         })
     }
 }
+
+/// A page of the schemas between a prefix and a suffix.
+const SCHEMAS: &str = "select nspname::pg_catalog.text from pg_catalog.pg_namespace \
+                 where pg_catalog.starts_with(nspname::pg_catalog.text, $1) \
+                 and pg_catalog.right(nspname::pg_catalog.text, pg_catalog.length($2)) \
+                   operator(pg_catalog.=) $2 \
+                 and nspname operator(pg_catalog.>) $3::pg_catalog.text::pg_catalog.name \
+                 order by nspname limit $4";
 
 /// Keeps the pool's own errors, and converts all others to catalog errors.
 pub(super) fn failed(error: impl Into<Error>) -> Error {

@@ -89,6 +89,6 @@ pub(super) fn container_of(record: &TenantRecord, isolation: &Isolation) -> Resu
 }
 
 pub(super) fn collision(id: &TenantId, holder: &TenantId) -> Error {
-    Error::new(ErrorKind::Placement, format!("its container is that of tenant {holder} already"))
+    Error::new(ErrorKind::Placement, format!("its container already belongs to tenant {holder}"))
         .with_tenant(id)
 }

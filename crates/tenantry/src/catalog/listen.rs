@@ -53,7 +53,7 @@ impl Listening {
             match self.once(connector, one).await {
                 Ok(()) => tracing::warn!(
                     channel = self.channel,
-                    "lost the connection that hears of changes of the catalog"
+                    "lost the connection that listens for changes of the catalog"
                 ),
                 Err(error) => {
                     tracing::warn!(error = %error, channel = self.channel, "cannot listen for changes of the catalog");

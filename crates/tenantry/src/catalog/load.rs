@@ -38,29 +38,39 @@ impl Lookup {
                 if let Some(over) = outage.end() {
                     asked.library.observer().tell(Event::CatalogOutage(over));
                 }
-                for (place, heard) in all.into_iter().enumerate() {
-                    let id = &asking.ids[place];
-                    let keep = || match &heard {
-                        Heard::Verdict(verdict) => memory.note(id, verdict, began),
-                        Heard::Unusable(_) => memory.forget(id.as_str()),
-                        Heard::NoAnswer(_) => {}
-                    };
-                    asking.deliver(place, heard.clone(), keep);
-                }
+                self.deliver(&asking, all, began);
             }
             Err(error) => {
                 let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
                 outage.note(Some(cause.into()));
-                let heard = Heard::NoAnswer(Arc::new(error));
-                for (place, id) in asking.ids.iter().enumerate() {
-                    let keep = || {
-                        if let Some(known) = memory.known(id.as_str()) {
-                            known.note_tried(memory.now());
-                        }
-                    };
-                    asking.deliver(place, heard.clone(), keep);
-                }
+                self.deliver_failure(&asking, error);
             }
+        }
+    }
+
+    fn deliver(&self, asking: &Asking<Heard>, all: Vec<Heard>, began: Duration) {
+        let memory = &self.0.memory;
+        for (place, heard) in all.into_iter().enumerate() {
+            let id = &asking.ids[place];
+            let keep = || match &heard {
+                Heard::Verdict(verdict) => memory.note(id, verdict, began),
+                Heard::Unusable(_) => memory.forget(id.as_str()),
+                Heard::NoAnswer(_) => {}
+            };
+            asking.deliver(place, heard.clone(), keep);
+        }
+    }
+
+    fn deliver_failure(&self, asking: &Asking<Heard>, error: Error) {
+        let memory = &self.0.memory;
+        let heard = Heard::NoAnswer(Arc::new(error));
+        for (place, id) in asking.ids.iter().enumerate() {
+            let keep = || {
+                if let Some(known) = memory.known(id.as_str()) {
+                    known.note_tried(memory.now());
+                }
+            };
+            asking.deliver(place, heard.clone(), keep);
         }
     }
 
@@ -70,32 +80,14 @@ impl Lookup {
         let inner = &*self.0;
         let mut said = inner.resolve(asked, ids).await?;
         let placed: Vec<_> = ids.iter().map(|id| inner.placed(&said, id)).collect();
-        let unseen = placed.iter().filter_map(|placed| match placed {
-            Ok((record, container)) if record.schema.is_none() => Some(container.clone()),
-            _ => None,
-        });
-        let seen = inner.seen_now(asked, unseen.collect()).await;
-        let known: Vec<Result<Arc<Known>, Heard>> = placed
-            .into_iter()
-            .map(|placed| {
-                let (record, container) = placed?;
-                // A name can be reused; the schema that it refers to now is part of the handle's
-                // identity.
-                let named = |seen: &HashMap<String, SchemaOid>| {
-                    let there = seen.get(container.as_str());
-                    there.map_or(Schema::Missing, |oid| Schema::There(*oid))
-                };
-                let schema = record.schema.or_else(|| seen.as_ref().map(named));
-                inner.rules.known(record, container, schema).map(Arc::new).map_err(unusable)
-            })
-            .collect();
+        let known = inner.known(asked, placed).await;
         self.see_rivals(asked, &mut said, &known).await?;
         let mut all = Vec::with_capacity(known.len());
         for known in known {
             all.push(match known {
                 Ok(known) => match self.claim(asked, &mut said, &known).await? {
-                    Ok(()) => Heard::Verdict(Verdict::Known(known)),
-                    Err(collision) => unusable(collision),
+                    Claim::Granted => Heard::Verdict(Verdict::Known(known)),
+                    Claim::Refused(collision) => unusable(collision),
                 },
                 Err(heard) => heard,
             });
@@ -122,12 +114,7 @@ impl Lookup {
     /// Records that a container belongs to this tenant. If it belonged to another one, and the
     /// catalog confirms that it still does, two tenants would share their data, and this one is
     /// refused. If not, the cached entry of the other one is outdated.
-    async fn claim(
-        &self,
-        asked: &Asked,
-        said: &mut Said,
-        known: &Known,
-    ) -> Result<Result<(), Error>, Error> {
+    async fn claim(&self, asked: &Asked, said: &mut Said, known: &Known) -> Result<Claim, Error> {
         let Inner { holders, rules, .. } = &*self.0;
         let (id, container) = (known.tenant.id(), known.tenant.placement().container());
         let mut gone = None;
@@ -140,17 +127,26 @@ impl Lookup {
                 Some(Ok(Some(other)))
                     if container_of(other, &rules.isolation).is_ok_and(|of| of == *container) =>
                 {
-                    return Ok(Err(collision(id, &rival)));
+                    return Ok(Claim::Refused(collision(id, &rival)));
                 }
                 // The other tenant's container is unknown.
-                Some(Err(error)) => return Ok(Err(Error::shared(error).with_tenant(&rival))),
+                Some(Err(error)) => {
+                    let error = Error::shared(error).with_tenant(&rival);
+                    return Ok(Claim::Refused(error));
+                }
                 _ => {}
             }
             self.forget(rival.as_str());
             gone = Some(rival);
         }
-        Ok(Ok(()))
+        Ok(Claim::Granted)
     }
+}
+
+/// The outcome of a tenant's claim to its container.
+enum Claim {
+    Granted,
+    Refused(Error),
 }
 
 impl Inner {
@@ -203,6 +199,31 @@ impl Inner {
             Some(Ok(None)) | None => Err(Heard::Verdict(Verdict::Unknown)),
             Some(Err(error)) => Err(Heard::Unusable(Arc::clone(error))),
         }
+    }
+
+    /// Builds the entries of tenants, with the schemas that their names currently refer to.
+    async fn known(
+        &self,
+        asked: &Asked,
+        placed: Vec<Result<(TenantRecord, Ident), Heard>>,
+    ) -> Vec<Result<Arc<Known>, Heard>> {
+        let unseen = placed.iter().filter_map(|placed| match placed {
+            Ok((record, container)) if record.schema.is_none() => Some(container.clone()),
+            _ => None,
+        });
+        let seen = self.seen_now(asked, unseen.collect()).await;
+        let known = placed.into_iter().map(|placed| {
+            let (record, container) = placed?;
+            // A name can be reused; the schema that it refers to now is part of the handle's
+            // identity.
+            let named = |seen: &HashMap<String, SchemaOid>| {
+                let there = seen.get(container.as_str());
+                there.map_or(Schema::Missing, |oid| Schema::There(*oid))
+            };
+            let schema = record.schema.or_else(|| seen.as_ref().map(named));
+            self.rules.known(record, container, schema).map(Arc::new).map_err(unusable)
+        });
+        known.collect()
     }
 
     /// Looks up which schemas have these names, for a catalog that does not inspect schemas itself.

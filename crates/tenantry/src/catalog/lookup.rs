@@ -165,7 +165,7 @@ impl Lookup {
             Some(joined) => Ok(self.answer(asked, &joined.ticket).await),
             None => {
                 let most = self.0.max_waiting;
-                let attempted = format!("{most} ids wait to be looked up already");
+                let attempted = format!("{most} ids are already waiting to be looked up");
                 Err(Error::new(ErrorKind::Overloaded, attempted).with_retry_after(RETRY_AFTER))
             }
         }
@@ -317,7 +317,7 @@ impl Lookup {
         if !self.0.catalog.excludes(container) {
             return Ok(());
         }
-        let attempted = "its container is a schema that the catalog leaves out";
+        let attempted = "its container is a schema that the catalog excludes";
         Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id))
     }
 

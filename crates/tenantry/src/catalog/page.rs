@@ -69,7 +69,7 @@ pub(super) async fn read<C: Catalog + ?Sized>(
         None => page.await?,
     };
     if page.next.is_some() && page.next.as_deref() == from {
-        let attempted = "listing tenants: a page of the catalog leads to itself";
+        let attempted = "listing tenants: a page of the catalog refers to itself as the next one";
         return Err(Error::new(ErrorKind::Catalog, attempted));
     }
     Ok(page)

@@ -104,7 +104,7 @@ impl Rules {
             || self.extensions.names().contains(&container)
             || container.as_str().starts_with(PROVISIONAL);
         if everybodys {
-            let attempted = "its container is a schema that belongs to everybody";
+            let attempted = "its container is a schema that all tenants share";
             return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
         }
         Ok(container)
@@ -181,7 +181,7 @@ impl Rules {
         let shared = self.tenants_see_shared.then_some(&self.shared_schema);
         let binding = Binding::tenant(&record, &placement, shared);
         if let Some(name) = binding.forbidden_setting() {
-            let attempted = format!("its record sets {name}, which is how tenants are kept apart");
+            let attempted = format!("its record sets {name}, which isolates tenants");
             return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
         }
         let id = OccupantId::Tenant(record.id.clone());

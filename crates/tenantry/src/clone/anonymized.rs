@@ -124,7 +124,7 @@ impl fmt::Display for AnonymizeReport {
         if *share < 1.0 {
             write!(
                 f,
-                "\n  only {:.0} % of the values were looked for: memory had no room for more",
+                "\n  only {:.0} % of the values were searched for, because of the memory limit",
                 share * 100.0
             )?;
         }

@@ -101,13 +101,7 @@ impl<'a> Copying<'a> {
         self.positions = sequences::read(self.way(), &self.plan.sequences, conn).await?;
         self.finish(conn).await?;
         self.counter.begin(CloneStage::Check);
-        let Ends { from, model, to } = self.ends;
-        let is_alike = verify::are_alike(conn, from, model, to).await?;
-        if !is_alike {
-            let found = verify::make_alike(conn, model, to, false).await?;
-            self.remark(found);
-        }
-        self.refuse_references(conn, to, is_alike).await?;
+        self.check_within(conn, self.ends.to).await?;
         restore(conn, &before).await?;
         Ok(self.copied())
     }
@@ -125,22 +119,46 @@ impl<'a> Copying<'a> {
             self.hold_source(source.conn).await?;
         }
         if is_within && self.options.data {
-            let snapshot = export(source.conn).await?;
-            let mut sql = Sql::default();
-            share_sql(&mut sql, &snapshot);
-            let shared = sqlx::raw_sql(sql.finish()).execute(&mut *writer).await;
-            shared.map_err(|error| failed("sharing the snapshot of the source".into(), error))?;
+            share_snapshot(source.conn, writer).await?;
         }
         set_up(source.conn, self.options.lock_timeout).await?;
         let before = set_up(writer, self.options.lock_timeout).await?;
-        let (from, model) = (&self.ends.from.schema, self.ends.model);
-        if let Some(masking) = &mut self.masking {
-            masking.suspect(source.conn, from, model, &self.plan.tables).await?;
-        }
+        self.suspect(source.conn).await?;
         self.structure(writer).await?;
-        if let Some(masking) = &self.masking {
-            masking.try_out(writer, &self.ends.to.schema, model).await?;
+        self.try_out(writer).await?;
+        self.copy_rows(source, writer, is_within).await?;
+        self.positions = sequences::read(self.way(), &self.plan.sequences, source.conn).await?;
+        self.finish(writer).await?;
+        self.prove(source.conn, writer, is_within).await?;
+        self.counter.begin(CloneStage::Check);
+        match is_within {
+            true => self.check_within(writer, self.ends.to).await?,
+            false => self.check_between(source.conn, writer, self.ends.to).await?,
         }
+        restore(writer, &before).await?;
+        Ok(self.copied())
+    }
+
+    /// Finds columns of the source that look personal and have no rule.
+    pub(super) async fn suspect(&mut self, source: &mut PgConnection) -> Result<(), Error> {
+        let Some(masking) = &mut self.masking else { return Ok(()) };
+        let Ends { from, model, .. } = self.ends;
+        masking.suspect(source, &from.schema, model, &self.plan.tables).await
+    }
+
+    /// Verifies that the check constraints of the copy accept the masks.
+    pub(super) async fn try_out(&self, copy: &mut PgConnection) -> Result<(), Error> {
+        let Some(masking) = &self.masking else { return Ok(()) };
+        let Ends { to, model, .. } = self.ends;
+        masking.try_out(copy, &to.schema, model).await
+    }
+
+    async fn copy_rows(
+        &mut self,
+        source: &mut Source<'_>,
+        writer: &mut PgConnection,
+        is_within: bool,
+    ) -> Result<(), Error> {
         self.counter.begin(CloneStage::Rows);
         let subset = self.choose(source).await?;
         for table in &self.plan.tables {
@@ -152,24 +170,7 @@ impl<'a> Copying<'a> {
                 false => self.stream(source, writer, table, subset.of(table)).await?,
             }
         }
-        self.positions = sequences::read(self.way(), &self.plan.sequences, source.conn).await?;
-        self.finish(writer).await?;
-        self.prove(source.conn, writer, is_within).await?;
-        self.counter.begin(CloneStage::Check);
-        match is_within {
-            true => {
-                let Ends { from, model, to } = self.ends;
-                let is_alike = verify::are_alike(writer, from, model, to).await?;
-                if !is_alike {
-                    let found = verify::make_alike(writer, model, to, false).await?;
-                    self.remark(found);
-                }
-                self.refuse_references(writer, to, is_alike).await?;
-            }
-            false => self.check_between(source.conn, writer, self.ends.to).await?,
-        }
-        restore(writer, &before).await?;
-        Ok(self.copied())
+        Ok(())
     }
 
     /// Lists the rows to copy, if not all are copied. Afterwards, names of the source are printed with their schema.
@@ -225,6 +226,22 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
+    /// Verifies that a copy on the same server equals its source, and does not depend on it.
+    pub(super) async fn check_within(
+        &mut self,
+        conn: &mut PgConnection,
+        to: &Subject,
+    ) -> Result<(), Error> {
+        let Ends { from, model, .. } = self.ends;
+        let is_alike = verify::are_alike(conn, from, model, to).await?;
+        if !is_alike {
+            let is_renamed = to != self.ends.to;
+            let found = verify::make_alike(conn, model, to, is_renamed).await?;
+            self.remark(found);
+        }
+        self.refuse_references(conn, to, is_alike).await
+    }
+
     /// Verifies that a copy on another server equals its source.
     pub(super) async fn check_between(
         &mut self,
@@ -245,9 +262,8 @@ impl<'a> Copying<'a> {
         let version = found.server_version;
         let differences = verify::differences(model, &found);
         self.remarks.extend(
-            differences.map(|found| {
-                format!("PostgreSQL {} describes it in other words: {found}", version)
-            }),
+            differences
+                .map(|found| format!("PostgreSQL {} describes it differently: {found}", version)),
         );
         Ok(())
     }
@@ -316,7 +332,7 @@ impl<'a> Copying<'a> {
     /// Reports expressions that are worded differently.
     pub(super) fn remark(&mut self, compared: verify::Compared) {
         let told = compared.reworded.iter().map(|found| {
-            format!("means the same in other words, because the server prints it anew: {found}")
+            format!("has the same meaning in a different wording, because the server reprints it: {found}")
         });
         self.remarks.extend(told);
     }
@@ -408,6 +424,15 @@ pub(super) fn share_sql(sql: &mut Sql, snapshot: &str) {
     sql.text("set transaction snapshot ").literal(snapshot).text("; ");
 }
 
+/// Has the open transaction of another connection read from the same snapshot.
+async fn share_snapshot(from: &mut PgConnection, with: &mut PgConnection) -> Result<(), Error> {
+    let snapshot = export(from).await?;
+    let mut sql = Sql::default();
+    share_sql(&mut sql, &snapshot);
+    let shared = sqlx::raw_sql(sql.finish()).execute(with).await;
+    shared.map(drop).map_err(|error| failed("sharing the snapshot of the source".into(), error))
+}
+
 async fn set_path(conn: &mut PgConnection, path: &[Ident]) -> Result<(), Error> {
     let mut sql = Sql::new("set local search_path to ");
     match path {
@@ -423,7 +448,7 @@ async fn restore(conn: &mut PgConnection, before: &Before) -> Result<(), Error> 
     let mut sql = Sql::default();
     before.restore_sql(&mut sql);
     let restored = sqlx::raw_sql(sql.finish()).execute(conn).await;
-    restored.map(drop).map_err(|error| failed("setting a session back".into(), error))
+    restored.map(drop).map_err(|error| failed("restoring the settings of a session".into(), error))
 }
 
 /// Runs statements as one string, and counts the completed ones.

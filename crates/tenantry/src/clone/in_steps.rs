@@ -9,12 +9,12 @@ use sqlx::PgConnection;
 
 use super::{
     CloneStage,
-    copy::{Copied, Copying, Ends, Source, about, export, insert, run_all, share_sql},
+    copy::{Copied, Copying, Source, about, export, insert, run_all, share_sql},
     error::failed,
     plan::{Rows, Table},
+    rows::Kept,
     sequences,
     settings::{session_sql, set_up},
-    verify,
 };
 use crate::{error::Error, pool::Lease, schema::read::Subject, sql::Sql};
 
@@ -58,62 +58,77 @@ impl Copying<'_> {
     ) -> Result<(), Error> {
         self.hold_source(source.conn).await?;
         set_up(source.conn, self.options.lock_timeout).await?;
-        let (from, to, model) = (&self.ends.from.schema, &self.ends.to.schema, self.ends.model);
-        if let Some(masking) = &mut self.masking {
-            masking.suspect(source.conn, from, model, &self.plan.tables).await?;
-        }
+        self.suspect(source.conn).await?;
         self.counter.begin(CloneStage::Rows);
         let subset = self.choose(source).await?;
-        let plan = self.plan;
-        let (apart, together): (Vec<&Table>, Vec<&Table>) = plan
+        let (apart, together): (Vec<&Table>, Vec<&Table>) = self
+            .plan
             .tables
             .iter()
             .partition(|table| !is_within || table.is_masked || subset.of(table).is_some());
         if let Some(writer) = writers.first_mut() {
-            if let Some(masking) = &self.masking {
-                masking.try_out(writer, to, model).await?;
-            }
+            self.try_out(writer).await?;
             for table in apart.into_iter().filter(|table| table.rows != Rows::None) {
-                let mut sql = Sql::new("begin; ");
-                session_sql(&mut sql, self.options.lock_timeout);
-                sql.text("set local search_path to ").ident(to);
-                sqlx::raw_sql(sql.finish()).execute(&mut ***writer).await?;
-                self.stream(source, writer, table, subset.of(table)).await?;
-                sqlx::raw_sql("commit").execute(&mut ***writer).await?;
+                self.stream_in_a_step(source, writer, table, subset.of(table)).await?;
             }
         }
-        let reader = &mut *source.conn;
         if !together.is_empty() {
-            let snapshot = export(reader).await?;
-            let sizes = self.sizes(reader).await?;
-            let queue: VecDeque<_> = together.chunks(TABLES).collect();
-            let queue = Mutex::new(queue);
-            let (way, limit) = (self.way(), self.options.lock_timeout);
-            let copying = Mutex::new(&mut *self);
-            let note = |table: &Table, rows| {
-                let mut copying = copying.lock();
-                copying.counter.bytes += sizes.get(&table.name).copied().unwrap_or_default();
-                copying.note_table(&table.name, rows);
-            };
-            let work = async |writer: &mut Lease| {
-                loop {
-                    let Some(tables) = queue.lock().pop_front() else { return Ok::<_, Error>(()) };
-                    let mut sql = Sql::new("begin; ");
-                    share_sql(&mut sql, &snapshot);
-                    session_sql(&mut sql, limit);
-                    // Types of the copy are resolved in it.
-                    sql.text("set local search_path to ").ident(&way.to.schema);
-                    let begun = sqlx::raw_sql(sql.finish()).execute(&mut **writer).await;
-                    begun.map_err(|e| failed("sharing the snapshot of the source".into(), e))?;
-                    for table in tables {
-                        note(table, insert(writer, way, table, None).await?);
-                    }
-                    sqlx::raw_sql("commit").execute(&mut **writer).await?;
-                }
-            };
-            try_join_all(writers.into_iter().map(work)).await?;
+            self.insert_in_steps(source.conn, writers, &together).await?;
         }
-        self.positions = sequences::read(self.way(), &self.plan.sequences, reader).await?;
+        self.positions = sequences::read(self.way(), &self.plan.sequences, source.conn).await?;
+        Ok(())
+    }
+
+    async fn stream_in_a_step(
+        &mut self,
+        source: &mut Source<'_>,
+        writer: &mut PgConnection,
+        table: &Table,
+        kept: Option<Kept>,
+    ) -> Result<(), Error> {
+        let mut sql = Sql::new("begin; ");
+        session_sql(&mut sql, self.options.lock_timeout);
+        sql.text("set local search_path to ").ident(&self.ends.to.schema);
+        sqlx::raw_sql(sql.finish()).execute(&mut *writer).await?;
+        self.stream(source, writer, table, kept).await?;
+        sqlx::raw_sql("commit").execute(writer).await?;
+        Ok(())
+    }
+
+    /// Has the server copy tables, over several connections that share the snapshot of the reading one.
+    async fn insert_in_steps(
+        &mut self,
+        reader: &mut PgConnection,
+        writers: Vec<&mut Lease>,
+        tables: &[&Table],
+    ) -> Result<(), Error> {
+        let snapshot = export(reader).await?;
+        let sizes = self.sizes(reader).await?;
+        let queue = Mutex::new(tables.chunks(TABLES).collect::<VecDeque<_>>());
+        let (way, limit) = (self.way(), self.options.lock_timeout);
+        let copying = Mutex::new(self);
+        let note = |table: &Table, rows| {
+            let mut copying = copying.lock();
+            copying.counter.bytes += sizes.get(&table.name).copied().unwrap_or_default();
+            copying.note_table(&table.name, rows);
+        };
+        let work = async |writer: &mut Lease| {
+            loop {
+                let Some(tables) = queue.lock().pop_front() else { return Ok::<_, Error>(()) };
+                let mut sql = Sql::new("begin; ");
+                share_sql(&mut sql, &snapshot);
+                session_sql(&mut sql, limit);
+                // Types of the copy are resolved in it.
+                sql.text("set local search_path to ").ident(&way.to.schema);
+                let begun = sqlx::raw_sql(sql.finish()).execute(&mut **writer).await;
+                begun.map_err(|e| failed("sharing the snapshot of the source".into(), e))?;
+                for table in tables {
+                    note(table, insert(writer, way, table, None).await?);
+                }
+                sqlx::raw_sql("commit").execute(&mut **writer).await?;
+            }
+        };
+        try_join_all(writers.into_iter().map(work)).await?;
         Ok(())
     }
 
@@ -143,15 +158,7 @@ impl Copying<'_> {
         self.counter.begin(CloneStage::Check);
         match reader {
             // The same server, or there are no rows.
-            None => {
-                let Ends { from, model, .. } = self.ends;
-                let is_alike = verify::are_alike(conn, from, model, named).await?;
-                if !is_alike {
-                    let found = verify::make_alike(conn, model, named, true).await?;
-                    self.remark(found);
-                }
-                self.refuse_references(conn, named, is_alike).await?;
-            }
+            None => self.check_within(conn, named).await?,
             Some(reader) => self.check_between(reader, conn, named).await?,
         }
         Ok(self.copied())

@@ -154,7 +154,7 @@ impl Plan {
             table.is_masked = masked.is_masked();
             for column in &mut table.columns {
                 column.read = match masked.column(&column.name).map(ColumnPlan::select) {
-                    Some(Select::Sql(expression)) => Read::Expression(expression.clone()),
+                    Some(Select::Sql { expression, .. }) => Read::Expression(expression.clone()),
                     Some(Select::Shuffle) => Read::Shuffled,
                     Some(Select::Column) | None => Read::Value,
                 };
@@ -302,7 +302,7 @@ fn ancestors(model: &SchemaModel, key: &ObjectKey, table: &Object) -> Vec<String
 fn check_names(model: &SchemaModel, options: &CloneOptions) -> Result<(), OptionsError> {
     let asks_for_rows = !options.parts.is_empty() || options.anonymize.is_some();
     if asks_for_rows && !options.data {
-        let must = "be true: a filter, a limit or a mask has no rows to work on otherwise";
+        let must = "be true: otherwise a filter, a limit or a mask has no rows to apply to";
         return Err(OptionsError::new("data", must));
     }
     if options.connections == 0 {

@@ -83,21 +83,25 @@ fn select(sql: &mut Sql, way: Way<'_>, table: &Table, kept: Option<Kept>, is_typ
     sql.text(" from only ");
     qualified(sql, &way.from.schema, &table.name);
     sql.text(" as s");
-    for (index, column) in table.columns.iter().enumerate() {
-        if column.read == Read::Shuffled {
-            sql.text(" left join (");
-            shuffled(sql, way, table, column);
-            sql.text(") as tenantry_other_").number(index as u64);
-            sql.text(" on tenantry_other_").number(index as u64);
-            sql.text(".at operator(pg_catalog.=) s.ctid");
-        }
-    }
+    join_shuffled(sql, way, table);
     if let Some(kept) = kept {
         sql.text(" where exists (select from ");
         kept.name(sql);
         sql.text(
             " as k where k.of operator(pg_catalog.=) s.tableoid and k.at operator(pg_catalog.=) s.ctid)",
         );
+    }
+}
+
+/// Appends a join for each column whose values are shuffled.
+fn join_shuffled(sql: &mut Sql, way: Way<'_>, table: &Table) {
+    let columns = table.columns.iter().enumerate();
+    for (index, column) in columns.filter(|(_, column)| column.read == Read::Shuffled) {
+        sql.text(" left join (");
+        shuffled(sql, way, table, column);
+        sql.text(") as tenantry_other_").number(index as u64);
+        sql.text(" on tenantry_other_").number(index as u64);
+        sql.text(".at operator(pg_catalog.=) s.ctid");
     }
 }
 
@@ -129,22 +133,27 @@ fn shuffled(sql: &mut Sql, way: Way<'_>, table: &Table, column: &Column) {
     );
 }
 
-/// Appends the value of a column. The name of an object in the source's schema becomes that of the copy's: neither
-/// session has the source's schema in its search path, so the name is printed with it.
+/// Appends the value of a column.
 fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
-    let of_type = match &column.values {
+    match &column.values {
         Values::OfOwnType(printed) if is_typed => {
             let printed = printed_by_server(printed.clone());
             sql.text("s.").name(&column.name).text("::pg_catalog.text::");
             sql.vouched(&printed, 0..printed.as_str().len());
-            return;
         }
-        Values::Same | Values::OfOwnType(_) => {
-            sql.text("s.").name(&column.name);
-            return;
+        Values::Same | Values::OfOwnType(_) => drop(sql.text("s.").name(&column.name)),
+        Values::Names(of_type) => {
+            name_in_copy(sql, way, column, of_type);
+            if is_typed {
+                sql.text("::pg_catalog.").text(of_type);
+            }
         }
-        Values::Names(of_type) => *of_type,
-    };
+    }
+}
+
+/// Appends the name of an object. If it is in the source's schema, the name becomes that of the copy's: neither
+/// session has the source's schema in its search path, so the name is printed with it.
+fn name_in_copy(sql: &mut Sql, way: Way<'_>, column: &Column, of_type: &'static str) {
     // The text that the server prints before the name, or instead of it.
     let prefix = |sql: &mut Sql, schema: &Ident| {
         sql.text("(pg_catalog.quote_ident(").literal(schema.as_str());
@@ -177,20 +186,22 @@ fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
     printed(sql);
     sql.text(" end)");
     if has_arguments {
-        let [from, to] = [&way.from.schema, &way.to.schema]
-            .map(|schema| fill("{schema}", schema.as_str(), None));
-        let mut pattern = String::from("([(,])");
-        for character in from.chars() {
-            if !character.is_alphanumeric() {
-                pattern.push('\\');
-            }
-            pattern.push(character);
-        }
-        pattern.push_str("\\.");
-        let replacement = format!("\\1{}.", to.replace('\\', "\\\\"));
+        let (pattern, replacement) = schema_of_arguments(way);
         sql.text(", ").literal(&pattern).text(", ").literal(&replacement).text(", 'g')");
     }
-    if is_typed {
-        sql.text("::pg_catalog.").text(of_type);
+}
+
+/// Returns the regular expression for the source's schema before the type of an argument, and its replacement.
+fn schema_of_arguments(way: Way<'_>) -> (String, String) {
+    let [from, to] =
+        [&way.from.schema, &way.to.schema].map(|schema| fill("{schema}", schema.as_str(), None));
+    let mut pattern = String::from("([(,])");
+    for character in from.chars() {
+        if !character.is_alphanumeric() {
+            pattern.push('\\');
+        }
+        pattern.push(character);
     }
+    pattern.push_str("\\.");
+    (pattern, format!("\\1{}.", to.replace('\\', "\\\\")))
 }

@@ -35,42 +35,26 @@ pub(super) async fn stream(
     counter: &mut Counter,
     masker: Option<RowMasker>,
 ) -> Result<(u64, Option<RowMasker>), Error> {
-    let reading = |error| {
-        let attempted = format!("reading the rows of the table {}", table.name);
-        // An expression of a mask can fail with a message that quotes a value.
-        match table.is_masked {
-            true => failed_in_secret(attempted, error),
-            false => failed(attempted, error),
-        }
-    };
-    let writing = || format!("writing the rows of the table {} of the copy", table.name);
     let out = copy_out_sql(way, table, kept);
-    let mut rows = reader.copy_out_raw(out.as_str()).await.map_err(reading)?;
+    let mut rows = reader.copy_out_raw(out.as_str()).await.map_err(|e| unread(table, e))?;
     let into = copy_in_sql(way, table);
-    let mut copy = writer.copy_in_raw(into.as_str()).await.map_err(|e| failed(writing(), e))?;
+    let copy = writer.copy_in_raw(into.as_str()).await;
+    let mut copy = copy.map_err(|error| failed(writing(table), error))?;
     let mut masks = Masks::new(table, masker);
-    let mut untold = 0;
-    let mut told = |bytes: usize| {
-        counter.bytes += bytes as u64;
-        untold += bytes as u64;
-        if untold >= TOLD {
-            untold = 0;
-            counter.tell(Some(&table.name));
-        }
-    };
+    let mut sent = Sent { counter, table, untold: 0 };
     let streamed = async {
         loop {
             let mut chunk = Vec::with_capacity(CHUNK);
             // Every message is a row.
             while chunk.len() < CHUNK
-                && let Some(row) = rows.try_next().await.map_err(reading)?
+                && let Some(row) = rows.try_next().await.map_err(|e| unread(table, e))?
             {
                 chunk.extend_from_slice(&row);
             }
             let is_last = chunk.is_empty();
             if let Some(masked) = masks.exchange(chunk).await? {
-                copy.send(&*masked).await.map_err(|e| failed_in_secret(writing(), e))?;
-                told(masked.len());
+                copy.send(&*masked).await.map_err(|e| failed_in_secret(writing(table), e))?;
+                sent.add(masked.len());
             }
             if is_last {
                 return Ok(());
@@ -79,13 +63,44 @@ pub(super) async fn stream(
     };
     match streamed.await {
         Ok(()) => {
-            let rows = copy.finish().await.map_err(|e| failed_in_secret(writing(), e))?;
+            let rows = copy.finish().await.map_err(|e| failed_in_secret(writing(table), e))?;
             Ok((rows, masks.masker))
         }
         Err(error) => {
             // The server only responds that the copy was aborted.
             drop(copy.abort("the rows could not be read").await);
             Err(error)
+        }
+    }
+}
+
+fn unread(table: &Table, error: sqlx::Error) -> Error {
+    let attempted = format!("reading the rows of the table {}", table.name);
+    // An expression of a mask can fail with a message that quotes a value.
+    match table.is_masked {
+        true => failed_in_secret(attempted, error),
+        false => failed(attempted, error),
+    }
+}
+
+fn writing(table: &Table) -> String {
+    format!("writing the rows of the table {} of the copy", table.name)
+}
+
+/// Counts the bytes of a table, and reports progress from time to time.
+struct Sent<'a> {
+    counter: &'a mut Counter,
+    table: &'a Table,
+    untold: u64,
+}
+
+impl Sent<'_> {
+    fn add(&mut self, bytes: usize) {
+        self.counter.bytes += bytes as u64;
+        self.untold += bytes as u64;
+        if self.untold >= TOLD {
+            self.untold = 0;
+            self.counter.tell(Some(&self.table.name));
         }
     }
 }

@@ -30,10 +30,18 @@ pub(super) struct Subset {
 #[derive(Debug)]
 struct Unit {
     kept: Kept,
-    /// The options do not select its rows, so it keeps the rows that refer to kept ones.
-    follows: bool,
-    /// None of its rows is kept, even if other rows refer to it.
-    is_excluded: bool,
+    choice: Choice,
+}
+
+/// How the kept rows of a unit are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// The options select them.
+    Selected,
+    /// They refer to kept rows of others.
+    Follows,
+    /// None is kept, even if other rows refer to it.
+    Excluded,
 }
 
 impl Subset {
@@ -47,36 +55,51 @@ impl Subset {
             return Ok(Self::default());
         }
         let subset = Self { units: units(plan) };
+        run(conn, subset.lists_sql(&way.from.schema), "choosing the rows to copy").await?;
+        subset.select(way, plan, conn).await?;
+        let operators = operators(conn, &way.from.schema).await?;
+        let links = subset.links(way, plan, &operators);
+        let follows = |link: &&Link<'_>| subset.units[link.from].choice == Choice::Follows;
+        while_changing(conn, links.iter().filter(follows).map(Link::shrink)).await?;
+        let may_grow = |link: &&Link<'_>| subset.units[link.to].choice != Choice::Excluded;
+        while_changing(conn, links.iter().filter(may_grow).map(Link::grow)).await?;
+        while_changing(conn, links.iter().map(Link::shrink)).await?;
+        Ok(subset)
+    }
+
+    /// Creates the lists of kept rows.
+    fn lists_sql(&self, source: &Ident) -> SqlStr {
         let mut sql = Sql::new("set local search_path to ");
-        sql.ident(&way.from.schema).text("; ");
-        for unit in subset.units.values() {
+        sql.ident(source).text("; ");
+        for unit in self.units.values() {
             sql.text("create temporary table ");
             unit.kept.name(&mut sql);
             sql.text(
                 " (of pg_catalog.oid, at pg_catalog.tid, primary key (of, at)) on commit drop; ",
             );
         }
-        run(conn, sql.finish(), "choosing the rows to copy").await?;
+        sql.finish()
+    }
+
+    /// Lists the rows that the options select.
+    async fn select(
+        &self,
+        way: Way<'_>,
+        plan: &Plan,
+        conn: &mut PgConnection,
+    ) -> Result<(), Error> {
+        let is_secret = plan.tables.iter().any(|table| table.is_masked);
         for table in &plan.tables {
-            let Some(unit) = subset.units.get(&table.unit) else { continue };
-            if let Some(sql) = ask_sql(way, table, unit.kept) {
-                let asked = sqlx::query(sql).persistent(false).execute(&mut *conn).await;
-                let attempted = format!("choosing rows of the table {} by its filter", table.name);
-                let is_secret = plan.tables.iter().any(|table| table.is_masked);
-                asked.map_err(|error| match is_secret {
-                    true => failed_in_secret(attempted, error),
-                    false => failed(attempted, error),
-                })?;
-            }
+            let Some(unit) = self.units.get(&table.unit) else { continue };
+            let Some(sql) = ask_sql(way, table, unit.kept) else { continue };
+            let asked = sqlx::query(sql).persistent(false).execute(&mut *conn).await;
+            let attempted = format!("choosing rows of the table {} by its filter", table.name);
+            asked.map_err(|error| match is_secret {
+                true => failed_in_secret(attempted, error),
+                false => failed(attempted, error),
+            })?;
         }
-        let operators = operators(conn, &way.from.schema).await?;
-        let links = subset.links(way, plan, &operators);
-        let follows = |link: &&Link<'_>| subset.units[link.from].follows;
-        while_changing(conn, links.iter().filter(follows).map(Link::shrink)).await?;
-        let may_grow = |link: &&Link<'_>| !subset.units[link.to].is_excluded;
-        while_changing(conn, links.iter().filter(may_grow).map(Link::grow)).await?;
-        while_changing(conn, links.iter().map(Link::shrink)).await?;
-        Ok(subset)
+        Ok(())
     }
 
     /// Returns the list of the kept rows of a table, unless all of them are kept.
@@ -221,9 +244,12 @@ fn units(plan: &Plan) -> BTreeMap<String, Unit> {
         found.extend(referring);
     }
     let units = found.into_iter().enumerate().map(|(number, name)| {
-        let follows = !named.contains(name);
-        let is_excluded = named.contains(name) && !partly.contains(name);
-        (name.to_owned(), Unit { kept: Kept(number as u64), follows, is_excluded })
+        let choice = match (named.contains(name), partly.contains(name)) {
+            (false, _) => Choice::Follows,
+            (true, true) => Choice::Selected,
+            (true, false) => Choice::Excluded,
+        };
+        (name.to_owned(), Unit { kept: Kept(number as u64), choice })
     });
     units.collect()
 }
@@ -261,8 +287,7 @@ async fn while_changing(
         let mut changed = 0;
         for sql in &statements {
             let run = sqlx::raw_sql(sql.clone()).execute(&mut *conn).await;
-            let run =
-                run.map_err(|error| failed("closing the rows over foreign keys".into(), error))?;
+            let run = run.map_err(|error| failed("following foreign keys".into(), error))?;
             changed += run.rows_affected();
         }
         if changed == 0 {

@@ -132,7 +132,7 @@ async fn run(
     let mut sql = Sql::new("set local check_function_bodies to off; set local search_path to ");
     sql.ident(&copy.schema).text("; ").vouched(&statement, 0..statement.as_str().len());
     let run = sqlx::raw_sql(sql.finish()).execute(conn).await;
-    let attempted = || format!("making {object} of the copy like the source's");
+    let attempted = || format!("making {object} of the copy equal to the source's");
     run.map(drop).map_err(|error| failed(attempted(), error))
 }
 

@@ -36,27 +36,35 @@ pub(super) async fn run(doctor: &Doctor) -> DoctorReport {
     let checks = doctor.checks.iter().filter(|check| doctor.selects(check.name()));
     let checks: Vec<_> = checks.cloned().collect();
     let subject = subject(doctor).await;
+    let reports = examine_all(doctor, &checks, &subject).await;
+    let health = health(&subject, doctor.check_timeout).await;
+    let version = subject.reached.as_ref().ok().map(|version| version.name.clone());
+    DoctorReport::new(reports, health, version, timestamp, began.elapsed())
+}
+
+/// Runs the checks, and returns their reports in the same order.
+async fn examine_all(
+    doctor: &Doctor,
+    checks: &[Arc<dyn Check>],
+    subject: &Subject,
+) -> Vec<CheckReport> {
     // Runs alone, so that the latency is not affected by other checks.
     let (first, rest): (Vec<_>, Vec<_>) =
         checks.iter().enumerate().partition(|(_, check)| check.name() == DATABASE);
     let mut reports = Vec::with_capacity(checks.len());
     for (index, check) in first {
-        reports.push((index, examine(doctor, check, &subject).await));
+        reports.push((index, examine(doctor, check, subject).await));
     }
     let budget = doctor.manager.fleet().server().max_connections();
     let at_once = (budget / 3).clamp(1, AT_ONCE);
-    let rest = rest.into_iter().map(|(index, check)| {
-        let subject = &subject;
-        async move { (index, examine(doctor, check, subject).await) }
-    });
+    let rest = rest
+        .into_iter()
+        .map(|(index, check)| async move { (index, examine(doctor, check, subject).await) });
     let rest: Vec<_> =
         stream::iter(rest.collect::<Vec<_>>()).buffer_unordered(at_once).collect().await;
     reports.extend(rest);
     reports.sort_unstable_by_key(|(index, _)| *index);
-    let reports = reports.into_iter().map(|(_, report)| report).collect();
-    let health = health(&subject, doctor.check_timeout).await;
-    let version = subject.reached.as_ref().ok().map(|version| version.name.clone());
-    DoctorReport::new(reports, health, version, timestamp, began.elapsed())
+    reports.into_iter().map(|(_, report)| report).collect()
 }
 
 /// Determines once what all checks need.

@@ -110,7 +110,7 @@ impl Subject {
         let (name, number): (String, String) = asked?;
         let name = name.split_whitespace().next().unwrap_or_default().to_owned();
         let number = number.parse().map_err(|_| {
-            Error::new(ErrorKind::Database, "the server does not say which version it is")
+            Error::new(ErrorKind::Database, "the server does not report its version")
         })?;
         Ok(ServerVersion { name, number })
     }

@@ -5,7 +5,8 @@ use sqlx::{Decode, Executor, Postgres, Row, SqlStr, Type, raw_sql};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    EachEnd, EachOptions, EachOutcome, EachReport, TenantEach, for_each, together::Together,
+    EachEnd, EachOptions, EachOutcome, EachReport, TenantEach, for_each,
+    together::{Places, Together},
 };
 use crate::{
     db::TenantDb,
@@ -23,7 +24,7 @@ use crate::{
 /// A query of one value from each tenant.
 ///
 /// Created by [`TenantManager::survey`](crate::TenantManager::survey); it runs when it is awaited.
-#[must_use = "it asks nothing until it is awaited"]
+#[must_use = "a survey does nothing until it is awaited"]
 pub struct Survey<T> {
     fleet: Fleet,
     query: SqlStr,
@@ -31,9 +32,6 @@ pub struct Survey<T> {
     statement_timeout: Duration,
     value: PhantomData<fn() -> T>,
 }
-
-/// The outcome of each tenant so far, by place.
-pub(super) type Places<T> = Vec<Option<(EachOutcome<T>, Duration)>>;
 
 /// How much longer than the server the library waits for a statement.
 const GRACE: Duration = Duration::from_secs(10);

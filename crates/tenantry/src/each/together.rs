@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use sqlx::{Decode, Postgres, Row, SqlStr, Type, postgres::PgRow};
 use tokio::time::Instant;
 
-use super::{EachOutcome, batch::Batches, survey::Places};
+use super::{EachOutcome, batch::Batches};
 use crate::{
     fan_out::targets::{Found, Target},
     fleet::Fleet,
@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Number of concurrent messages.
 const WORKERS: usize = 4;
+
+/// The outcome of each tenant so far, by place.
+pub(super) type Places<T> = Vec<Option<(EachOutcome<T>, Duration)>>;
 
 /// The tenants of a survey that can be queried together.
 pub(super) struct Together<'a> {

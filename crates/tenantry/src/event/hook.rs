@@ -199,7 +199,7 @@ async fn work(
         let run = run(Arc::clone(&call), std::mem::take(&mut batch));
         for failure in run.await {
             meters.hook_failures.inc();
-            tracing::error!(target: "tenantry::hook", error = failure, "a hook has failed");
+            tracing::error!(target: "tenantry::hook", error = failure, "a hook failed");
         }
     }
 }
@@ -230,5 +230,5 @@ async fn run(call: Arc<Call<Event>>, events: Vec<Event>) -> Vec<String> {
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("without a word"))
+    format!("it panicked: {}", text.unwrap_or("without a message"))
 }

@@ -2,7 +2,10 @@
 
 use std::fmt::{self, Write};
 
-use super::{Event, kinds::as_millis};
+use super::{
+    AcquireTimeout, BreakerChange, CatalogOutage, Drifted, Event, LongLease, Migrated, PoolCreated,
+    PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp, kinds::as_millis,
+};
 
 /// Writes ` name=value`, quoted if the value could be read as more than one word.
 pub(super) fn text(out: &mut impl Write, name: &str, value: &str) -> fmt::Result {
@@ -41,90 +44,114 @@ impl fmt::Display for Event {
         optional(&mut line, "tenant", self.tenant())?;
         let out = &mut line;
         match self {
-            Self::Query(of) => {
-                text(out, "query", &of.statement)?;
-                millis(out, "duration", as_millis(of.duration))?;
-                write!(out, " rows={}", of.rows)?;
-                optional(out, "failed", of.error.map(|class| class.as_str()))?;
-            }
-            Self::SlowQuery(of) => {
-                out.write_str(" SLOW_QUERY")?;
-                millis(out, "duration", as_millis(of.duration))?;
-                text(out, "query", &of.statement)?;
-                write!(out, " rows={}", of.rows)?;
-                optional(out, "failed", of.error.map(|class| class.as_str()))?;
-            }
-            Self::LongLease(of) => {
-                out.write_str(" LONG_LEASE")?;
-                millis(out, "duration", as_millis(of.duration))?;
-                if let Some(pid) = of.backend_pid {
-                    write!(out, " backend_pid={pid}")?;
-                }
-            }
-            Self::PoolCreated(of) => {
-                out.write_str(" POOL_CREATED")?;
-                text(out, "schema", &of.schema)?;
-            }
-            Self::PoolEvicted(of) => {
-                out.write_str(" POOL_EVICTED")?;
-                text(out, "schema", &of.schema)?;
-                text(out, "reason", of.reason.as_str())?;
-            }
-            Self::PoolError(of) => {
-                out.write_str(" POOL_ERROR")?;
-                text(out, "attempted", of.attempted)?;
-                text(out, "class", of.class.as_str())?;
-                text(out, "error", &of.error)?;
-            }
-            Self::Rebind(of) => {
-                out.write_str(" REBIND")?;
-                text(out, "schema", &of.schema)?;
-                millis(out, "duration", as_millis(of.duration))?;
-            }
-            Self::WarmUp(of) => {
-                out.write_str(" WARMUP")?;
-                text(out, "status", of.status)?;
-                millis(out, "duration", as_millis(of.duration))?;
-            }
-            Self::Retry(of) => {
-                out.write_str(" CONNECTION_RETRY")?;
-                text(out, "of", of.of.as_str())?;
-                write!(out, " attempt={}/{}", of.attempt, of.max_attempts)?;
-                millis(out, "delay", as_millis(of.delay))?;
-                text(out, "error", &of.error)?;
-            }
-            Self::Breaker(of) => {
-                out.write_str(" BREAKER")?;
-                text(out, "state", of.state.as_str())?;
-                if let Some(after) = of.retry_after {
-                    millis(out, "retry_after", as_millis(after))?;
-                }
-            }
-            Self::AcquireTimeout(of) => {
-                out.write_str(" ACQUIRE_TIMEOUT")?;
-                millis(out, "waited", as_millis(of.waited))?;
-                text(out, "reason", &of.reason)?;
-            }
-            Self::CatalogOutage(of) => {
-                out.write_str(" CATALOG_OUTAGE")?;
-                write!(out, " ended={}", of.ended)?;
-                millis(out, "duration", as_millis(of.duration))?;
-                optional(out, "error", of.error.as_deref())?;
-            }
-            Self::Drifted(of) => {
-                out.write_str(" DRIFT")?;
-                text(out, "finding", &of.finding)?;
-            }
-            Self::Migrated(of) => {
-                out.write_str(" MIGRATION")?;
-                text(out, "outcome", of.outcome)?;
-                write!(out, " files={}", of.files)?;
-                millis(out, "duration", as_millis(of.duration))?;
-                optional(out, "error", of.error.as_deref())?;
-            }
-        }
+            Self::Query(of) => query(out, of),
+            Self::SlowQuery(of) => slow_query(out, of),
+            Self::LongLease(of) => long_lease(out, of),
+            Self::PoolCreated(of) => pool_created(out, of),
+            Self::PoolEvicted(of) => pool_evicted(out, of),
+            Self::PoolError(of) => pool_error(out, of),
+            Self::Rebind(of) => rebind(out, of),
+            Self::WarmUp(of) => warm_up(out, of),
+            Self::Retry(of) => retry(out, of),
+            Self::Breaker(of) => breaker(out, of),
+            Self::AcquireTimeout(of) => acquire_timeout(out, of),
+            Self::CatalogOutage(of) => catalog_outage(out, of),
+            Self::Drifted(of) => drifted(out, of),
+            Self::Migrated(of) => migrated(out, of),
+        }?;
         f.write_str(line.trim_start())
     }
+}
+
+fn query(out: &mut String, of: &Query) -> fmt::Result {
+    text(out, "query", &of.statement)?;
+    millis(out, "duration", as_millis(of.duration))?;
+    write!(out, " rows={}", of.rows)?;
+    optional(out, "failed", of.error.map(|class| class.as_str()))
+}
+
+fn slow_query(out: &mut String, of: &Query) -> fmt::Result {
+    out.write_str(" SLOW_QUERY")?;
+    millis(out, "duration", as_millis(of.duration))?;
+    text(out, "query", &of.statement)?;
+    write!(out, " rows={}", of.rows)?;
+    optional(out, "failed", of.error.map(|class| class.as_str()))
+}
+
+fn long_lease(out: &mut String, of: &LongLease) -> fmt::Result {
+    out.write_str(" LONG_LEASE")?;
+    millis(out, "duration", as_millis(of.duration))?;
+    of.backend_pid.map_or(Ok(()), |pid| write!(out, " backend_pid={pid}"))
+}
+
+fn pool_created(out: &mut String, of: &PoolCreated) -> fmt::Result {
+    out.write_str(" POOL_CREATED")?;
+    text(out, "schema", &of.schema)
+}
+
+fn pool_evicted(out: &mut String, of: &PoolEvicted) -> fmt::Result {
+    out.write_str(" POOL_EVICTED")?;
+    text(out, "schema", &of.schema)?;
+    text(out, "reason", of.reason.as_str())
+}
+
+fn pool_error(out: &mut String, of: &PoolError) -> fmt::Result {
+    out.write_str(" POOL_ERROR")?;
+    text(out, "attempted", of.attempted)?;
+    text(out, "class", of.class.as_str())?;
+    text(out, "error", &of.error)
+}
+
+fn rebind(out: &mut String, of: &Rebind) -> fmt::Result {
+    out.write_str(" REBIND")?;
+    text(out, "schema", &of.schema)?;
+    millis(out, "duration", as_millis(of.duration))
+}
+
+fn warm_up(out: &mut String, of: &WarmedUp) -> fmt::Result {
+    out.write_str(" WARMUP")?;
+    text(out, "status", of.status)?;
+    millis(out, "duration", as_millis(of.duration))
+}
+
+fn retry(out: &mut String, of: &Retry) -> fmt::Result {
+    out.write_str(" CONNECTION_RETRY")?;
+    text(out, "of", of.of.as_str())?;
+    write!(out, " attempt={}/{}", of.attempt, of.max_attempts)?;
+    millis(out, "delay", as_millis(of.delay))?;
+    text(out, "error", &of.error)
+}
+
+fn breaker(out: &mut String, of: &BreakerChange) -> fmt::Result {
+    out.write_str(" BREAKER")?;
+    text(out, "state", of.state.as_str())?;
+    of.retry_after.map_or(Ok(()), |after| millis(out, "retry_after", as_millis(after)))
+}
+
+fn acquire_timeout(out: &mut String, of: &AcquireTimeout) -> fmt::Result {
+    out.write_str(" ACQUIRE_TIMEOUT")?;
+    millis(out, "waited", as_millis(of.waited))?;
+    text(out, "reason", &of.reason)
+}
+
+fn catalog_outage(out: &mut String, of: &CatalogOutage) -> fmt::Result {
+    out.write_str(" CATALOG_OUTAGE")?;
+    write!(out, " ended={}", of.ended)?;
+    millis(out, "duration", as_millis(of.duration))?;
+    optional(out, "error", of.error.as_deref())
+}
+
+fn drifted(out: &mut String, of: &Drifted) -> fmt::Result {
+    out.write_str(" DRIFT")?;
+    text(out, "finding", &of.finding)
+}
+
+fn migrated(out: &mut String, of: &Migrated) -> fmt::Result {
+    out.write_str(" MIGRATION")?;
+    text(out, "outcome", of.outcome)?;
+    write!(out, " files={}", of.files)?;
+    millis(out, "duration", as_millis(of.duration))?;
+    optional(out, "error", of.error.as_deref())
 }
 
 #[cfg(test)]

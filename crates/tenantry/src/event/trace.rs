@@ -2,109 +2,148 @@
 
 use tracing::{debug, info, trace, warn};
 
-use super::{BreakerState, CatalogOutage, Event, Migrated, kinds::as_millis};
+use super::{
+    AcquireTimeout, BreakerChange, BreakerState, CatalogOutage, Event, LongLease, Migrated,
+    PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp, kinds::as_millis,
+};
 
 /// Emits an event to the subscriber. The message is the same word as in the text line.
 pub(super) fn trace(event: &Event) {
     let tenant = event.tenant();
     match event {
-        Event::Query(of) => debug!(
-            target: "tenantry::query",
-            tenant,
-            schema = &*of.schema,
-            query = of.statement,
-            duration_ms = as_millis(of.duration),
-            rows = of.rows,
-            failed = of.error.map(|class| class.as_str()),
-        ),
-        Event::SlowQuery(of) => warn!(
-            target: "tenantry::query",
-            tenant,
-            schema = &*of.schema,
-            duration_ms = as_millis(of.duration),
-            query = of.statement,
-            rows = of.rows,
-            failed = of.error.map(|class| class.as_str()),
-            "SLOW_QUERY"
-        ),
-        Event::LongLease(of) => warn!(
-            target: "tenantry::query",
-            tenant,
-            schema = &*of.schema,
-            duration_ms = as_millis(of.duration),
-            backend_pid = of.backend_pid,
-            "LONG_LEASE"
-        ),
+        Event::Query(of) => trace_query(tenant, of),
+        Event::SlowQuery(of) => trace_slow_query(tenant, of),
+        Event::LongLease(of) => trace_long_lease(tenant, of),
         Event::PoolCreated(of) => {
             debug!(target: "tenantry::pool", tenant, schema = &*of.schema, "POOL_CREATED");
         }
-        Event::PoolEvicted(of) => debug!(
-            target: "tenantry::pool",
-            tenant,
-            schema = &*of.schema,
-            reason = of.reason.as_str(),
-            "POOL_EVICTED"
-        ),
-        Event::PoolError(of) => warn!(
-            target: "tenantry::pool",
-            tenant,
-            attempted = of.attempted,
-            class = of.class.as_str(),
-            error = &*of.error,
-            "POOL_ERROR"
-        ),
-        Event::Rebind(of) => trace!(
-            target: "tenantry::pool",
-            tenant,
-            schema = &*of.schema,
-            duration_ms = as_millis(of.duration),
-            "REBIND"
-        ),
-        Event::WarmUp(of) => debug!(
-            target: "tenantry::pool",
-            tenant,
-            status = of.status,
-            duration_ms = as_millis(of.duration),
-            "WARMUP"
-        ),
-        Event::Retry(of) => warn!(
-            target: "tenantry::server",
-            tenant,
-            of = of.of.as_str(),
-            attempt = format_args!("{}/{}", of.attempt, of.max_attempts),
-            delay_ms = as_millis(of.delay),
-            error = &*of.error,
-            "CONNECTION_RETRY"
-        ),
-        Event::Breaker(of) if of.state == BreakerState::Closed => {
-            info!(target: "tenantry::server", state = of.state.as_str(), "BREAKER");
-        }
-        Event::Breaker(of) if of.state == BreakerState::HalfOpen || of.failed_probes > 0 => debug!(
-            target: "tenantry::server",
-            state = of.state.as_str(),
-            retry_after_ms = of.retry_after.map(as_millis),
-            failed_probes = of.failed_probes,
-            "BREAKER"
-        ),
-        Event::Breaker(of) => warn!(
-            target: "tenantry::server",
-            state = of.state.as_str(),
-            retry_after_ms = of.retry_after.map(as_millis),
-            "BREAKER"
-        ),
-        Event::AcquireTimeout(of) => warn!(
-            target: "tenantry::pool",
-            tenant,
-            waited_ms = as_millis(of.waited),
-            reason = &*of.reason,
-            "ACQUIRE_TIMEOUT"
-        ),
+        Event::PoolEvicted(of) => trace_eviction(tenant, of),
+        Event::PoolError(of) => trace_pool_error(tenant, of),
+        Event::Rebind(of) => trace_rebind(tenant, of),
+        Event::WarmUp(of) => trace_warm_up(tenant, of),
+        Event::Retry(of) => trace_retry(tenant, of),
+        Event::Breaker(of) => trace_breaker(of),
+        Event::AcquireTimeout(of) => trace_acquire_timeout(tenant, of),
         Event::CatalogOutage(of) => trace_outage(of),
         Event::Migrated(of) => trace_migrated(of),
         Event::Drifted(of) => {
             warn!(target: "tenantry::drift", tenant, finding = &*of.finding, "DRIFT");
         }
     }
+}
+
+fn trace_query(tenant: Option<&str>, of: &Query) {
+    debug!(
+        target: "tenantry::query",
+        tenant,
+        schema = &*of.schema,
+        query = of.statement,
+        duration_ms = as_millis(of.duration),
+        rows = of.rows,
+        failed = of.error.map(|class| class.as_str()),
+    );
+}
+
+fn trace_slow_query(tenant: Option<&str>, of: &Query) {
+    warn!(
+        target: "tenantry::query",
+        tenant,
+        schema = &*of.schema,
+        duration_ms = as_millis(of.duration),
+        query = of.statement,
+        rows = of.rows,
+        failed = of.error.map(|class| class.as_str()),
+        "SLOW_QUERY"
+    );
+}
+
+fn trace_long_lease(tenant: Option<&str>, of: &LongLease) {
+    warn!(
+        target: "tenantry::query",
+        tenant,
+        schema = &*of.schema,
+        duration_ms = as_millis(of.duration),
+        backend_pid = of.backend_pid,
+        "LONG_LEASE"
+    );
+}
+
+fn trace_eviction(tenant: Option<&str>, of: &PoolEvicted) {
+    debug!(
+        target: "tenantry::pool",
+        tenant,
+        schema = &*of.schema,
+        reason = of.reason.as_str(),
+        "POOL_EVICTED"
+    );
+}
+
+fn trace_pool_error(tenant: Option<&str>, of: &PoolError) {
+    warn!(
+        target: "tenantry::pool",
+        tenant,
+        attempted = of.attempted,
+        class = of.class.as_str(),
+        error = &*of.error,
+        "POOL_ERROR"
+    );
+}
+
+fn trace_rebind(tenant: Option<&str>, of: &Rebind) {
+    trace!(
+        target: "tenantry::pool",
+        tenant,
+        schema = &*of.schema,
+        duration_ms = as_millis(of.duration),
+        "REBIND"
+    );
+}
+
+fn trace_warm_up(tenant: Option<&str>, of: &WarmedUp) {
+    debug!(
+        target: "tenantry::pool",
+        tenant,
+        status = of.status,
+        duration_ms = as_millis(of.duration),
+        "WARMUP"
+    );
+}
+
+fn trace_retry(tenant: Option<&str>, of: &Retry) {
+    warn!(
+        target: "tenantry::server",
+        tenant,
+        of = of.of.as_str(),
+        attempt = format_args!("{}/{}", of.attempt, of.max_attempts),
+        delay_ms = as_millis(of.delay),
+        error = &*of.error,
+        "CONNECTION_RETRY"
+    );
+}
+
+fn trace_breaker(of: &BreakerChange) {
+    let state = of.state.as_str();
+    let retry_after_ms = of.retry_after.map(as_millis);
+    let failed_probes = of.failed_probes;
+    match of.state {
+        BreakerState::Closed => info!(target: "tenantry::server", state, "BREAKER"),
+        BreakerState::Open if failed_probes == 0 => {
+            warn!(target: "tenantry::server", state, retry_after_ms, "BREAKER");
+        }
+        BreakerState::Open | BreakerState::HalfOpen => {
+            debug!(target: "tenantry::server", state, retry_after_ms, failed_probes, "BREAKER");
+        }
+    }
+}
+
+fn trace_acquire_timeout(tenant: Option<&str>, of: &AcquireTimeout) {
+    warn!(
+        target: "tenantry::pool",
+        tenant,
+        waited_ms = as_millis(of.waited),
+        reason = &*of.reason,
+        "ACQUIRE_TIMEOUT"
+    );
 }
 
 fn trace_outage(of: &CatalogOutage) {
@@ -117,25 +156,14 @@ fn trace_outage(of: &CatalogOutage) {
 }
 
 fn trace_migrated(of: &Migrated) {
-    let tenant = of.tenant_id.as_deref();
-    let (files, duration_ms) = (of.files, as_millis(of.duration));
-    match of.error.as_deref() {
-        Some(error) => warn!(
-            target: "tenantry::migrate",
-            tenant,
-            outcome = of.outcome,
-            files,
-            duration_ms,
-            error,
-            "MIGRATION"
-        ),
-        None => info!(
-            target: "tenantry::migrate",
-            tenant,
-            outcome = of.outcome,
-            files,
-            duration_ms,
-            "MIGRATION"
-        ),
+    let (tenant, outcome, files) = (of.tenant_id.as_deref(), of.outcome, of.files);
+    let (error, duration_ms) = (of.error.as_deref(), as_millis(of.duration));
+    match error {
+        Some(error) => {
+            warn!(target: "tenantry::migrate", tenant, outcome, files, duration_ms, error, "MIGRATION");
+        }
+        None => {
+            info!(target: "tenantry::migrate", tenant, outcome, files, duration_ms, "MIGRATION")
+        }
     }
 }

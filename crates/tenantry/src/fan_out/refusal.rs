@@ -5,10 +5,10 @@
 #[non_exhaustive]
 pub enum RefusedStatement {
     /// The text is empty, or contains only comments.
-    #[error("the text holds no statement")]
+    #[error("the text contains no statement")]
     Empty,
     /// The text contains a NUL character, which SQL does not allow.
-    #[error("the text holds a NUL character")]
+    #[error("the text contains a NUL character")]
     Nul,
     /// The statement begins or ends a transaction, or sets a savepoint.
     #[error("{command}: each tenant's transaction is opened and ended around the statement")]
@@ -20,7 +20,7 @@ pub enum RefusedStatement {
     #[error("copy is not supported here: use select to read and insert to write rows")]
     Copy,
     /// The statement is `load` or `prepare`, which would leave state behind.
-    #[error("{command}: it would leave something on the server that outlives the statement")]
+    #[error("{command}: it would leave state on the server that outlives the statement")]
     LeavesSomething {
         /// Its first keyword.
         command: &'static str,
@@ -33,10 +33,10 @@ pub enum RefusedStatement {
         message: String,
     },
     /// The statement has parameters such as `$1`, which are not bound.
-    #[error("the statement has parameters, and there are no values for them")]
+    #[error("the statement has parameters, but no values are bound")]
     Parameters,
     /// The query returns several columns, but one value per tenant is required.
-    #[error("the query returns {columns} columns, and one value of each tenant is asked for")]
+    #[error("the query returns {columns} columns, but a survey reads one value per tenant")]
     Columns {
         /// Number of columns.
         columns: usize,

@@ -19,7 +19,7 @@ use crate::{
     db::SharedDb,
     error::{Error, ErrorKind},
     pool::{
-        Detail, Holding, Occupant, OccupantId, Pooling, Server, TRANSACTION_POOLER,
+        Detail, Holding, Occupant, OccupantId, PoolSnapshot, Pooling, Server, TRANSACTION_POOLER,
         TenantPoolSnapshot,
     },
     tenant::TenantId,
@@ -121,22 +121,27 @@ impl Checks {
         };
         let pools = tenants.iter().map(|tenant| grade(of.server, tenant, options)).collect();
         let report = report(of.server, options, answer, pools, timestamp, began);
-        let mut last = self.last.lock();
-        let before = last.and_then(|last| last.pools);
+        self.remember(&report, options);
+        report
+    }
+
+    /// Keeps the summary of a report for the metrics.
+    fn remember(&self, report: &HealthReport, options: &HealthOptions) {
+        let at = report.timestamp;
         let pools = (options.tenants == HealthOf::Bound).then(|| PoolCounts {
             ok: report.total_pools - report.degraded_pools - report.unhealthy_pools,
             degraded: report.degraded_pools,
             unhealthy: report.unhealthy_pools,
-            at: timestamp,
+            at,
         });
+        let mut last = self.last.lock();
+        let before = last.and_then(|last| last.pools);
         *last = Some(Summary {
             healthy: report.healthy,
             pools: pools.or(before),
             duration: report.duration,
-            at: timestamp,
+            at,
         });
-        drop(last);
-        report
     }
 
     /// Pings the database.
@@ -316,7 +321,7 @@ fn grade(server: &Server, tenant: &Seen, options: &HealthOptions) -> TenantHealt
 }
 
 /// The reason why requests of one tenant wait.
-const AT_ITS_CAP: &str = "it has as many connections as one tenant may have";
+const AT_ITS_CAP: &str = "it is at the connection limit of a tenant";
 
 fn of_answer(
     answer: Option<Answer>,
@@ -344,19 +349,20 @@ fn report(
         None => (of_breaker, None),
         answer => of_answer(answer, options),
     };
-    let of_load =
-        HealthStatus::of_load(pool.leased_to_tenants, pool.places_for_tenants, pool.waiting);
     let saturation = server.saturation().map(|holdings| Saturation {
         places: pool.places_for_tenants,
         waiting: pool.waiting,
         holders: holders(holdings),
     });
-    let mut status = of_load.max(of_breaker).max(of_shared);
     let pooling = server.pooling();
-    let mixed_up = pooling == Pooling::Transaction;
-    if server.closing().is_cancelled() || mixed_up {
-        status = HealthStatus::Unhealthy;
-    }
+    let status = match server.closing().is_cancelled() || pooling == Pooling::Transaction {
+        true => HealthStatus::Unhealthy,
+        false => {
+            let PoolSnapshot { leased_to_tenants, places_for_tenants, waiting, .. } = pool;
+            let of_load = HealthStatus::of_load(leased_to_tenants, places_for_tenants, waiting);
+            of_load.max(of_breaker).max(of_shared)
+        }
+    };
     let shared_db = options.include_shared.then_some(SharedHealth {
         status: of_shared,
         response_time: match answer {
@@ -373,7 +379,7 @@ fn report(
         breaker: pool.breaker,
         pooling,
         reason: match &saturation {
-            _ if mixed_up => Some(TRANSACTION_POOLER),
+            _ if pooling == Pooling::Transaction => Some(TRANSACTION_POOLER),
             Some(_) => Some(SATURATED),
             None => None,
         },
@@ -415,12 +421,12 @@ fn in_words(error: &Error) -> &'static str {
     match error.kind() {
         ErrorKind::UnknownTenant => "unknown tenant",
         ErrorKind::Suspended => "suspended",
-        ErrorKind::Placement => "it has no container of its own",
+        ErrorKind::Placement => "it does not have its own container",
         ErrorKind::Timeout | ErrorKind::Overloaded => "no connection in time",
         ErrorKind::Unavailable => "the database cannot be reached",
-        ErrorKind::Catalog => "the catalog cannot be asked",
+        ErrorKind::Catalog => "the catalog cannot be queried",
         ErrorKind::TransactionPooler => TRANSACTION_POOLER,
         ErrorKind::Closed => "the manager is closed",
-        _ => "the database has answered with an error",
+        _ => "the database returned an error",
     }
 }

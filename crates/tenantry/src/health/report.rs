@@ -102,7 +102,9 @@ pub(crate) const SATURATED: &str = "saturated";
 #[non_exhaustive]
 #[cfg_attr(
     feature = "schemars",
-    schemars(description = "Tenants have every connection that they can have, and requests wait.")
+    schemars(
+        description = "Tenants use all connections available to them, and requests are waiting."
+    )
 )]
 pub struct Saturation {
     /// Connections that tenants, the shared handle and maintenance can use together: the budget

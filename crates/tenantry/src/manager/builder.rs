@@ -680,44 +680,30 @@ impl ManagerBuilder {
             return Err(ConfigError::NoRoomToListen);
         }
         let name = session_name(connect, self.instance, pool.name_tenants);
-        let occupant = |id, class, binding| Arc::new(Occupant::new(id, class, binding));
-        let system = occupant(OccupantId::System, Class::System, Binding::library());
-        let shared = Binding::shared(&shared_schema).reaching(extensions.names());
-        let catalog = occupant(OccupantId::Catalog, Class::System, shared.clone());
-        let shared = occupant(OccupantId::Shared, Class::Shared, shared);
+        let runtime = runtime_role(connect, upkeep.as_ref())?;
+        let occupants = Occupants::new(&shared_schema, &extensions);
         let retry = pool.retry.clone();
         let for_catalog = pool.reserve().max(1);
-        let (events, hooks) = (self.events, self.hooks);
-        let manager = connect.get_username().to_owned();
-        // The pool logs statements on handles itself, with the tenant; sqlx's own log remains
-        // available for connections that are handed out.
-        let named = hosts.into_iter().map(|host| {
-            host.application_name(&name)
-                .log_statements(log::LevelFilter::Trace)
-                .log_slow_statements(log::LevelFilter::Trace, events.slow_query_threshold)
-        });
         let connector = Connector {
-            hosts: named.collect(),
+            hosts: named(hosts, &name, self.events.slow_query_threshold),
             target: self.target,
             order: self.order,
             timeout: pool.connect_timeout,
             credentials: self.connect_credentials,
             after_connect: self.after_connect,
         };
-        let runtime = upkeep.as_ref().filter(|upkeep| upkeep.user() != manager);
-        let runtime = runtime.map(|_| Ident::parse(&manager)).transpose();
-        let runtime = runtime.map_err(ConfigError::Role)?;
         let own = Own {
-            system,
+            system: occupants.system,
             upkeep: upkeep.map(Login::upkeeps),
             manager: runtime.clone(),
             extensions: Arc::clone(&extensions),
             guard: Guard::Refuses,
         };
-        let server = Server::new(connector, pool, outside, own, events, hooks);
+        let server = Server::new(connector, pool, outside, own, self.events, self.hooks);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
-        let asked = Asked { library: db(Arc::clone(server.system())), shared: db(catalog) };
-        let shared = db(shared);
+        let asked =
+            Asked { library: db(Arc::clone(server.system())), shared: db(occupants.catalog) };
+        let shared = db(occupants.shared);
         let rules = Rules {
             isolation: self.isolation,
             shared_schema,
@@ -730,6 +716,52 @@ impl ManagerBuilder {
         };
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
         Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup)))
+    }
+}
+
+/// The users of connections that are not tenants.
+struct Occupants {
+    system: Arc<Occupant>,
+    catalog: Arc<Occupant>,
+    shared: Arc<Occupant>,
+}
+
+impl Occupants {
+    fn new(shared_schema: &Ident, extensions: &ExtensionSchemas) -> Self {
+        let new = |id, class, binding| Arc::new(Occupant::new(id, class, binding));
+        let shared = Binding::shared(shared_schema).reaching(extensions.names());
+        Self {
+            system: new(OccupantId::System, Class::System, Binding::library()),
+            catalog: new(OccupantId::Catalog, Class::System, shared.clone()),
+            shared: new(OccupantId::Shared, Class::Shared, shared),
+        }
+    }
+}
+
+/// Sets the name and log levels of the sessions.
+///
+/// The pool logs statements on handles itself, with the tenant; sqlx's own log remains available for
+/// connections that are handed out.
+fn named(hosts: Vec<PgConnectOptions>, name: &str, slow: Duration) -> Arc<[PgConnectOptions]> {
+    let named = hosts.into_iter().map(|host| {
+        host.application_name(name)
+            .log_statements(log::LevelFilter::Trace)
+            .log_slow_statements(log::LevelFilter::Trace, slow)
+    });
+    named.collect()
+}
+
+/// Returns the role that serves tenants, if maintenance has a different one.
+fn runtime_role(
+    connect: &PgConnectOptions,
+    upkeep: Option<&Credentials>,
+) -> Result<Option<Ident>, ConfigError> {
+    let user = connect.get_username();
+    match upkeep {
+        Some(upkeep) if upkeep.user() != user => {
+            Ident::parse(user).map(Some).map_err(ConfigError::Role)
+        }
+        _ => Ok(None),
     }
 }
 
@@ -793,7 +825,7 @@ pub enum ConfigError {
     #[error("extension schema: {0}")]
     ExtensionSchema(#[source] IdentError),
     /// The schema belongs to PostgreSQL: it is always searched or must not be.
-    #[error("extension schema {schema}: it is PostgreSQL's own; leave it out")]
+    #[error("extension schema {schema}: it belongs to PostgreSQL; remove it")]
     NoExtensionSchema {
         /// The schema.
         schema: Ident,
@@ -805,7 +837,7 @@ pub enum ConfigError {
     #[error("catalog: {0}")]
     Catalog(#[source] Error),
     /// Credentials for dedicated tenants are set, but no tenant is dedicated.
-    #[error("credentials are for dedicated tenants only: say which those are with dedicate")]
+    #[error("credentials apply only to dedicated tenants: select those with dedicate")]
     CredentialsOfNobody,
     /// The catalog announces changes, and the budget has no connection left beside the one that
     /// listens.

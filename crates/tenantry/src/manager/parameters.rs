@@ -39,62 +39,64 @@ impl Connecting {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, UrlError> {
         let mut given = parameters(url)?;
-        let mut timeout = None;
-        for parameter in &given {
-            let Parameter { key, value, is_safe } = parameter;
-            let said = match check(key, value) {
-                Ok(()) => check_file(key, value, *is_safe),
-                Err(said) => Err(said),
-            };
-            said.map_err(|said| match is_safe {
-                true => UrlError::new(format!("{key} in the database URL {said}")),
-                false => UrlError::new(format!("a parameter in the database URL {said}")),
-            })?;
-            if key == "connect_timeout" {
-                timeout = value.parse().ok().filter(|seconds| *seconds > 0);
-            }
-        }
-        let from_environment = |variable: &str, key: &str| {
+        given.iter().try_for_each(check_given)?;
+        let from_environment = |given: &[Parameter], variable: &str, key: &str| {
             let is_given = given.iter().any(|parameter| parameter.key == key);
             environment(variable).filter(|value| !is_given && !value.is_empty())
         };
         for (variable, key) in VARIABLES {
-            if let Some(value) = from_environment(variable, key) {
-                check(key, &value).and_then(|()| check_file(key, &value, true)).map_err(
-                    |said| {
-                        UrlError::new(format!("{key}, from the environment's {variable}, {said}"))
-                    },
-                )?;
+            if let Some(value) = from_environment(&given, variable, key) {
+                check_variable(variable, key, &value)?;
             }
         }
-        let mode = from_environment("PGSSLMODE", "sslmode");
-        let root = from_environment("PGSSLROOTCERT", "sslrootcert");
+        let mode = from_environment(&given, "PGSSLMODE", "sslmode");
+        let root = from_environment(&given, "PGSSLROOTCERT", "sslrootcert");
         let is_root_in_environment = environment("PGSSLROOTCERT").is_some();
-        let mut lists = Vec::new();
         for (variable, key) in LISTS {
             let names_host = |other: &Parameter| is_host(key) && is_host(&other.key);
-            if !given.iter().chain(&lists).any(names_host)
-                && let Some(value) = from_environment(variable, key)
+            if !given.iter().any(names_host)
+                && let Some(value) = from_environment(&given, variable, key)
             {
-                lists.push(Parameter::new(key, value));
+                given.push(Parameter::new(key, value));
             }
         }
-        given.extend(lists);
         settle_tls(&mut given, mode, root, is_root_in_environment)?;
         settle_rest(&mut given)?;
-        let target = get(&given, "target_session_attrs").and_then(|value| value.parse().ok());
-        let order = match get(&given, "load_balance_hosts") {
+        Self::from_parameters(&given)
+    }
+
+    fn from_parameters(given: &[Parameter]) -> Result<Self, UrlError> {
+        let target = get(given, "target_session_attrs").and_then(|value| value.parse().ok());
+        let order = match get(given, "load_balance_hosts") {
             Some("random") => LoadBalanceHosts::Random,
             _ => LoadBalanceHosts::Disable,
         };
+        let timeout = get(given, "connect_timeout").and_then(|seconds| seconds.parse().ok());
+        let timeout = timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs);
         // With the parser and not with setters, because only the parser reads the password file.
-        let hosts = of_each_host(&given)?.into_iter().map(|of_host| for_sqlx(&of_host).parse());
+        let hosts = of_each_host(given)?.into_iter().map(|of_host| for_sqlx(&of_host).parse());
         let hosts = hosts.collect::<Result<_, sqlx::Error>>().map_err(|_| {
             UrlError::new("the database URL cannot be read; write postgres://user@host/database")
         })?;
-        let (target, timeout) = (target.unwrap_or_default(), timeout.map(Duration::from_secs));
-        Ok(Self { hosts, target, order, timeout })
+        Ok(Self { hosts, target: target.unwrap_or_default(), order, timeout })
     }
+}
+
+/// Checks a parameter of the URL. Only a parameter without secrets is named in the error.
+fn check_given(Parameter { key, value, is_safe }: &Parameter) -> Result<(), UrlError> {
+    check(key, value).and_then(|()| check_file(key, value, *is_safe)).map_err(
+        |said| match is_safe {
+            true => UrlError::new(format!("{key} in the database URL {said}")),
+            false => UrlError::new(format!("a parameter in the database URL {said}")),
+        },
+    )
+}
+
+/// Checks a parameter from an environment variable.
+fn check_variable(variable: &str, key: &str, value: &str) -> Result<(), UrlError> {
+    check(key, value).and_then(|()| check_file(key, value, true)).map_err(|said| {
+        UrlError::new(format!("{key}, from the environment variable {variable}, {said}"))
+    })
 }
 
 /// Environment variables that sqlx reads, and those that it should read but does not.
@@ -136,10 +138,9 @@ type Said<T = ()> = Result<T, Cow<'static, str>>;
 
 /// Checks one parameter. Those not rejected or rewritten here behave as in sqlx.
 fn check(key: &str, value: &str) -> Said {
-    let one_of = |known: &'static [&'static str]| match known.contains(&value) {
-        true => Ok(()),
-        false => Err(Cow::Owned(format!("must be {}", known.join(", ")))),
-    };
+    if let Some((_, known)) = CHOICES.iter().find(|(parameter, _)| *parameter == key) {
+        return check_choice(key, value, known);
+    }
     match key {
         "user"
         | "password"
@@ -154,49 +155,73 @@ fn check(key: &str, value: &str) -> Said {
         "hostaddr" => value.split(',').try_for_each(|address| {
             address.parse::<IpAddr>().map(drop).map_err(|_| "must be an IP address".into())
         }),
-        "port" => value.split(',').try_for_each(|port| {
-            match port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0) {
-                true => Ok(()),
-                false => Err("must be a number from 1 to 65535".into()),
-            }
-        }),
-        "sslmode" => one_of(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]),
-        "ssl" => one_of(&["true"]),
+        "port" => value.split(',').try_for_each(check_port),
         "connect_timeout" => {
             value.parse::<i32>().map(drop).map_err(|_| "must be a number of seconds".into())
         }
         "statement-cache-capacity" => {
             value.parse::<usize>().map(drop).map_err(|_| "must be a number of statements".into())
         }
-        "client_encoding" => one_of(&["UTF8", "utf8", "UTF-8", "utf-8", "auto"]),
         "target_session_attrs" => match value.parse::<TargetSessionAttrs>() {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string().into()),
         },
-        "load_balance_hosts" => one_of(&["disable", "random"]),
-        "channel_binding" | "gssencmode" if value == "require" => {
-            Err("cannot be required: sqlx has none".into())
+        _ => Err(match key.strip_prefix("options[").and_then(|rest| rest.strip_suffix(']')) {
+            Some(name) if is_setting(name) => return Ok(()),
+            Some(_) => "does not name a setting of the server",
+            None => why_unsupported(key),
         }
-        "channel_binding" | "gssencmode" => one_of(&["disable", "prefer"]),
-        "sslnegotiation" => one_of(&["postgres"]),
-        "sslcertmode" => one_of(&["allow"]),
-        "sslcompression" => one_of(&["0"]),
-        "sslsni" => one_of(&["1"]),
-        "replication" => one_of(&["false", "off", "no", "0"]),
-        "passfile" => Err("is not supported: set the environment variable PGPASSFILE".into()),
+        .into()),
+    }
+}
+
+/// Parameters with a fixed set of values, restricted to those that sqlx can honour.
+const CHOICES: &[(&str, &[&str])] = &[
+    ("sslmode", &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]),
+    ("ssl", &["true"]),
+    ("client_encoding", &["UTF8", "utf8", "UTF-8", "utf-8", "auto"]),
+    ("load_balance_hosts", &["disable", "random"]),
+    ("channel_binding", &["disable", "prefer"]),
+    ("gssencmode", &["disable", "prefer"]),
+    ("sslnegotiation", &["postgres"]),
+    ("sslcertmode", &["allow"]),
+    ("sslcompression", &["0"]),
+    ("sslsni", &["1"]),
+    ("replication", &["false", "off", "no", "0"]),
+];
+
+fn check_choice(key: &str, value: &str, known: &[&str]) -> Said {
+    match (key, value) {
+        _ if known.contains(&value) => Ok(()),
+        ("channel_binding" | "gssencmode", "require") => {
+            Err("cannot be required: sqlx does not support it".into())
+        }
+        _ => Err(format!("must be {}", known.join(", ")).into()),
+    }
+}
+
+fn check_port(port: &str) -> Said {
+    match port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0) {
+        true => Ok(()),
+        false => Err("must be a number from 1 to 65535".into()),
+    }
+}
+
+/// Returns why a parameter is refused whatever its value is.
+fn why_unsupported(key: &str) -> &'static str {
+    match key {
+        "passfile" => "is not supported: set the environment variable PGPASSFILE",
         "service" | "servicefile" => {
-            Err("is not supported: write what the service has into the URL".into())
+            "is not supported: write the settings of the service into the URL"
         }
-        "requiressl" => Err("is not supported: write sslmode=require".into()),
+        "requiressl" => "is not supported: write sslmode=require",
         "keepalives"
         | "keepalives_idle"
         | "keepalives_interval"
         | "keepalives_count"
-        | "tcp_user_timeout" => Err(
-            "is not supported: PoolOptions::liveness_check_after says when an idle connection is \
-             checked"
-                .into(),
-        ),
+        | "tcp_user_timeout" => {
+            "is not supported: set PoolOptions::liveness_check_after, after which an idle connection is checked"
+        }
         "sslpassword"
         | "sslcrl"
         | "sslcrldir"
@@ -211,12 +236,8 @@ fn check(key: &str, value: &str) -> Said {
         | "gsslib"
         | "gssdelegation"
         | "scram_client_key"
-        | "scram_server_key" => Err("is not supported by sqlx".into()),
-        _ => match key.strip_prefix("options[").and_then(|rest| rest.strip_suffix(']')) {
-            Some(name) if is_setting(name) => Ok(()),
-            Some(_) => Err("does not name a setting of the server".into()),
-            None => Err("is not a parameter that is known: correct it or take it out".into()),
-        },
+        | "scram_server_key" => "is not supported by sqlx",
+        _ => "is unknown: correct or remove it",
     }
 }
 
@@ -268,27 +289,36 @@ fn settle_tls(
     }
     let mode = get(given, "sslmode").map(str::to_owned).or(mode);
     let root = get(given, "sslrootcert").map(str::to_owned).or(root);
-    let must = match (root.as_deref(), mode.as_deref()) {
-        (Some("system"), _) if is_root_in_environment => {
-            return Err(UrlError::new(
-                "sslrootcert=system: take PGSSLROOTCERT out of the environment, and leave it in the \
-                 database URL",
-            ));
-        }
-        (Some("system"), None | Some("verify-full")) => "verify-full",
-        (Some("system"), Some(_)) => {
-            return Err(UrlError::new("sslrootcert=system needs sslmode=verify-full"));
-        }
-        // libpq verifies the server whenever it has a root certificate.
-        (Some(_), Some("require")) => "verify-ca",
-        _ => return Ok(()),
+    let root = root.as_deref();
+    let Some(required) = required_mode(root, mode.as_deref(), is_root_in_environment)? else {
+        return Ok(());
     };
-    if root.as_deref() == Some("system") {
+    if root == Some("system") {
         take(given, "sslrootcert");
     }
     take(given, "sslmode");
-    given.push(Parameter::new("sslmode", must.to_owned()));
+    given.push(Parameter::new("sslmode", required.to_owned()));
     Ok(())
+}
+
+/// Returns the mode with which sqlx is as strict as libpq, if it is not the given one.
+fn required_mode(
+    root: Option<&str>,
+    mode: Option<&str>,
+    is_root_in_environment: bool,
+) -> Result<Option<&'static str>, UrlError> {
+    match (root, mode) {
+        (Some("system"), _) if is_root_in_environment => Err(UrlError::new(
+            "sslrootcert=system: remove PGSSLROOTCERT from the environment, and keep the parameter in the database URL",
+        )),
+        (Some("system"), None | Some("verify-full")) => Ok(Some("verify-full")),
+        (Some("system"), Some(_)) => {
+            Err(UrlError::new("sslrootcert=system needs sslmode=verify-full"))
+        }
+        // libpq verifies the server whenever it has a root certificate.
+        (Some(_), Some("require")) => Ok(Some("verify-ca")),
+        _ => Ok(None),
+    }
 }
 
 fn settle_rest(given: &mut Vec<Parameter>) -> Result<(), UrlError> {
@@ -339,27 +369,26 @@ fn of_each_host(given: &[Parameter]) -> Result<Vec<Vec<Parameter>>, UrlError> {
     Ok(hosts.iter().enumerate().map(of_host).collect())
 }
 
+/// Parameters that sqlx's parser knows, in addition to `options[…]`.
+const KNOWN_TO_SQLX: [&str; 13] = [
+    "user",
+    "password",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "application_name",
+    "options",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "statement-cache-capacity",
+];
+
 /// Writes a URL that sqlx parses as intended, without parameters that sqlx does not know.
 fn for_sqlx(given: &[Parameter]) -> String {
-    let is_known = |key: &str| {
-        key.starts_with("options[")
-            || matches!(
-                key,
-                "user"
-                    | "password"
-                    | "host"
-                    | "hostaddr"
-                    | "port"
-                    | "dbname"
-                    | "application_name"
-                    | "options"
-                    | "sslmode"
-                    | "sslrootcert"
-                    | "sslcert"
-                    | "sslkey"
-                    | "statement-cache-capacity"
-            )
-    };
+    let is_known = |key: &str| KNOWN_TO_SQLX.contains(&key) || key.starts_with("options[");
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let pairs: Vec<_> = given
         .iter()

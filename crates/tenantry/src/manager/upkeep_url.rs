@@ -17,7 +17,8 @@ pub(super) fn credentials(url: &str, hosts: &[PgConnectOptions]) -> Result<Crede
     };
     if places(&Connecting::read(url)?.hosts) != places(hosts) {
         return Err(UrlError::new(
-            "its URL names another server or database than the database URL: only the user and the password may differ",
+            "its URL names a different server or database than the database URL: only the user and the password may \
+             differ",
         ));
     }
     let credentials = Credentials::new(&user.value);
@@ -53,10 +54,10 @@ mod tests {
         let found = read("postgres://owner:s%23cret@h:5433/saas?application_name=x").unwrap();
         assert_eq!(found.user(), "owner");
         for (url, says) in [
-            ("postgres://owner@other:5433/saas", "another server or database"),
-            ("postgres://owner@h:5434/saas", "another server or database"),
-            ("postgres://owner@h:5433/other", "another server or database"),
-            ("postgres://owner@h:5433", "another server or database"),
+            ("postgres://owner@other:5433/saas", "a different server or database"),
+            ("postgres://owner@h:5434/saas", "a different server or database"),
+            ("postgres://owner@h:5433/other", "a different server or database"),
+            ("postgres://owner@h:5433", "a different server or database"),
             ("postgres://h:5433/saas", "no user"),
             ("postgres://owner:geheim#1@h:5433/saas", "%23"),
             ("mysql://owner:geheim@h/saas", "scheme"),

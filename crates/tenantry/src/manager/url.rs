@@ -137,7 +137,7 @@ fn host_of(address: &str) -> Result<(&str, &str)> {
     };
     if !port.is_empty() && port.parse::<u16>().is_err() {
         return Err(UrlError::new(
-            "the port in the database URL is none; if that is a password, write %2F for / and %3F for ?",
+            "the port in the database URL is not a number; if it is part of a password, write %2F for / and %3F for ?",
         ));
     }
     Ok((host, port))

@@ -13,7 +13,7 @@ use prometheus::{
 use super::{
     MetricsOptions,
     families::{Families, description},
-    labels::Labels,
+    labels::{Figures, Labels},
     list::{self, Entry},
     runtime,
 };
@@ -122,19 +122,7 @@ impl Collector for MetricsCollector {
         }
         if let Some(mut labels) = labels {
             let tenants = std::mem::take(&mut pool.tenants);
-            let tenants = labels.update(tenants, pool.granted_to_tenants);
-            families.each(
-                &list::TENANT_CONNECTIONS,
-                tenants.iter().flat_map(|(tenant, of)| {
-                    let tenant = tenant.as_str();
-                    [([tenant, "idle"], of.idle as f64), ([tenant, "leased"], of.leased as f64)]
-                }),
-            );
-            let waiting = tenants.iter().map(|(tenant, of)| ([tenant.as_str()], of.waiting as f64));
-            families.each(&list::TENANT_WAITING, waiting);
-            let acquires =
-                tenants.iter().map(|(tenant, of)| ([tenant.as_str()], of.acquires as f64));
-            families.each(&list::TENANT_ACQUIRES, acquires);
+            read_tenants(&mut families, &labels.update(tenants, pool.granted_to_tenants));
         }
         if let Some(handle) = server.runtime().filter(|_| self.runtime) {
             runtime::read(&mut families, &handle.metrics());
@@ -192,6 +180,18 @@ fn read_pool(families: &mut Families, pool: &PoolSnapshot) {
         ([reason.as_str()], count as f64)
     });
     families.each(&list::EVICTIONS, reasons);
+}
+
+fn read_tenants(families: &mut Families, tenants: &[(String, Figures)]) {
+    let connections = tenants.iter().flat_map(|(tenant, of)| {
+        let tenant = tenant.as_str();
+        [([tenant, "idle"], of.idle as f64), ([tenant, "leased"], of.leased as f64)]
+    });
+    families.each(&list::TENANT_CONNECTIONS, connections);
+    let waiting = tenants.iter().map(|(tenant, of)| ([tenant.as_str()], of.waiting as f64));
+    families.each(&list::TENANT_WAITING, waiting);
+    let acquires = tenants.iter().map(|(tenant, of)| ([tenant.as_str()], of.acquires as f64));
+    families.each(&list::TENANT_ACQUIRES, acquires);
 }
 
 /// Reads what was counted and timed where it happened.

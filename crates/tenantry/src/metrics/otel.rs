@@ -17,7 +17,7 @@ pub(crate) fn register(server: &Arc<Server>, meter: &Meter, pool: &str) -> Resul
     let pool = KeyValue::new("db.client.connection.pool.name", pool.to_owned());
     let times = Times::new(meter, pool.clone());
     if !server.observer.meters.send_to(Arc::new(times)) {
-        let attempted = "registering with OpenTelemetry: it has been done before";
+        let attempted = "registering with OpenTelemetry: already registered";
         return Err(Error::new(ErrorKind::Config, attempted));
     }
     let (idle, used) = (state("idle"), state("used"));
@@ -25,7 +25,7 @@ pub(crate) fn register(server: &Arc<Server>, meter: &Meter, pool: &str) -> Resul
     meter
         .i64_observable_up_down_counter("db.client.connection.count")
         .with_unit("{connection}")
-        .with_description("The number of connections that are in the state of the attribute")
+        .with_description("The number of connections in the state that the attribute names")
         .with_callback(move |observer| {
             let Some(server) = weak.upgrade() else { return };
             let snapshot = server.snapshot(Detail::Totals);
@@ -52,7 +52,7 @@ pub(crate) fn register(server: &Arc<Server>, meter: &Meter, pool: &str) -> Resul
     meter
         .u64_observable_counter("db.client.connection.timeouts")
         .with_unit("{timeout}")
-        .with_description("The number of requests that have waited for a connection in vain")
+        .with_description("The number of requests that timed out waiting for a connection")
         .with_callback(move |observer| {
             let Some(server) = weak.upgrade() else { return };
             observer.observe(server.snapshot(Detail::Totals).acquires.timeout, &attributes);
@@ -163,7 +163,7 @@ impl Times {
             ),
             hold: histogram(
                 "db.client.connection.use_time",
-                "The time between obtaining a connection and giving it back",
+                "The time between obtaining a connection and returning it",
             ),
             operation: histogram("db.client.operation.duration", list::QUERY_DURATION.help),
             migration: histogram("tenantry.migration.duration", list::MIGRATION.help),

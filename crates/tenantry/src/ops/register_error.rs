@@ -4,7 +4,7 @@
 /// They belong to another manager, to an earlier collector of the same one, or to a
 /// `ProcessCollector` that [`MetricsOptions::process`](crate::MetricsOptions::process) duplicates.
 #[derive(thiserror::Error)]
-#[error("registering the collector: the registry has metrics of the same names already")]
+#[error("registering the collector: the registry already has metrics with the same names")]
 pub struct RegisterError {
     source: Box<dyn std::error::Error + Send + Sync>,
 }

@@ -3,12 +3,13 @@
 use futures_util::future::BoxFuture;
 
 use super::{
+    attacked::Attacked,
     attacks::{
         cancelled, crowd, ids, midway, planting,
         plants::{self, Plant},
         roles, schemas, statements, storm, turns,
     },
-    ground::{Attacked, Ground},
+    ground::Ground,
 };
 
 /// One attack.
@@ -68,8 +69,8 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "pooler",
         title: "Pooler in between",
-        what: "Two connections are asked which server process answers on them, outside and inside of transactions.",
-        expected: "Each connection keeps a process of its own.",
+        what: "On two connections, inside and outside of transactions, the id of the server process is queried.",
+        expected: "Each connection keeps its own process.",
         how: How::Sessions(run!(crowd::pooler)),
     },
     Attack {
@@ -203,16 +204,16 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "ownEnum",
         title: "Types of each tenant",
-        what: "Each tenant has an enum of one name with other labels in another order. Both bind and read values of it, \
-               in turn, with one statement.",
+        what: "Each tenant has an enum with the same name, but with different labels in a different order. Both bind \
+               and read values of it, in turn, with one statement.",
         expected: "Each tenant's values are those of its own type.",
         how: How::OneSession(run!(statements::own_enum)),
     },
     Attack {
         name: "cachedPlan",
         title: "Cached plans",
-        what: "The tables of one name have other columns in each schema. Both tenants run one prepared `select *`, in \
-               turn.",
+        what: "Tables with the same name have different columns in each schema. Both tenants run one prepared \
+               `select *`, in turn.",
         expected: "Each tenant gets its own columns and rows, and no error.",
         how: How::OneSession(run!(statements::cached_plan)),
     },
@@ -228,7 +229,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         name: "copyLeftOpen",
         title: "COPY left open",
         what: "A tenant drops a COPY while writing and while reading, and forgets to end one.",
-        expected: "Its rows and answers reach nobody.",
+        expected: "Its rows and answers reach no other tenant.",
         how: How::OneSession(run!(midway::copy)),
     },
     Attack {
@@ -241,7 +242,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "missingTenant",
         title: "Missing tenants",
-        what: "Tenants are asked for that do not exist, among them one named like the shared schema.",
+        what: "Handles are requested for tenants that do not exist, including one named like the shared schema.",
         expected: REFUSED,
         how: How::OneSession(run!(schemas::missing)),
     },
@@ -262,22 +263,24 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "caseFolding",
         title: "Ids that differ in case",
-        what: "Three tenants differ in upper and lower case alone, and a fourth does not exist.",
+        what: "The ids of three tenants differ only in case, and a fourth does not exist.",
         expected: "Each reads its own row, and the fourth is refused.",
         how: How::OneSession(run!(ids::case)),
     },
     Attack {
         name: "confusableIds",
         title: "Confusable ids",
-        what: "A tenant is asked for by texts close to its id: with blanks, control and invisible characters, quotes, \
-               dots, escapes, letters of other alphabets, and the names of its schema and of PostgreSQL's.",
+        what: "A handle is requested with texts that are close to a tenant's id: with blanks, control and invisible \
+               characters, quotes, dots, escapes, letters of other alphabets, and the names of its schema and of \
+               PostgreSQL's.",
         expected: REFUSED,
         how: How::OneSession(run!(ids::confusable)),
     },
     Attack {
         name: "longIds",
         title: "Ids that are cut off",
-        what: "Tenants are asked for whose schemas would have one name after PostgreSQL has cut it to 63 bytes.",
+        what: "Handles are requested for tenants whose schemas would have the same name after PostgreSQL truncates it \
+               to 63 bytes.",
         expected: "The one that fits reads its own row, longer ones are refused.",
         how: How::OneSession(run!(ids::long)),
     },

@@ -1,21 +1,25 @@
 //! The environment of the attacks: the scratch tenants, over a pool of one or of several connections.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
 use super::{
+    attacked::Stop,
     look::{Look, On},
     mark::Mark,
     options::ProofOptions,
 };
 use crate::{
     db::TenantDb,
-    error::{Error, ErrorClass, class_of, own},
+    error::Error,
     fleet::Fleet,
     pool::Lease,
     tenant::{TenantId, TenantRecord},
 };
+
+/// The timeout of a statement that would otherwise hang an attack.
+pub(super) const BRIEFLY: Duration = Duration::from_secs(2);
 
 /// The common context of all attacks.
 #[derive(Debug)]
@@ -33,40 +37,8 @@ pub(super) struct Ground<'a> {
     leaks: Mutex<Vec<String>>,
 }
 
-/// The result of a completed attack.
-#[derive(Debug)]
-pub(super) struct Finding {
-    /// The observation if nothing has leaked to another tenant.
-    pub(super) seen: String,
-    pub(super) rounds: u64,
-}
-
 /// The server processes that have answered.
 pub(super) type Pids = Arc<Mutex<BTreeSet<i32>>>;
-
-pub(super) type Attacked = Result<Finding, Stop>;
-
-/// Why an attack could not be completed.
-#[derive(Debug)]
-pub(super) struct Stop(pub(super) String);
-
-impl Stop {
-    pub(super) fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<sqlx::Error> for Stop {
-    fn from(error: sqlx::Error) -> Self {
-        Self(error.to_string())
-    }
-}
 
 impl<'a> Ground<'a> {
     pub(super) fn new(
@@ -138,21 +110,4 @@ fn handle(fleet: &Fleet, mark: &Mark, id: &str) -> Result<TenantDb, Error> {
     // Attacks hold several connections at once.
     db.occupant().let_nest();
     Ok(db)
-}
-
-/// Returns the code of an error that concerns the session, or stops if it is a connection error, which does not.
-pub(super) fn code_of(error: sqlx::Error) -> Result<String, Stop> {
-    use ErrorClass as C;
-    if let Some(own) = own(&error).filter(|own| !own.is_transient()) {
-        return Ok(format!("refused as {:?}", own.kind()));
-    }
-    match class_of(&error) {
-        C::Connection | C::TooManyConnections | C::Shutdown | C::Pool | C::Resources => {
-            Err(error.into())
-        }
-        _ => {
-            let code = error.as_database_error().and_then(|error| error.code());
-            Ok(code.map_or_else(|| error.to_string(), |code| format!("error {code}: {error}")))
-        }
-    }
 }

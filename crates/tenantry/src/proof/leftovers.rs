@@ -1,6 +1,6 @@
 //! Finds and removes scratch schemas and roles of this proof and of interrupted proofs.
 
-use sqlx::{PgConnection, Row, raw_sql};
+use sqlx::{FromRow, PgConnection, raw_sql};
 
 use super::mark::is_left_behind;
 use crate::{
@@ -36,7 +36,7 @@ pub(super) async fn remove_leftovers(lease: &mut Lease) -> Result<Vec<String>, E
 fn note(name: &Ident, outcome: Result<(), Error>, removed: &mut Vec<String>) {
     match outcome {
         Ok(()) => removed.push(name.to_string()),
-        Err(error) => tracing::warn!(%name, %error, "a leftover of a proof could not be removed"),
+        Err(error) => tracing::warn!(%name, %error, "could not remove a leftover of a proof"),
     }
 }
 
@@ -61,8 +61,8 @@ pub(super) async fn list(
     sql.literal(SCRATCH).text(") order by 1, 2");
     let mut found = Found::default();
     for row in raw_sql(sql.finish()).fetch_all(conn).await? {
-        let (is_schema, name): (bool, String) = (row.try_get(0)?, row.try_get(1)?);
-        let (comment, now): (Option<String>, i64) = (row.try_get(2)?, row.try_get(3)?);
+        let (is_schema, name, comment, now): (bool, String, Option<String>, i64) =
+            FromRow::from_row(&row)?;
         if condition(&name, comment.as_deref(), now) {
             let name = Ident::parse(&name).map_err(|error| {
                 Error::new(ErrorKind::Database, "reading the name of a schema").with_source(error)

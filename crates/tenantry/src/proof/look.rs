@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use parking_lot::Mutex;
 use sqlx::{Column, Row, SqlSafeStr, SqlStr, postgres::PgRow, raw_sql};
 
-use super::{
-    attacks::turns::OWNER,
-    ground::{Stop, code_of},
-};
+use super::attacked::{Stop, code_of};
 use crate::{
     db::TenantDb,
     pool::{Lease, PINS},
     sql::Sql,
 };
+
+/// Reads the row that names the schema's owner. The table is resolved along the search path, so the result shows
+/// which schema is used.
+pub(super) const OWNER: &str = "select owner from marker";
 
 /// Where a statement runs.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl Look {
         match on.ask(session_sql()).await {
             Ok(rows) => {
                 let Some(row) = rows.first() else {
-                    return Err(Stop::new("the session said nothing"));
+                    return Err(Stop::new("the session returned no row"));
                 };
                 for column in row.columns() {
                     let text: Option<String> = row.try_get(column.ordinal())?;

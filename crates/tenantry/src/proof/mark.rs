@@ -22,7 +22,7 @@ impl Mark {
     /// Generates a random mark.
     pub(super) fn draw() -> Result<Self, Error> {
         let drawn = getrandom::u64().map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "drawing a random name").with_source(error)
+            Error::new(ErrorKind::Unavailable, "generating a random name").with_source(error)
         })?;
         Ok(Self(format!("{SCRATCH}{drawn:016x}_")))
     }

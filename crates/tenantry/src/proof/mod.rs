@@ -12,6 +12,7 @@
 //! because they only reach scratch schemas, and must find the leak: this shows that they are able to.
 
 mod attack;
+mod attacked;
 mod attacks;
 #[cfg(test)]
 mod broken;
@@ -24,6 +25,7 @@ mod options;
 mod report;
 mod run;
 mod scratch;
+mod scrub;
 mod text;
 
 pub use attack::attack_names;

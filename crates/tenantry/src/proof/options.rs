@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use super::attack::attack_names;
 use crate::error::{Error, ErrorKind};
 
 /// Options for an isolation proof.
@@ -29,8 +28,8 @@ pub struct ProofOptions {
     /// Time limit for all attacks together. Default: 30 s. Attacks that are not reached are reported as not run. The
     /// removal of the scratch schemas takes additional time.
     pub time_limit: Duration,
-    /// The [names](attack_names) of the attacks to run. Default: empty, which runs all. The others are reported as
-    /// not run.
+    /// The [names](super::attack_names) of the attacks to run. Default: empty, which runs all. The others are reported
+    /// as not run.
     pub only: Vec<String>,
 }
 
@@ -73,16 +72,14 @@ impl ProofOptions {
         self
     }
 
-    /// Checks that the options can be followed.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// Checks the options, given the names of all attacks.
+    pub(super) fn check(&self, attacks: &[&str]) -> Result<(), Error> {
         if self.rounds == 0 {
             return Err(Error::new(ErrorKind::Config, "rounds must be at least 1"));
         }
-        if let Some(unknown) = self.only.iter().find(|name| !attack_names().any(|of| of == **name))
-        {
-            let names: Vec<_> = attack_names().collect();
+        if let Some(unknown) = self.only.iter().find(|name| !attacks.contains(&name.as_str())) {
             let attempted =
-                format!("there is no attack {unknown:?}; the attacks are {}", names.join(", "));
+                format!("there is no attack {unknown:?}; the attacks are {}", attacks.join(", "));
             return Err(Error::new(ErrorKind::Config, attempted));
         }
         Ok(())

@@ -1,14 +1,19 @@
 //! Runs the attacks one after the other.
 
-use std::{cmp::Reverse, sync::Arc, time::SystemTime};
+use std::{
+    cmp::Reverse,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use sqlx::{Row, raw_sql};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    attack::{ATTACKS, Attack},
+    attack::{ATTACKS, Attack, attack_names},
+    attacked::{Attacked, Finding, Stop},
     create::create_all,
-    ground::{Attacked, Finding, Ground, Pids, Stop},
+    ground::{Ground, Pids},
     leftovers::remove_leftovers,
     mark::Mark,
     options::ProofOptions,
@@ -53,14 +58,9 @@ pub(crate) async fn prove(
     user: &str,
     options: &ProofOptions,
 ) -> Result<IsolationProof, Error> {
-    options.check()?;
+    options.check(&attack_names().collect::<Vec<_>>())?;
     let (began, started_at) = (Instant::now(), SystemTime::now());
-    let seed = match options.seed {
-        Some(seed) => seed,
-        None => getrandom::u64().map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "drawing a seed").with_source(error)
-        })?,
-    };
+    let seed = seed_of(options)?;
     let deadline = after(options.time_limit);
     let proof = Proof { real, options, mark: Mark::draw()?, seed, deadline, pids: Pids::default() };
     let server = real.server();
@@ -69,32 +69,18 @@ pub(crate) async fn prove(
     let run = proof.run(&mut scratch).await;
     // Regardless of the result of the attacks.
     let scratch_removed = scratch.remove().await;
-    let Learnt { postgresql, leftovers, pooling, attacks } = run?;
-    let (host, port, database) = server.connects_to();
-    let backend_pids = proof.pids.lock().iter().copied().collect();
-    let proof = IsolationProof {
-        isolated: false,
-        held: 0,
-        leaked: 0,
-        not_run: 0,
-        attacks,
-        versions: ProofVersions { tenantry: env!("CARGO_PKG_VERSION"), postgresql },
-        server: ProofServer {
-            host: host.to_owned(),
-            port,
-            database: database.unwrap_or(user).to_owned(),
-            user: user.to_owned(),
-            backend_pids,
-        },
-        pooling,
-        scratch: proof.mark.as_str().to_owned(),
-        scratch_removed,
-        leftovers_removed: leftovers,
-        seed,
-        started_at,
-        duration: began.elapsed(),
+    let learnt = run?;
+    Ok(proof.report(user, learnt, scratch_removed, started_at, began.elapsed()))
+}
+
+/// Returns the seed of the options, or a random one.
+fn seed_of(options: &ProofOptions) -> Result<u64, Error> {
+    let drawn = || {
+        getrandom::u64().map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "generating a seed").with_source(error)
+        })
     };
-    Ok(proof.count())
+    options.seed.map_or_else(drawn, Ok)
 }
 
 impl Proof<'_> {
@@ -123,6 +109,40 @@ impl Proof<'_> {
         Ok(learnt)
     }
 
+    fn report(
+        &self,
+        user: &str,
+        Learnt { postgresql, leftovers, pooling, attacks }: Learnt,
+        scratch_removed: bool,
+        started_at: SystemTime,
+        duration: Duration,
+    ) -> IsolationProof {
+        let (host, port, database) = self.real.server().connects_to();
+        let proof = IsolationProof {
+            isolated: false,
+            held: 0,
+            leaked: 0,
+            not_run: 0,
+            attacks,
+            versions: ProofVersions { tenantry: env!("CARGO_PKG_VERSION"), postgresql },
+            server: ProofServer {
+                host: host.to_owned(),
+                port,
+                database: database.unwrap_or(user).to_owned(),
+                user: user.to_owned(),
+                backend_pids: self.pids.lock().iter().copied().collect(),
+            },
+            pooling,
+            scratch: self.mark.as_str().to_owned(),
+            scratch_removed,
+            leftovers_removed: leftovers,
+            seed: self.seed,
+            started_at,
+            duration,
+        };
+        proof.count()
+    }
+
     /// Creates the scratch schemas, and removes those of interrupted proofs.
     async fn prepare(&self, fleet: &Fleet, learnt: &mut Learnt) -> Result<(), Error> {
         let mut lease = fleet.lease().await?;
@@ -141,7 +161,7 @@ impl Proof<'_> {
         for attack in attacks {
             let began = Instant::now();
             let attacked = if !self.options.includes(attack.name) {
-                Err(Stop::new("it was left out"))
+                Err(Stop::new("it was not selected"))
             } else if began >= self.deadline {
                 Err(Stop::new("the time limit was reached before it began"))
             } else {

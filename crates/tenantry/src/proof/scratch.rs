@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    attacks::scrub::scrub,
     ground::Pids,
     leftovers::{Found, list, remove, remove_role},
     mark::Mark,
+    scrub::scrub,
 };
 use crate::{
     error::{Error, ErrorKind},

@@ -1,8 +1,12 @@
-//! Finds the server's response inside a wrapped error.
+//! Reads the server's response to a statement: inside a wrapped error, and as an error of the library.
 
 use std::error::Error as StdError;
 
-use crate::{error::Error, migrate::Failure, pool::leaves_session_usable};
+use crate::{
+    error::{Error, ErrorKind},
+    migrate::Failure,
+    pool::leaves_session_usable,
+};
 
 /// Returns the server's refusal of a statement that caused an error, if that is the cause. A lost connection is not a
 /// refusal.
@@ -24,4 +28,19 @@ pub(super) fn refusal(error: &Error) -> Option<&sqlx::Error> {
 pub(super) fn has_code(error: &Error, code: &str) -> bool {
     let answer = refusal(error).and_then(sqlx::Error::as_database_error);
     answer.and_then(|answer| answer.code()).as_deref() == Some(code)
+}
+
+/// Returns `true` if a lock could not be acquired in time.
+pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
+}
+
+/// Converts the error of a statement that creates or renames a schema.
+pub(super) fn taken(error: sqlx::Error) -> Error {
+    Error::schema_taken(error).unwrap_or_else(Error::from)
+}
+
+/// Returns the error of an operation that finds the lock of a schema taken.
+pub(super) fn busy() -> Error {
+    Error::new(ErrorKind::Busy, "another session is migrating, renaming or dropping it")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::{PgConnection, Row, SqlStr};
+use sqlx::{PgConnection, Row, SqlStr, postgres::PgRow};
 
 use super::{
     Provisioner,
@@ -48,6 +48,27 @@ impl Spare {
     }
 }
 
+impl Claimed {
+    /// Reads the results of both statements: the locked spare, and then all spares with their comments.
+    fn of(rows: &[PgRow]) -> Result<Self, Error> {
+        let mut locked = None;
+        let mut claimed = Self::default();
+        for row in rows {
+            if row.len() == 1 {
+                locked = Some(Ident::parse(row.try_get(0)?).map_err(Error::catalog)?);
+                continue;
+            }
+            let (schema, comment): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            let Some(note) = SpareNote::parse(comment) else { continue };
+            claimed.newest = claimed.newest.max(note.latest);
+            if let Some(locked) = locked.take_if(|locked| locked.as_str() == schema) {
+                claimed.spare = Some(Spare { schema: locked, hash: note.hash });
+            }
+        }
+        Ok(claimed)
+    }
+}
+
 impl Provisioner {
     /// Finds a spare that is ready and that no other session is taking, and locks it until the end of the
     /// transaction. A spare of our own files is preferred; other spares can catch up.
@@ -63,20 +84,7 @@ impl Provisioner {
                 claim_sql(set, &passed)
             };
             let rows = sqlx::raw_sql(sql).fetch_all(&mut *conn).await?;
-            let mut locked = None;
-            let mut claimed = Claimed::default();
-            for row in &rows {
-                if row.len() == 1 {
-                    locked = Some(Ident::parse(row.try_get(0)?).map_err(Error::catalog)?);
-                    continue;
-                }
-                let (schema, comment): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
-                let Some(note) = SpareNote::parse(comment) else { continue };
-                claimed.newest = claimed.newest.max(note.latest);
-                if let Some(locked) = locked.take_if(|locked| locked.as_str() == schema) {
-                    claimed.spare = Some(Spare { schema: locked, hash: note.hash });
-                }
-            }
+            let claimed = Claimed::of(&rows)?;
             if claimed.spare.is_some() || rows.iter().all(|row| row.len() != 1) {
                 return Ok(claimed);
             }
@@ -97,7 +105,7 @@ impl Provisioner {
         let caught_up = migrate::catch_up(conn, set, schema).await;
         match caught_up.map_err(super::made::migration)? {
             true => Ok(()),
-            false => Err(Error::new(ErrorKind::Migration, "it has other files")),
+            false => Err(Error::new(ErrorKind::Migration, "the spare has different files")),
         }
     }
 
@@ -108,7 +116,7 @@ impl Provisioner {
             target: "tenantry::provision",
             schema = spare.schema.as_str(),
             error = why as &dyn std::error::Error,
-            "a spare is passed over: it cannot be made a tenant with these files"
+            "skipping a spare: it cannot become a tenant with these files"
         );
         {
             let mut passed = self.passed_over().lock();
@@ -117,14 +125,19 @@ impl Provisioner {
                 false => passed.sets.insert(spare.hash.clone()),
             };
         }
-        if spare.is_of(set)
-            && let Err(error) = self.take_note_off(&spare.schema).await
-        {
+        if spare.is_of(set) {
+            self.mark_unusable(&spare.schema).await;
+        }
+    }
+
+    /// Marks a spare as half made, so that it is removed.
+    async fn mark_unusable(&self, spare: &Ident) {
+        if let Err(error) = self.take_note_off(spare).await {
             tracing::warn!(
                 target: "tenantry::provision",
-                schema = spare.schema.as_str(),
+                schema = spare.as_str(),
                 error = &error as &dyn std::error::Error,
-                "a spare of no use could not be given up"
+                "could not mark a spare as unusable"
             );
         }
     }

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 use tokio::time::Instant;
 
 use super::{
     CreateOptions, Provisioner,
-    create::{New, roll_back, taken},
+    answer::taken,
+    commit::roll_back,
     made::limit_locks,
+    new_tenant::{New, record_of},
     provisional,
+    step::refuse_unfinished,
     written::rename_sql,
 };
 use crate::{
@@ -26,7 +29,7 @@ use crate::{
     reading::{read_once, subject_of},
     schema::{SchemaModel, read::Subject},
     sql::Sql,
-    tenant::{ParseTenantIdError, TenantId, TenantRecord},
+    tenant::{ParseTenantIdError, TenantId},
 };
 
 impl Provisioner {
@@ -158,40 +161,32 @@ impl Provisioner {
         to: &TenantId,
         options: &CloneOptions,
     ) -> Result<(Arc<str>, Copied), Error> {
-        let create = CreateOptions {
-            container: options.container.clone(),
-            attributes: options.attributes.clone(),
-            role: options.role.clone(),
-            lock_timeout: options.lock_timeout,
-            ..CreateOptions::default()
-        };
         // Removes what a killed clone has left.
         self.remove_left_behind().await?;
+        let create = create_options(options);
         let role = self.role_of_new(to, &create).await?;
-        let record = TenantRecord::new(to.clone()).attributes(create.attributes.clone());
-        let record = TenantRecord { container: create.container.clone(), role, ..record };
+        let record = record_of(to.clone(), role, &create);
         let site = self.fleet.site(&record)?;
         self.refuse_name_in_use(&site.schema).await?;
         let role = self.fleet.role_of(&site).await?;
         self.refuse_missing_role(role.as_ref()).await?;
-        let new = New {
-            provisioner: self,
-            record: &record,
-            site: &site,
-            role: role.as_ref(),
-            options: &create,
-        };
-        let mut attempts = Attempts::default();
-        let cloned = loop {
-            let cloned = new.clone_of(source, options).await;
-            if !attempts.go_on_after(&cloned).await {
-                break cloned;
-            }
-        };
-        match cloned {
+        let (record, role, create) = (&record, role.as_ref(), &create);
+        let new = New { provisioner: self, record, site: &site, role, options: create };
+        match new.clone_with_retries(source, options).await {
             Ok(copied) => Ok((site.schema.as_str().into(), copied)),
             Err(error) => Err(self.name_missing_right(error).await),
         }
+    }
+}
+
+/// Returns the options of creating the clone's tenant.
+fn create_options(options: &CloneOptions) -> CreateOptions {
+    CreateOptions {
+        container: options.container.clone(),
+        attributes: options.attributes.clone(),
+        role: options.role.clone(),
+        lock_timeout: options.lock_timeout,
+        ..CreateOptions::default()
     }
 }
 
@@ -205,7 +200,7 @@ struct Origin<'a> {
 impl<'a> Origin<'a> {
     async fn find(fleet: &'a Fleet, id: &TenantId) -> Result<Self, Error> {
         let record = fleet.record(id).await?;
-        super::in_parts::refuse_unfinished(&record)?;
+        refuse_unfinished(&record)?;
         let site = fleet.site(&record)?;
         let subject = subject_of(fleet, &site).await?;
         Ok(Self { fleet, site, subject })
@@ -235,58 +230,91 @@ fn wrong(wrong: OptionsError) -> Error {
     Error::new(ErrorKind::Config, "checking the options of the clone").with_source(wrong)
 }
 
+/// Refuses to clone a tenant with a role into one without: privileges and ownership would get lost.
+fn refuse_missing_role(source: &Origin<'_>, to: &Subject) -> Result<(), Error> {
+    if source.subject.role.is_none() || to.role.is_some() {
+        return Ok(());
+    }
+    let attempted = "the source has its own role, which owns or uses its objects: name one for the clone with \
+                     CloneOptions::role";
+    Err(Error::new(ErrorKind::Config, attempted))
+}
+
+fn masked(mut plan: Plan, masking: Option<&Masking>) -> Plan {
+    if let Some(masking) = masking {
+        plan.mask(&masking.plan);
+    }
+    plan
+}
+
 fn lost() -> Error {
-    Error::new(ErrorKind::Unavailable, "the session that makes the clone was lost")
+    Error::new(ErrorKind::Unavailable, "the session that creates the clone was lost")
 }
 
 impl New<'_> {
-    /// Creates the tenant in one transaction, as a copy.
-    async fn clone_of(&self, source: &Origin<'_>, options: &CloneOptions) -> Result<Copied, Error> {
-        let Self { provisioner, site, .. } = self;
-        let to = subject_of(&provisioner.fleet, site).await?;
-        if source.subject.role.is_some() && to.role.is_none() {
-            let attempted = "the source has a role of its own, which owns or uses its objects: name one for the \
-                             clone with CloneOptions::role";
-            return Err(Error::new(ErrorKind::Config, attempted));
+    /// Creates the tenant as a copy, and retries after collisions with other transactions.
+    async fn clone_with_retries(
+        &self,
+        source: &Origin<'_>,
+        options: &CloneOptions,
+    ) -> Result<Copied, Error> {
+        let mut attempts = Attempts::default();
+        loop {
+            let cloned = self.clone_of(source, options).await;
+            if !attempts.go_on_after(&cloned).await {
+                return cloned;
+            }
         }
+    }
+
+    /// Creates the tenant as a copy: in one transaction, or in steps.
+    async fn clone_of(&self, source: &Origin<'_>, options: &CloneOptions) -> Result<Copied, Error> {
+        let to = subject_of(&self.provisioner.fleet, self.site).await?;
+        refuse_missing_role(source, &to)?;
         let model = source.read().await?;
-        let is_within = Arc::ptr_eq(source.fleet.server(), provisioner.fleet.server());
         let plan_for = |schema| Plan::new(&model, options, schema, to.role.as_ref()).map_err(wrong);
-        let mut plan = plan_for(&to.schema)?;
+        let plan = plan_for(&to.schema)?;
         let masking = options.anonymize.as_ref().map(|rules| Masking::new(rules, &model));
         let masking = masking.transpose()?;
-        if let Some(masking) = &masking {
-            plan.mask(&masking.plan);
-        }
+        let plan = masked(plan, masking.as_ref());
         let ends = Ends { from: &source.subject, model: &model, to: &to };
-        if options.anonymize.is_some() && provisioner.fleet.server().places_for_upkeep() < 2 {
+        if masking.is_some() && self.provisioner.fleet.server().places_for_upkeep() < 2 {
             let attempted =
                 "anonymizing: it needs two connections, and the manager's budget has room for one";
             return Err(Error::new(ErrorKind::Config, attempted));
         }
         let needs_steps = options.connections > 1 && options.data;
         if needs_steps || plan.locks() > self.room_for_locks().await? {
-            let name = provisional::new_name();
-            let other = Subject { schema: name, role: to.role.clone() };
-            let mut plan = plan_for(&other.schema)?;
-            if let Some(masking) = &masking {
-                plan.mask(&masking.plan);
-            }
+            let other = Subject { schema: provisional::new_name(), role: to.role.clone() };
+            let plan = masked(plan_for(&other.schema)?, masking.as_ref());
             let ends = Ends { to: &other, ..ends };
-            return self
-                .clone_in_steps(source, Copying::new(ends, &plan, options, masking), ends, options)
-                .await;
+            let copying = Copying::new(ends, &plan, options, masking);
+            return self.clone_in_steps(source, copying, ends, options).await;
         }
-        let copying = Copying::new(ends, &plan, options, masking);
+        self.clone_at_once(source, Copying::new(ends, &plan, options, masking), options).await
+    }
+
+    async fn clone_at_once(
+        &self,
+        source: &Origin<'_>,
+        copying: Copying<'_>,
+        options: &CloneOptions,
+    ) -> Result<Copied, Error> {
+        let is_within = self.is_within(source);
         let mut tx = self.begin().await?;
         let copied = match is_within && options.anonymize.is_none() {
             true => self.copy_within(copying, &mut tx, options).await,
             false => self.copy_across(copying, source, &mut tx, is_within).await,
         };
         match copied {
-            Ok(copied) => provisioner.commit(tx).await.map(|()| copied),
+            Ok(copied) => self.provisioner.commit(tx).await.map(|()| copied),
             Err(error) => Err(roll_back(tx, error).await),
         }
+    }
+
+    /// Returns `true` if the source is on the same server.
+    fn is_within(&self, source: &Origin<'_>) -> bool {
+        Arc::ptr_eq(source.fleet.server(), self.provisioner.fleet.server())
     }
 
     async fn copy_within(
@@ -365,8 +393,7 @@ impl New<'_> {
         options: &CloneOptions,
         held: &mut Option<Lease>,
     ) -> Result<Copied, Error> {
-        let Self { provisioner, site, .. } = self;
-        let is_within = Arc::ptr_eq(source.fleet.server(), provisioner.fleet.server());
+        let is_within = self.is_within(source);
         let Some(lease) = held.as_mut() else { return Err(lost()) };
         copying.structure_in_steps(lease).await?;
         let mut reader = match options.data || !is_within {
@@ -376,40 +403,57 @@ impl New<'_> {
         match &mut reader {
             None => copying.records_in_steps(lease).await?,
             Some(reader) => {
-                let places = provisioner.fleet.server().places_for_upkeep().saturating_sub(2);
-                let more = if is_within { options.connections.saturating_sub(1) } else { 0 };
-                let more = (0..more.min(places)).map(|_| provisioner.fleet.lease());
-                let mut more = try_join_all(more).await?;
+                let mut more = self.more_writers(options, is_within).await?;
                 let writers = std::iter::once(&mut *lease).chain(&mut more).collect();
                 copying.rows_in_steps(&mut source.source(reader), writers, is_within).await?;
             }
         }
-        let proof = reader.as_deref_mut();
-        copying.finish_in_steps(lease, proof, is_within).await?;
+        copying.finish_in_steps(lease, reader.as_deref_mut(), is_within).await?;
         let Some(lease) = held.take() else { return Err(lost()) };
         let mut tx = TenantTransaction::open(lease).await?;
-        let named = async {
-            let mut sql = Sql::default();
-            limit_locks(&mut sql, self.options);
-            rename_sql(&mut sql, &ends.to.schema, &site.schema);
-            sqlx::raw_sql(sql.finish()).execute(&mut *tx).await.map_err(taken)?;
-            self.look_here(&mut tx).await?;
-            let named = Subject { schema: site.schema.clone(), role: ends.to.role.clone() };
-            let elsewhere = reader.as_mut().filter(|_| !is_within).map(|reader| &mut **reader);
-            let copied = copying.end_in_steps(&mut tx, elsewhere, &named).await?;
-            self.end(&mut tx).await?;
-            Ok(copied)
-        };
-        match named.await {
+        let elsewhere = reader.as_mut().filter(|_| !is_within).map(|reader| &mut **reader);
+        match self.name_copy(copying, &mut tx, elsewhere, ends).await {
             Ok(copied) => {
                 drop(reader);
-                provisioner.commit(tx).await.map(|()| copied)
+                self.provisioner.commit(tx).await.map(|()| copied)
             }
             Err(error) => {
                 *held = tx.back_out().await;
                 Err(error)
             }
         }
+    }
+
+    /// Returns leases that write rows in addition to the first one, as far as the options and the budget allow.
+    async fn more_writers(
+        &self,
+        options: &CloneOptions,
+        is_within: bool,
+    ) -> Result<Vec<Lease>, Error> {
+        let fleet = &self.provisioner.fleet;
+        let places = fleet.server().places_for_upkeep().saturating_sub(2);
+        let more = if is_within { options.connections.saturating_sub(1) } else { 0 };
+        try_join_all((0..more.min(places)).map(|_| fleet.lease())).await
+    }
+
+    /// Renames the complete copy to the tenant's name, checks it, and writes the catalog.
+    async fn name_copy(
+        &self,
+        copying: Copying<'_>,
+        tx: &mut TenantTransaction,
+        elsewhere: Option<&mut PgConnection>,
+        ends: Ends<'_>,
+    ) -> Result<Copied, Error> {
+        let schema = &self.site.schema;
+        let mut sql = Sql::default();
+        limit_locks(&mut sql, self.options);
+        rename_sql(&mut sql, &ends.to.schema, schema);
+        sqlx::raw_sql(sql.finish()).execute(&mut **tx).await.map_err(taken)?;
+        self.look_here(tx).await?;
+        let named = Subject { schema: schema.clone(), role: ends.to.role.clone() };
+        let copied = copying.end_in_steps(tx, elsewhere, &named).await?;
+        self.end(tx).await?;
+        Ok(copied)
     }
 
     /// Grants the clone's role its privileges, and writes to the catalog.

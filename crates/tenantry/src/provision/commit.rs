@@ -1,4 +1,4 @@
-//! Commits, and determines the outcome of a commit whose response was lost.
+//! Ends transactions, and determines the outcome of a commit whose response was lost.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ impl Provisioner {
             Some(true) => Ok(()),
             Some(false) => Err(error.into()),
             None => {
-                let attempted = "the connection was lost while it was committed, and whether it was is not \
-                                 known: look before you try again";
+                let attempted = "the connection was lost during the commit, and the outcome is unknown: check it \
+                                 before you retry";
                 Err(Error::new(ErrorKind::Unavailable, attempted).with_source(error))
             }
         }
@@ -90,4 +90,10 @@ impl Provisioner {
         sql.literal(&number.0).text("::pg_catalog.xid8)");
         Ok(sqlx::raw_sql(sql.finish()).fetch_one(&mut *lease).await?.try_get(0)?)
     }
+}
+
+/// Rolls back before the failure is reported: the locks would block another attempt.
+pub(super) async fn roll_back(tx: TenantTransaction, error: Error) -> Error {
+    drop(tx.rollback().await);
+    error
 }

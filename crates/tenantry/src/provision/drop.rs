@@ -5,11 +5,10 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     DropOptions, DropReport, Provisioner, StoredName,
-    answer::has_code,
+    answer::{busy, has_code},
     commit::TransactionNumber,
     inventory::{self, Inventory},
     provisional, retired,
-    states::busy,
     written::{rename_sql, users_outside},
 };
 use crate::{
@@ -69,13 +68,7 @@ impl Provisioner {
         let began = Instant::now();
         let id = id.try_into().map_err(Into::into)?;
         options.check()?;
-        if id.as_str() != the_same_id_again {
-            let attempted = format!(
-                "dropping a tenant: it is called {id}, and the second id is {the_same_id_again:?}; nothing was \
-                 dropped: give the id of the tenant that is to go twice"
-            );
-            return Err(Error::new(ErrorKind::Config, attempted).with_tenant(&id));
-        }
+        confirm(&id, the_same_id_again)?;
         let record = self.fleet.record(&id).await?;
         let site = self.fleet.site(&record)?;
         let named = self.named_outside(&site, &options).await;
@@ -145,17 +138,43 @@ impl Provisioner {
         let inventory = inventory::read(conn, &site.schema).await?;
         refuse_outside(&inventory.outside, options)?;
         let nobodys = self.fleet.site_of(&provisional::new_name());
+        let schema = inventory.exists.then_some(site);
+        self.take_away(conn, record, schema, &nobodys, options).await?;
+        let mut transactions = 1;
+        if inventory.exists {
+            let dropped = drop_everything(conn, &nobodys, options).await;
+            transactions += dropped.map_err(|error| {
+                let left = format!(
+                    "the tenant is dropped, but the schema {} still contains objects of it, which the next \
+                     fill_spares removes",
+                    nobodys.schema
+                );
+                Error::new(error.kind(), left).with_source(error)
+            })?;
+        }
+        Ok(Dropped { inventory, transactions })
+    }
+
+    /// Drops a tenant for every session: deletes its record, and renames its schema, if it exists.
+    async fn take_away(
+        &self,
+        conn: &mut PgConnection,
+        record: &TenantRecord,
+        site: Option<&Site>,
+        to: &Site,
+        options: &DropOptions,
+    ) -> Result<(), Error> {
         let forget = self.fleet.forget_after(vec![record.id.clone()]);
         let gate = self.fleet.server().close_gate(&record.id);
         let mut tx = conn.begin().await?;
-        if inventory.exists {
+        if let Some(site) = site {
             self.lock_out(&mut tx, &site.schema).await?;
-            patiently(&mut tx, take_away_sql(site, &nobodys, options), options).await?;
+            patiently(&mut tx, take_away_sql(site, to, options), options).await?;
         }
         self.fleet.write(&mut tx, CatalogChange::Dropped(&record.id)).await?;
-        if inventory.exists {
+        if let Some(site) = site {
             let shared = self.fleet.shared_site().schema;
-            let note = retired::note_sql(&shared, &site.schema, &nobodys.schema);
+            let note = retired::note_sql(&shared, &site.schema, &to.schema);
             sqlx::raw_sql(note).execute(&mut *tx).await?;
         }
         let number = TransactionNumber::of(&mut tx).await?;
@@ -163,19 +182,7 @@ impl Provisioner {
         self.find_out(&number, committed).await?;
         self.fleet.retire(&record.id);
         drop((forget, gate));
-        let mut transactions = 1;
-        if inventory.exists {
-            let dropped = drop_everything(conn, &nobodys, options).await;
-            transactions += dropped.map_err(|error| {
-                let left = format!(
-                    "the tenant is gone, and what is left of it in the schema {} is removed when the \
-                     spares are next seen to",
-                    nobodys.schema
-                );
-                Error::new(error.kind(), left).with_source(error)
-            })?;
-        }
-        Ok(Dropped { inventory, transactions })
+        Ok(())
     }
 
     /// Refuses to drop a schema that another tenant has, too, as far as the catalog knows.
@@ -189,7 +196,7 @@ impl Provisioner {
         match others.iter().find(|other| shares(other)) {
             None => Ok(()),
             Some(other) => {
-                let attempted = format!("its container is that of tenant {}, too", other.id);
+                let attempted = format!("its container also belongs to tenant {}", other.id);
                 Err(Error::new(ErrorKind::Placement, attempted))
             }
         }
@@ -258,13 +265,25 @@ pub(super) async fn drop_everything(
     }
 }
 
+/// Refuses to drop a tenant if the second id differs.
+fn confirm(id: &TenantId, the_same_id_again: &str) -> Result<(), Error> {
+    if id.as_str() == the_same_id_again {
+        return Ok(());
+    }
+    let attempted = format!(
+        "dropping a tenant: its id is {id}, but the second id is {the_same_id_again:?}; nothing was dropped: pass the \
+         id of the tenant to drop twice"
+    );
+    Err(Error::new(ErrorKind::Config, attempted).with_tenant(id))
+}
+
 fn refuse_outside(outside: &[String], options: &DropOptions) -> Result<(), Error> {
     match outside {
         [] => Ok(()),
         _ if options.cascade => Ok(()),
         _ => {
             let attempted = format!(
-                "dropping a tenant: {} outside of its schema depends on it; drop that first, or cascade",
+                "dropping a tenant: {} outside of its schema depends on it; drop that first, or set cascade",
                 outside.join(", ")
             );
             Err(Error::new(ErrorKind::Database, attempted))

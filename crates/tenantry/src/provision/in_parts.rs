@@ -6,9 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 use serde_json::{Map, Value};
 
 use super::{
-    HowMade, Provisioner,
-    create::{Made, New, Seeds},
-    inventory,
+    HowMade, Provisioner, inventory,
+    made::migration,
+    new_tenant::{Failed, Made, New, Seeds},
     provisional::{self, Comment},
     step::Step,
 };
@@ -28,7 +28,7 @@ impl New<'_> {
     pub(super) async fn create_in_parts(&self) -> Result<Made, Error> {
         let Self { provisioner, site, options, .. } = self;
         let Some(underway) = provisioner.begin_making(&site.schema).await? else {
-            let attempted = "it is being created by somebody else";
+            let attempted = "another process is creating it";
             return Err(Error::new(ErrorKind::TenantExists, attempted));
         };
         let mut lease = provisioner.fleet.lease_for(&provisioner.fleet.shared_site()).await?;
@@ -38,7 +38,7 @@ impl New<'_> {
         let made = match keeps_steps && !options.keep_failed {
             true => self.create_suspended().await,
             // Its seeds would run for nothing.
-            false if is_there => Err(Error::new(ErrorKind::TenantExists, "its schema is there")),
+            false if is_there => Err(Error::new(ErrorKind::TenantExists, "its schema exists")),
             false => self.create_under_another_name().await,
         };
         underway.end().await;
@@ -77,7 +77,13 @@ impl New<'_> {
             Ok(seeds) => return Ok(seeds),
             Err(error) => error,
         };
-        // If another process has taken over by now, the tenant is left to it.
+        self.undo(step).await;
+        Err(error)
+    }
+
+    /// Removes the tenant after a failure, unless another process has taken over by now.
+    async fn undo(&self, step: &Step) {
+        let Self { provisioner, record, site, .. } = self;
         let is_ours = |found: &TenantRecord| found.step.as_deref() == Some(step.as_str());
         let undone = match provisioner.fleet.record(&record.id).await {
             Ok(found) if is_ours(&found) => provisioner.undo(record, site).await,
@@ -89,11 +95,9 @@ impl New<'_> {
                 target: "tenantry::provision",
                 tenant = record.id.as_str(),
                 error = &failure as &dyn std::error::Error,
-                "a tenant whose creation has failed could not be removed: it is not served; create it again, \
-                 or drop it"
+                "could not remove a tenant whose creation has failed: it is not served; create it again, or drop it"
             );
         }
-        Err(error)
     }
 
     /// Runs the seeds that do not run in a transaction.
@@ -121,7 +125,7 @@ impl New<'_> {
     /// resumes it, or removes the tenant so that the creation can start over.
     pub(super) async fn take_over(&self) -> Result<TakenOver, Error> {
         let Self { provisioner, record, site, options, .. } = self;
-        let Provisioner { fleet, migrations, .. } = provisioner;
+        let Provisioner { fleet, .. } = provisioner;
         if !has_step(self).await {
             return Ok(TakenOver::Nothing);
         }
@@ -132,26 +136,31 @@ impl New<'_> {
         let found = fleet.record(&record.id).await?;
         let Some(before) = &found.step else { return Ok(TakenOver::Nothing) };
         let step = self.step();
-        let is_alike = found.container == record.container
-            && is_alike(&found.attributes, &record.attributes)
-            && !options.keep_failed;
-        if !is_alike || !step.may_go_on_from(before) {
+        let is_alike =
+            found.container == record.container && is_alike(&found.attributes, &record.attributes);
+        if !is_alike || options.keep_failed || !step.may_go_on_from(before) {
             provisioner.undo(&found, &fleet.site(&found)?).await?;
             underway.end().await;
             return Ok(TakenOver::Removed);
         }
         self.write_step(before, Some(step.as_str())).await?;
-        if let Some(set) = migrations {
-            // Another release may have started it.
-            let mut lease = fleet.lease_for(site).await?;
-            let applied =
-                apply_all(set, site, &MigrateOptions::default(), self.role, &mut lease).await;
-            lease.settle().await;
-            applied.map_err(super::made::migration)?;
-        }
+        self.catch_up().await?;
         let seeds = self.seed_and_end(&step).await?;
         underway.end().await;
         Ok(TakenOver::Ended((HowMade::Resumed, seeds)))
+    }
+}
+
+impl New<'_> {
+    /// Applies missing files, because another release may have started the creation.
+    async fn catch_up(&self) -> Result<(), Error> {
+        let Provisioner { fleet, migrations, .. } = self.provisioner;
+        let Some(set) = migrations else { return Ok(()) };
+        let mut lease = fleet.lease_for(self.site).await?;
+        let options = MigrateOptions::default();
+        let applied = apply_all(set, self.site, &options, self.role, &mut lease).await;
+        lease.settle().await;
+        applied.map(drop).map_err(migration)
     }
 }
 
@@ -182,9 +191,9 @@ impl New<'_> {
         let Nobodys { how, site, lease } = self.take_nobodys().await?;
         let made = match lease {
             Ok(lease) => self.make_under_another_name(&site, lease).await,
-            Err((lease, error)) => Err((lease, error)),
+            Err(failed) => Err(failed),
         };
-        let (lease, error) = match made {
+        let Failed { lease, error } = match made {
             Ok(seeds) => return Ok((how, seeds)),
             Err(failed) => failed,
         };
@@ -209,7 +218,7 @@ impl New<'_> {
         let made = provisioner.make_in_steps(&site, self.role, options, &mut lease).await;
         let lease = match made {
             Ok(()) => Ok(lease),
-            Err(error) => Err((Some(lease), error)),
+            Err(error) => Err(Failed { lease: Some(lease), error }),
         };
         Ok(Nobodys { how: HowMade::InSteps, site, lease })
     }
@@ -235,61 +244,60 @@ impl New<'_> {
         Ok(Some(Nobodys { how: HowMade::Spare, site, lease: Ok(lease) }))
     }
 
-    async fn make_under_another_name(
-        &self,
-        nobodys: &Site,
-        lease: Lease,
-    ) -> Result<Seeds, (Option<Lease>, Error)> {
-        let Self { provisioner, record, .. } = self;
-        let fleet = &provisioner.fleet;
+    async fn make_under_another_name(&self, nobodys: &Site, lease: Lease) -> Result<Seeds, Failed> {
+        let Self { provisioner: Provisioner { fleet, .. }, record, .. } = self;
         let site = fleet.site_at(record, &nobodys.schema);
-        let mut tx = TenantTransaction::open(lease).await.map_err(|error| (None, error))?;
-        tx.now_serves(&site.occupant);
-        let mut seeds = match self.seed(&site, &mut tx).await {
-            Ok(seeds) => seeds,
-            Err(error) => return Err((tx.back_out().await, error)),
+        let (mut seeds, lease) = self.seed_inside(&site, lease).await?;
+        let seeded = match fleet.in_the_making(record, &site.schema) {
+            Ok(db) => self.seed_outside(&site, &db).await,
+            Err(error) => Err(error),
         };
-        let is_needed = fleet.server().places_for_upkeep() < 3;
-        if is_needed {
-            // The seeds need the connection that has the lock.
-            let mut sql = Sql::default();
-            provisional::comment(&mut sql, &site.schema, Comment::InUse(provisional::now()));
-            let noted = sqlx::raw_sql(sql.finish()).execute(&mut *tx).await;
-            if let Err(error) = noted {
-                return Err((tx.back_out().await, error.into()));
-            }
+        match seeded {
+            Ok(run) => seeds.extend(run),
+            Err(error) => return Err(Failed { lease, error }),
         }
-        let lease = tx.commit_and_keep().await.map_err(|error| (None, error.into()))?;
-        let mut held = Some(lease);
-        if is_needed && let Some(lease) = held.take() {
-            lease.settle().await;
-        }
-        let db = fleet.in_the_making(record, &site.schema);
-        let seeded = match &db {
-            Ok(db) => self.seed_outside(&site, db).await,
-            Err(_) => Ok(Seeds::new()),
-        };
-        match (db, seeded) {
-            (Ok(_), Ok(run)) => seeds.extend(run),
-            (Err(error), _) | (_, Err(error)) => return Err((held, error)),
-        }
-        let lease = match held {
+        let lease = match lease {
             Some(lease) => lease,
-            None => fleet.lease_for(nobodys).await.map_err(|error| (None, error))?,
+            None => fleet.lease_for(nobodys).await.map_err(Failed::lost)?,
         };
-        let mut tx = TenantTransaction::open(lease).await.map_err(|error| (None, error))?;
+        let mut tx = TenantTransaction::open(lease).await.map_err(Failed::lost)?;
         let named = async {
             self.name(&mut tx, &nobodys.schema).await?;
             self.look_here(&mut tx).await?;
             self.list(&mut tx).await
         };
-        match named.await {
-            Ok(()) => match provisioner.commit(tx).await {
-                Ok(()) => Ok(seeds),
-                Err(error) => Err((None, error)),
-            },
-            Err(error) => Err((tx.back_out().await, error)),
+        let named = named.await;
+        self.end_with(tx, named).await.map(|()| seeds)
+    }
+
+    /// Runs the seeds that run in a transaction. Keeps the lease, unless the other seeds need its connection.
+    async fn seed_inside(
+        &self,
+        site: &Site,
+        lease: Lease,
+    ) -> Result<(Seeds, Option<Lease>), Failed> {
+        let mut tx = TenantTransaction::open(lease).await.map_err(Failed::lost)?;
+        tx.now_serves(&site.occupant);
+        let is_needed = self.provisioner.fleet.server().places_for_upkeep() < 3;
+        let seeded = async {
+            let seeds = self.seed(site, &mut tx).await?;
+            if is_needed {
+                let mut sql = Sql::default();
+                provisional::comment(&mut sql, &site.schema, Comment::InUse(provisional::now()));
+                sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
+            }
+            Ok(seeds)
+        };
+        let seeds = match seeded.await {
+            Ok(seeds) => seeds,
+            Err(error) => return Err(Failed { lease: tx.back_out().await, error }),
+        };
+        let lease = tx.commit_and_keep().await.map_err(Failed::lost)?;
+        if !is_needed {
+            return Ok((seeds, Some(lease)));
         }
+        lease.settle().await;
+        Ok((seeds, None))
     }
 }
 
@@ -297,17 +305,6 @@ impl New<'_> {
 struct Nobodys {
     how: HowMade,
     site: Site,
-    /// The lease holds the schema's lock. An error comes with the remaining lease, if any.
-    lease: Result<Lease, (Option<Lease>, Error)>,
-}
-
-/// Refuses to change a tenant whose creation has not completed.
-pub(super) fn refuse_unfinished(record: &TenantRecord) -> Result<(), Error> {
-    match &record.step {
-        None => Ok(()),
-        Some(_) => {
-            let attempted = "its creation has not ended: create it again, or drop it";
-            Err(Error::new(ErrorKind::Busy, attempted).with_tenant(&record.id))
-        }
-    }
+    /// The lease holds the schema's lock.
+    lease: Result<Lease, Failed>,
 }

@@ -4,7 +4,7 @@ use sqlx::{PgConnection, SqlStr};
 
 use super::{
     CreateOptions, DropOptions, Provisioner,
-    create::taken,
+    answer::taken,
     drop::drop_everything,
     provisional::{self, Comment},
     written::rename_sql,
@@ -172,7 +172,7 @@ fn left_behind(schema: &Ident, error: &Error) {
         target: "tenantry::provision",
         schema = schema.as_str(),
         error = error as &dyn std::error::Error,
-        "a schema whose creation has failed could not be seen to"
+        "could not clean up a schema whose creation has failed"
     );
 }
 

@@ -14,6 +14,7 @@ mod drop;
 mod in_parts;
 mod inventory;
 mod made;
+mod new_tenant;
 mod newer;
 mod options;
 mod privileges;
@@ -27,7 +28,9 @@ mod spare_note;
 mod spares;
 mod states;
 mod step;
+mod strategy;
 mod template;
+mod unassigned;
 mod underway;
 mod written;
 

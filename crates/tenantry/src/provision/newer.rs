@@ -55,8 +55,8 @@ impl Provisioner {
             return None;
         }
         let remark = format!(
-            "other tenants or spares have version {latest}, and the last file of this instance is {ours}: it is \
-             of an earlier release; migrate all tenants again when it has ended"
+            "other tenants or spares have version {latest}, but the last file of this instance is {ours}, so it \
+             belongs to an earlier release; migrate all tenants again after it has ended"
         );
         tracing::warn!(target: "tenantry::provision", schema = of.as_str(), "{remark}");
         Some(remark)

@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell};
 
 use super::{
-    StoredNames, after_create::AfterCreate, claim::PassedOver, newer::Newer, template::Template,
+    StoredNames, after_create::AfterCreate, claim::PassedOver, newer::Newer, provisional,
+    spare_note::SpareNote, template::Template,
 };
 use crate::{
     error::Error,
@@ -37,7 +38,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "a provisioner does nothing until it is told what"]
+#[must_use = "a provisioner does nothing until one of its methods is called"]
 pub struct Provisioner {
     pub(super) fleet: Fleet,
     pub(super) migrations: Option<Migrations>,
@@ -152,10 +153,17 @@ impl Provisioner {
             tracing::warn!(
                 target: "tenantry::provision",
                 names = told,
-                "tenants are made under their own names, without spares: what the migrations make keeps \
-                 the name of the schema as text"
+                "tenants are created under their own names, without spares: objects that the migrations create store \
+                 the schema's name as text"
             );
         }
+    }
+
+    /// Returns the note for a spare with our files.
+    pub(super) fn note(&self) -> SpareNote {
+        let set = self.migrations.as_ref();
+        let (hash, latest) = set.map_or(("", 0), |set| (set.hash(), set.latest()));
+        SpareNote::new(hash, latest, provisional::now())
     }
 
     /// Records that a spare was taken, so that another is created.

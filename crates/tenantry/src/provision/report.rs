@@ -147,7 +147,7 @@ impl fmt::Display for SpareReport {
         write!(f, " in {duration:.1?}")?;
         refused
             .iter()
-            .try_for_each(|name| write!(f, "\nno spares: {name} keeps the name of its schema"))
+            .try_for_each(|name| write!(f, "\nno spares: {name} stores the name of its schema"))
     }
 }
 

@@ -41,8 +41,8 @@ pub(super) async fn ensure_table(conn: &mut PgConnection, shared: &Ident) -> Res
     let made = sqlx::raw_sql(sql.finish()).execute(conn).await;
     made.map(drop).map_err(|error| {
         let attempted = format!(
-            "the shared schema must have a table {TABLE}, so that names are not given away too soon, \
-             and it cannot be created: let the role create in {shared} once"
+            "the shared schema must have a table {TABLE}, so that names are not reused too soon, but it cannot be \
+             created: grant the role create on {shared} once"
         );
         Error::new(ErrorKind::Database, attempted).with_source(error)
     })
@@ -82,12 +82,12 @@ pub(super) fn lock_out_sql(schema: &Ident) -> SqlStr {
 
 /// Why a name is not free.
 #[derive(Debug)]
-pub(super) struct InUse {
-    retry_after: Duration,
-    /// Whether the quarantine is not over.
-    quarantined: bool,
-    /// Transactions whose start only their own role can see.
-    unknown: Vec<String>,
+pub(super) enum InUse {
+    /// The quarantine is not over.
+    Quarantined { retry_after: Duration },
+    /// A transaction or lease can still refer to the schema that had it. The ids are those of transactions whose start
+    /// only their own role can see.
+    Open { unknown: Vec<String> },
 }
 
 impl Provisioner {
@@ -96,7 +96,7 @@ impl Provisioner {
         let shared = self.fleet.shared_site();
         let mut lease = self.fleet.lease_for(&shared).await?;
         let found = look(&mut lease, &shared.schema, name).await?;
-        if let Some(InUse { unknown, .. }) = &found
+        if let Some(InUse::Open { unknown }) = &found
             && !unknown.is_empty()
         {
             remember(&mut lease, &shared.schema, name, unknown).await?;
@@ -127,15 +127,20 @@ impl Provisioner {
 
 impl From<InUse> for Error {
     fn from(in_use: InUse) -> Self {
-        let after = in_use.retry_after;
-        let attempted = match in_use.quarantined {
-            true => format!(
-                "the schema of that name was renamed or dropped less than {QUARANTINE:?} ago; try \
-                 again in {after:.1?}"
+        let (attempted, after) = match in_use {
+            InUse::Quarantined { retry_after: after } => (
+                format!(
+                    "the schema of that name was renamed or dropped less than {QUARANTINE:?} ago; try \
+                     again in {after:.1?}"
+                ),
+                after,
             ),
-            false => format!(
-                "a transaction or lease that began before the schema of that name was renamed or \
-                 dropped is still open; end it, or try again in {after:.1?}"
+            InUse::Open { .. } => (
+                format!(
+                    "a transaction or lease that began before the schema of that name was renamed or \
+                     dropped is still open; end it, or try again in {RETRY_AFTER:.1?}"
+                ),
+                RETRY_AFTER,
             ),
         };
         Self::new(ErrorKind::NameInUse, attempted).with_retry_after(after)
@@ -221,14 +226,10 @@ impl Look {
         }
         if self.left > 0.0 {
             let retry_after = Duration::try_from_secs_f64(self.left).unwrap_or(QUARANTINE);
-            return Some(InUse { retry_after, quarantined: true, unknown: Vec::new() });
+            return Some(InUse::Quarantined { retry_after });
         }
-        let in_use = self.busy || !self.unknown.is_empty();
-        in_use.then_some(InUse {
-            retry_after: RETRY_AFTER,
-            quarantined: false,
-            unknown: self.unknown,
-        })
+        let is_open = self.busy || !self.unknown.is_empty();
+        is_open.then_some(InUse::Open { unknown: self.unknown })
     }
 }
 

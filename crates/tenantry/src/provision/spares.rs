@@ -2,25 +2,29 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     CreateOptions, Provisioner, SpareReport, answer,
-    create::roll_back,
+    commit::roll_back,
     inventory,
-    provisional::{self, Comment, KEPT},
-    spare_note::{SpareNote, TEMPLATE},
+    made::migration,
+    provisional::{self, Comment},
+    spare_note::SpareNote,
     template,
+    unassigned::{Kind, Unassigned, list},
 };
 use crate::{
+    catalog::Site,
+    clone::Stamp,
     db::TenantTransaction,
     error::{Error, ErrorKind},
     migrate::{FailureReason, MigrateOptions, apply_all, explained_error, try_lock},
-    pool::{after, grant},
+    pool::{Lease, after, grant},
     schema::read::Subject,
     sql::Sql,
-    tenant::{Ident, PROVISIONAL},
+    tenant::Ident,
 };
 
 /// The lock for filling the spares of a set of files, whose hash follows.
@@ -50,24 +54,10 @@ impl Provisioner {
         let began = Instant::now();
         self.lint()?;
         let mut report = SpareReport::default();
-        let mut guard = self.fleet.lease().await?;
-        let filled = if self.fleet.server().places_for_upkeep() < 2 {
-            // No second connection is available to hold the lock. At worst, two processes create too many.
-            let there = list(&mut guard).await?;
-            drop(guard);
-            self.fill(there, spares, &mut report).await
-        } else {
-            let locked = lock(&mut guard, &self.note().hash).await?;
-            let there = list(&mut guard).await?;
-            let filled = match locked {
-                true => self.fill(there, spares, &mut report).await,
-                false => {
-                    report.ready = there.iter().filter(|spare| self.is_ours(spare)).count();
-                    Ok(())
-                }
-            };
-            guard.settle().await;
-            filled
+        let lease = self.fleet.lease().await?;
+        let filled = match self.fleet.server().places_for_upkeep() < 2 {
+            true => self.fill_without_lock(lease, spares, &mut report).await,
+            false => self.fill_locked(lease, spares, &mut report).await,
         };
         report.duration = began.elapsed();
         let ready = i64::try_from(report.ready).unwrap_or(i64::MAX);
@@ -82,51 +72,56 @@ impl Provisioner {
         }
     }
 
+    /// Fills them without a second connection that would hold the lock. At worst, two processes create too many.
+    async fn fill_without_lock(
+        &self,
+        mut lease: Lease,
+        spares: usize,
+        report: &mut SpareReport,
+    ) -> Result<(), Error> {
+        let there = list(&mut lease).await?;
+        drop(lease);
+        self.fill(there, spares, report).await
+    }
+
+    /// Fills them unless another process is doing so.
+    async fn fill_locked(
+        &self,
+        mut lease: Lease,
+        spares: usize,
+        report: &mut SpareReport,
+    ) -> Result<(), Error> {
+        let locked = lock(&mut lease, &self.note().hash).await?;
+        let there = list(&mut lease).await?;
+        let filled = match locked {
+            true => self.fill(there, spares, report).await,
+            false => {
+                let is_ready = |schema: &&Unassigned| matches!(&schema.kind, Kind::Ready(note) if self.is_ours(note));
+                report.ready = there.iter().filter(is_ready).count();
+                Ok(())
+            }
+        };
+        lease.settle().await;
+        filled
+    }
+
     async fn fill(
         &self,
-        there: Vec<Listed>,
+        there: Vec<Unassigned>,
         spares: usize,
         report: &mut SpareReport,
     ) -> Result<(), Error> {
         let now = provisional::now();
         for spare in there {
-            let renewed = match &spare.note {
-                Some(_) if self.is_ours(&spare) && self.refuse_stored_names().is_err() => {
-                    Renewed::Useless
-                }
-                // It must first be searched for its name.
-                Some(_) if self.is_ours(&spare) && self.stored_names().is_none() => {
-                    self.renew_if_possible(&spare.schema).await?
-                }
-                Some(note) if self.is_ours(&spare) => {
-                    if note.is_old(now) {
-                        self.note_use(&spare.schema).await?;
-                    }
-                    Renewed::Ready { files: 0 }
-                }
-                Some(note) if note.hash.is_empty() => self.renew_if_possible(&spare.schema).await?,
-                Some(note) if note.is_unused(now) => Renewed::Useless,
-                // Another release may run alongside this one.
-                Some(_) => Renewed::NotOurs,
-                None if spare.is_in_use => Renewed::NotOurs,
-                None if spare.template.as_ref().is_some_and(|note| !note.is_unused(now)) => {
-                    self.note_template_if_old(&spare, now).await?;
-                    Renewed::NotOurs
-                }
-                None => Renewed::Useless,
-            };
-            match renewed {
+            match self.see_to(&spare, now).await? {
                 Renewed::Ready { files } => {
                     report.ready += 1;
                     report.migrated += usize::from(files > 0);
                 }
                 Renewed::NotOurs => {}
-                Renewed::Useless => match self.remove(&spare.schema).await {
-                    Ok(removed) => report.removed += usize::from(removed),
-                    // Another session is creating it at the moment.
-                    Err(error) if error.kind() == ErrorKind::Busy => {}
-                    Err(error) => stays(&spare.schema, error)?,
-                },
+                Renewed::Useless => {
+                    report.removed += usize::from(self.remove_if_possible(&spare.schema).await?);
+                }
             }
         }
         while report.ready < spares && self.make_spare().await? {
@@ -139,6 +134,46 @@ impl Provisioner {
         Ok(())
     }
 
+    /// Determines what becomes of a schema, and brings it up to date if it stays a spare.
+    async fn see_to(&self, schema: &Unassigned, now: Duration) -> Result<Renewed, Error> {
+        match &schema.kind {
+            Kind::Ready(note) if self.is_ours(note) => {
+                self.keep_ready(&schema.schema, note, now).await
+            }
+            Kind::Ready(note) if note.hash.is_empty() => {
+                self.renew_if_possible(&schema.schema).await
+            }
+            Kind::Ready(note) if note.is_unused(now) => Ok(Renewed::Useless),
+            Kind::Template(note) if !note.is_unused(now) => {
+                self.note_template_if_old(&schema.schema, note, now).await?;
+                Ok(Renewed::NotOurs)
+            }
+            // Another release may run alongside this one.
+            Kind::Ready(_) | Kind::InUse => Ok(Renewed::NotOurs),
+            Kind::Template(_) | Kind::HalfMade => Ok(Renewed::Useless),
+        }
+    }
+
+    /// Keeps a spare of our files, unless objects of it store its name.
+    async fn keep_ready(
+        &self,
+        spare: &Ident,
+        note: &SpareNote,
+        now: Duration,
+    ) -> Result<Renewed, Error> {
+        if self.refuse_stored_names().is_err() {
+            return Ok(Renewed::Useless);
+        }
+        if self.stored_names().is_none() {
+            // It must first be searched for its name.
+            return self.renew_if_possible(spare).await;
+        }
+        if note.is_old(now) {
+            self.note_use(spare).await?;
+        }
+        Ok(Renewed::Ready { files: 0 })
+    }
+
     /// Brings a spare up to date. If the server refuses this for one spare, the others are not affected.
     async fn renew_if_possible(&self, spare: &Ident) -> Result<Renewed, Error> {
         match self.renew(spare).await {
@@ -147,15 +182,8 @@ impl Provisioner {
         }
     }
 
-    fn is_ours(&self, spare: &Listed) -> bool {
-        spare.note.as_ref().is_some_and(|note| note.hash == self.note().hash)
-    }
-
-    /// Returns the note for a spare with our files.
-    pub(super) fn note(&self) -> SpareNote {
-        let set = self.migrations.as_ref();
-        let (hash, latest) = set.map_or(("", 0), |set| (set.hash(), set.latest()));
-        SpareNote::new(hash, latest, provisional::now())
+    fn is_ours(&self, note: &SpareNote) -> bool {
+        note.hash == self.note().hash
     }
 
     /// Keeps this many spares ready until the manager is closed: fills them immediately, whenever this provisioner or
@@ -174,7 +202,7 @@ impl Provisioner {
                         tracing::warn!(
                             target: "tenantry::provision",
                             error = &error as &dyn std::error::Error,
-                            "could not fill up the spares"
+                            "could not fill the spares"
                         );
                     }
                     // The next sign-up should find a spare, too.
@@ -196,22 +224,29 @@ impl Provisioner {
             return Ok(made);
         }
         let mut lease = self.hold_new(&site, role).await?;
-        let made = async {
-            self.make_in_steps(&site, role, &CreateOptions::default(), &mut lease).await?;
-            self.try_rename(&mut lease, &site.schema).await?;
-            let is_of_use = self.refuse_stored_names().is_ok();
-            if is_of_use {
-                write_note(&mut lease, &site.schema, &self.note()).await?;
-            }
-            Ok::<_, Error>(is_of_use)
-        };
-        let made = made.await;
+        let made = self.make_spare_in(&site, role, &mut lease).await;
         match made {
             Ok(true) => lease.settle().await,
             // A half-made schema would stay until the next time, when there would be one more.
             _ => self.give_up(Some(lease), &site.schema, false).await,
         }
         made
+    }
+
+    /// Applies all files to a new schema, and marks it as a spare if it is usable as one.
+    async fn make_spare_in(
+        &self,
+        site: &Site,
+        role: Option<&Ident>,
+        lease: &mut Lease,
+    ) -> Result<bool, Error> {
+        self.make_in_steps(site, role, &CreateOptions::default(), lease).await?;
+        self.try_rename(lease, &site.schema).await?;
+        let is_usable = self.refuse_stored_names().is_ok();
+        if is_usable {
+            write_note(lease, &site.schema, &self.note()).await?;
+        }
+        Ok(is_usable)
     }
 
     /// Creates a spare as a copy of the template, if there is one.
@@ -225,17 +260,7 @@ impl Provisioner {
         };
         let lease = self.fleet.lease_for(&self.fleet.site_of(schema)).await?;
         let mut tx = TenantTransaction::open(lease).await?;
-        let to = Subject { schema: schema.clone(), role: None };
-        let made = async {
-            template::press(&mut tx, &stamp, &to, CreateOptions::default().lock_timeout).await?;
-            if let Some(role) = self.fleet.server().role_of_manager() {
-                let mut sql = Sql::default();
-                grant(&mut sql, schema, role);
-                sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
-            }
-            write_note(&mut tx, schema, &self.note()).await
-        };
-        match made.await {
+        match self.press_spare(&mut tx, &stamp, schema).await {
             Ok(()) => self.commit(tx).await.map(|()| Some(true)),
             Err(error) => {
                 drop(roll_back(tx, error).await);
@@ -245,15 +270,35 @@ impl Provisioner {
         }
     }
 
+    async fn press_spare(
+        &self,
+        conn: &mut PgConnection,
+        stamp: &Stamp,
+        schema: &Ident,
+    ) -> Result<(), Error> {
+        let to = Subject { schema: schema.clone(), role: None };
+        template::press(conn, stamp, &to, CreateOptions::default().lock_timeout).await?;
+        if let Some(role) = self.fleet.server().role_of_manager() {
+            let mut sql = Sql::default();
+            grant(&mut sql, schema, role);
+            sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
+        }
+        write_note(conn, schema, &self.note()).await
+    }
+
     /// Records that a template of ours is still needed.
-    async fn note_template_if_old(&self, spare: &Listed, now: Duration) -> Result<(), Error> {
-        let ours = spare.template.as_ref().filter(|note| note.hash == self.note().hash);
-        if ours.is_none_or(|note| !note.is_old(now)) {
+    async fn note_template_if_old(
+        &self,
+        template: &Ident,
+        note: &SpareNote,
+        now: Duration,
+    ) -> Result<(), Error> {
+        if !self.is_ours(note) || !note.is_old(now) {
             return Ok(());
         }
         let mut lease = self.fleet.lease().await?;
         let mut sql = Sql::default();
-        provisional::comment(&mut sql, &spare.schema, Comment::Template(&self.note()));
+        provisional::comment(&mut sql, template, Comment::Template(&self.note()));
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
         Ok(())
     }
@@ -276,15 +321,8 @@ impl Provisioner {
         let mut lease = self.fleet.lease().await?;
         let there = list(&mut lease).await?;
         drop(lease);
-        let is_left =
-            |spare: &&Listed| spare.note.is_none() && spare.template.is_none() && !spare.is_in_use;
-        for spare in there.iter().filter(is_left) {
-            match self.remove(&spare.schema).await {
-                Ok(_) => {}
-                // Its lock is held: it is being created.
-                Err(error) if error.kind() == ErrorKind::Busy => {}
-                Err(error) => stays(&spare.schema, error)?,
-            }
+        for left in there.iter().filter(|schema| matches!(schema.kind, Kind::HalfMade)) {
+            self.remove_if_possible(&left.schema).await?;
         }
         Ok(())
     }
@@ -306,7 +344,7 @@ impl Provisioner {
             Ok(files) => Ok(Renewed::Ready { files }),
             Err(failure) => match failure.reason {
                 FailureReason::LockTimeout | FailureReason::SchemaMissing => Ok(Renewed::NotOurs),
-                FailureReason::Connection => Err(super::made::migration(failure)),
+                FailureReason::Connection => Err(migration(failure)),
                 _ => Ok(Renewed::Useless),
             },
         }
@@ -326,27 +364,21 @@ impl Provisioner {
         }
     }
 
+    /// Removes a schema that does not belong to a tenant, unless it is being created or the server refuses. Returns
+    /// `true` if it was removed.
+    async fn remove_if_possible(&self, schema: &Ident) -> Result<bool, Error> {
+        match self.remove(schema).await {
+            // Another session holds its lock.
+            Err(error) if error.kind() == ErrorKind::Busy => Ok(false),
+            Err(error) => stays(schema, error).map(|()| false),
+            removed => removed,
+        }
+    }
+
     /// Removes a schema that does not belong to a tenant. Returns whether it existed.
     async fn remove(&self, schema: &Ident) -> Result<bool, Error> {
         let site = self.fleet.site_of(schema);
         self.drop_schema(&site, &super::DropOptions::default().cascade(true)).await
-    }
-}
-
-/// A schema that is no tenant's yet.
-pub(super) struct Listed {
-    pub(super) schema: Ident,
-    /// Its note, if it is ready.
-    note: Option<SpareNote>,
-    /// Its note, if it is a template.
-    template: Option<SpareNote>,
-    /// It is being turned into a tenant, or was a while ago.
-    is_in_use: bool,
-}
-
-impl Listed {
-    pub(super) fn is_template_of(&self, hash: &str) -> bool {
-        self.template.as_ref().is_some_and(|note| note.hash == hash)
     }
 }
 
@@ -365,28 +397,6 @@ async fn lock(conn: &mut PgConnection, hash: &str) -> Result<bool, Error> {
     let mut sql = Sql::new("select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(");
     sql.literal(&format!("{LOCK}{hash}")).text(", 7234619037115))");
     Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
-}
-
-/// Lists the schemas that do not belong to a tenant yet.
-pub(super) async fn list(conn: &mut PgConnection) -> Result<Vec<Listed>, Error> {
-    let mut sql = Sql::new(
-        "select n.nspname::pg_catalog.text, coalesce(note, '') from pg_catalog.pg_namespace n \
-         cross join lateral pg_catalog.obj_description(n.oid, 'pg_namespace') as note \
-         where pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
-    );
-    // Schemas that are kept for inspection are never removed.
-    sql.literal(PROVISIONAL).text(") and coalesce(note operator(pg_catalog.<>) ").literal(KEPT);
-    sql.text(", true) order by 1");
-    let rows = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
-    let now = provisional::now();
-    let listed = |row: &PgRow| {
-        let schema = Ident::parse(row.try_get(0)?).map_err(Error::catalog)?;
-        let comment = row.try_get(1)?;
-        let is_in_use = provisional::is_in_use(comment, now);
-        let template = SpareNote::after(TEMPLATE, comment);
-        Ok(Listed { schema, note: SpareNote::parse(comment), template, is_in_use })
-    };
-    rows.iter().map(listed).collect()
 }
 
 async fn write_note(
@@ -409,7 +419,7 @@ fn stays(spare: &Ident, error: Error) -> Result<(), Error> {
         target: "tenantry::provision",
         schema = spare.as_str(),
         error = &error as &dyn std::error::Error,
-        "a schema that was to be a spare can be neither renewed nor removed now; it is tried again the next time"
+        "a spare can be neither renewed nor removed now; the next fill_spares tries again"
     );
     Ok(())
 }

@@ -4,9 +4,10 @@ use sqlx::PgConnection;
 
 use super::{
     Provisioner, StoredName,
-    create::{roll_back, taken},
-    in_parts::refuse_unfinished,
+    answer::{busy, is_lock_timeout, taken},
+    commit::roll_back,
     inventory, retired,
+    step::refuse_unfinished,
     written::rename_sql,
 };
 use crate::{
@@ -120,16 +121,7 @@ impl Provisioner {
         let renamed = async {
             lock(&mut tx, &old.schema).await?;
             if old.schema != new.schema {
-                self.lock_out(&mut tx, &old.schema).await?;
-                refuse_extensions_of_all(&mut tx, &old.schema).await?;
-                let mut sql = Sql::new("set local lock_timeout = '5s'; ");
-                rename_sql(&mut sql, &old.schema, &new.schema);
-                let renamed = sqlx::raw_sql(sql.finish()).execute(&mut *tx).await;
-                renamed.map_err(|error| named(error, &from, &to))?;
-                let claimed = self.claim_name(&mut tx, &new.schema).await;
-                claimed.map_err(|error| error.with_tenant(&to))?;
-                let mentioned = self.follow_rename(&mut tx, &old.schema, &new.schema).await?;
-                tell(&from, &mentioned);
+                self.rename_schema(&mut tx, (&from, &old.schema), (&to, &new.schema)).await?;
             }
             let change = CatalogChange::Renamed { from: &from, to: &after };
             self.fleet.write(&mut tx, change).await?;
@@ -153,6 +145,25 @@ impl Provisioner {
         committed.map_err(|error| error.with_tenant(&from))
     }
 
+    /// Renames the schema of a tenant, and everything that stores its name as text.
+    async fn rename_schema(
+        &self,
+        tx: &mut TenantTransaction,
+        (from, old): (&TenantId, &Ident),
+        (to, new): (&TenantId, &Ident),
+    ) -> Result<(), Error> {
+        self.lock_out(tx, old).await?;
+        refuse_extensions_of_all(tx, old).await?;
+        let mut sql = Sql::new("set local lock_timeout = '5s'; ");
+        rename_sql(&mut sql, old, new);
+        let renamed = sqlx::raw_sql(sql.finish()).execute(&mut **tx).await;
+        renamed.map_err(|error| named(error, from, to))?;
+        self.claim_name(tx, new).await.map_err(|error| error.with_tenant(to))?;
+        let mentioned = self.follow_rename(tx, old, new).await?;
+        tell(from, &mentioned);
+        Ok(())
+    }
+
     /// If tenants see the shared schema, waits for sessions that use a schema and keeps others out until the end of
     /// the transaction: their later lookups would resolve to the shared schema.
     pub(super) async fn lock_out(
@@ -167,8 +178,8 @@ impl Provisioner {
         match sqlx::raw_sql(retired::lock_out_sql(schema)).execute(conn).await {
             Ok(_) => Ok(()),
             Err(error) if is_lock_timeout(&error) => {
-                let attempted = "somebody has a lease or a transaction of it, and would go on in the \
-                                 shared schema";
+                let attempted = "another session has a lease or a transaction of it, and would continue in the shared \
+                                 schema";
                 Err(Error::new(ErrorKind::Busy, attempted).with_source(error))
             }
             Err(error) => Err(error.into()),
@@ -203,7 +214,7 @@ fn tell(tenant: &TenantId, mentioned: &[StoredName]) {
             tenant = tenant.as_str(),
             object = name.object,
             place = name.place.as_str(),
-            "the former name of the schema is mentioned here, and stays"
+            "the former name of the schema is mentioned here, and is not changed"
         );
     }
 }
@@ -213,7 +224,7 @@ fn named(error: sqlx::Error, from: &TenantId, to: &TenantId) -> Error {
     let code = error.as_database_error().and_then(|error| error.code());
     match code.as_deref() {
         Some("3F000") => {
-            let gone = Error::new(ErrorKind::UnknownTenant, "its schema is not there");
+            let gone = Error::new(ErrorKind::UnknownTenant, "its schema does not exist");
             gone.with_tenant(from).with_source(error)
         }
         _ => taken(error).with_tenant(to),
@@ -230,13 +241,4 @@ pub(super) async fn lock(tx: &mut TenantTransaction, schema: &Ident) -> Result<(
         true => Ok(()),
         false => Err(busy()),
     }
-}
-
-/// Returns `true` if a lock could not be acquired in time.
-pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
-}
-
-pub(super) fn busy() -> Error {
-    Error::new(ErrorKind::Busy, "somebody is migrating, renaming or dropping it")
 }

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use crate::{
+    error::{Error, ErrorKind},
+    tenant::TenantRecord,
+};
+
 /// The start of every step that the library writes; see [`TableCatalog`](crate::TableCatalog).
 const PREFIX: &str = "tenantry: ";
 
@@ -38,6 +43,17 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Refuses to change a tenant whose creation has not completed.
+pub(super) fn refuse_unfinished(record: &TenantRecord) -> Result<(), Error> {
+    match &record.step {
+        None => Ok(()),
+        Some(_) => {
+            let attempted = "its creation has not completed: create it again, or drop it";
+            Err(Error::new(ErrorKind::Busy, attempted).with_tenant(&record.id))
+        }
     }
 }
 

@@ -7,11 +7,14 @@ use sqlx::{PgConnection, Row};
 
 use super::{
     CreateOptions, HowMade, Provisioner,
-    create::{New, Seeds, roll_back, taken},
+    answer::taken,
+    commit::roll_back,
+    new_tenant::{New, Seeds},
     provisional::{self, Comment},
-    spares::list,
+    unassigned::list,
 };
 use crate::{
+    catalog::Site,
     clone::{PressError, Stamp, different_rows},
     db::TenantTransaction,
     error::{Error, ErrorKind},
@@ -78,7 +81,7 @@ impl Provisioner {
 
     async fn find_template(&self, set: &Migrations) -> Result<Option<Template>, Error> {
         if self.fleet.server().places_for_upkeep() < 3 {
-            let why = "the budget has no room for the connections that make a template";
+            let why = "the budget has no room for the connections that create a template";
             return Ok(Some(Template::Unfit(why.into())));
         }
         let mut lease = self.fleet.lease().await?;
@@ -88,11 +91,7 @@ impl Provisioner {
             let stamp = self.read_stamp(&ours.schema, &mut lease).await?;
             return Ok(Some(Template::Fit(Arc::new(stamp))));
         }
-        let mut sql =
-            Sql::new("select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(");
-        sql.literal(&format!("the template of tenantry {}", set.hash())).text(", 7234619037115))");
-        let is_ours: bool = sqlx::raw_sql(sql.finish()).fetch_one(&mut *lease).await?.try_get(0)?;
-        if !is_ours {
+        if !lock(&mut lease, set).await? {
             // Another process is creating it.
             return Ok(None);
         }
@@ -140,18 +139,9 @@ impl Provisioner {
     async fn run_files(&self, set: &Migrations) -> Result<Run, Error> {
         let site = self.fleet.site_of(&provisional::new_name());
         let subject = Subject { schema: site.schema.clone(), role: None };
-        let role = self.fleet.server().role_of_manager();
-        let options = CreateOptions::default();
-        let shared = self.fleet.shared_site().schema;
+        let (role, options) = (self.fleet.server().role_of_manager(), CreateOptions::default());
         if set.needs_steps() {
-            let mut lease = self.hold_new(&site, role).await?;
-            if let Err(error) = self.make_in_steps(&site, role, &options, &mut lease).await {
-                self.give_up(Some(lease), &site.schema, false).await;
-                return Err(error);
-            }
-            // With several transactions, the tables that were written to are unknown.
-            let elsewhere = set.may_name(&shared).then(|| shared.as_str().to_owned());
-            return Ok(Run { subject, lease, elsewhere });
+            return self.run_files_in_steps(set, &site, role, &options).await;
         }
         let mut lease = self.fleet.lease_for(&site).await?;
         let mut sql = Sql::new("select ");
@@ -167,6 +157,25 @@ impl Provisioner {
             Ok(elsewhere) => Ok(Run { subject, lease: tx.commit_and_keep().await?, elsewhere }),
             Err(error) => Err(roll_back(tx, error).await),
         }
+    }
+
+    async fn run_files_in_steps(
+        &self,
+        set: &Migrations,
+        site: &Site,
+        role: Option<&Ident>,
+        options: &CreateOptions,
+    ) -> Result<Run, Error> {
+        let mut lease = self.hold_new(site, role).await?;
+        if let Err(error) = self.make_in_steps(site, role, options, &mut lease).await {
+            self.give_up(Some(lease), &site.schema, false).await;
+            return Err(error);
+        }
+        // With several transactions, the tables that were written to are unknown.
+        let shared = self.fleet.shared_site().schema;
+        let elsewhere = set.may_name(&shared).then(|| shared.as_str().to_owned());
+        let subject = Subject { schema: site.schema.clone(), role: None };
+        Ok(Run { subject, lease, elsewhere })
     }
 
     /// Compares a schema with a second one, and returns why it is not a template.
@@ -188,7 +197,7 @@ impl Provisioner {
         }
         let (_, other) = read_with_fingerprint(&self.fleet, &second.subject).await?;
         if let Some(difference) = compare(&one, &other).into_iter().next() {
-            return Ok(Some(format!("they do not make the same twice: {difference}")));
+            return Ok(Some(format!("they do not create the same objects twice: {difference}")));
         }
         let different = different_rows(conn, &one, &first.subject, &second.subject, &NOTES).await?;
         Ok(different.map(|table| {
@@ -205,6 +214,13 @@ impl Provisioner {
         }
         Stamp::of(conn, subject, model).await
     }
+}
+
+/// Takes the lock for creating the template of these files, unless another session holds it.
+async fn lock(conn: &mut PgConnection, set: &Migrations) -> sqlx::Result<bool> {
+    let mut sql = Sql::new("select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(");
+    sql.literal(&format!("the template of tenantry {}", set.hash())).text(", 7234619037115))");
+    sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)
 }
 
 /// A schema in which the files were run.
@@ -254,12 +270,7 @@ impl New<'_> {
                 }
                 // The files decide.
                 self.provisioner.known_template().forget();
-                tracing::warn!(
-                    target: "tenantry::provision",
-                    template = stamp.schema().as_str(),
-                    error = &error as &dyn std::error::Error,
-                    "a template cannot be copied: the files are run"
-                );
+                tell_not_copied(&stamp, &error);
                 Ok(None)
             }
         }
@@ -276,6 +287,15 @@ impl New<'_> {
         }
         Ok(())
     }
+}
+
+fn tell_not_copied(stamp: &Stamp, error: &Error) {
+    tracing::warn!(
+        target: "tenantry::provision",
+        template = stamp.schema().as_str(),
+        error = error as &dyn std::error::Error,
+        "could not copy a template: running the files instead"
+    );
 }
 
 /// Creates a copy of a template in the open transaction, and verifies it.

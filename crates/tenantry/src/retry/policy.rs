@@ -116,7 +116,7 @@ impl RetryPolicy {
             return wrong("initial_delay", "not be longer than max_delay");
         }
         if !(self.multiplier >= 1.0 && self.multiplier.is_finite()) {
-            return wrong("multiplier", "be a number from 1 on");
+            return wrong("multiplier", "be a number of at least 1");
         }
         if !(0.0..=1.0).contains(&self.jitter) {
             return wrong("jitter", "be a share from 0 to 1");

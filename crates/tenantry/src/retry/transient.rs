@@ -7,7 +7,7 @@ use crate::error::{self, Error, ErrorClass};
 /// Implement it for an application's own error, or pass a closure to
 /// [`Retrier::when`](super::Retrier::when).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not tell whether a retry may help",
+    message = "`{Self}` does not tell whether a retry can help",
     label = "not `Transient`",
     note = "implement `Transient` for the error, or pass a closure to `Retrier::when`"
 )]

@@ -93,8 +93,8 @@ pub(crate) async fn outside(
             caught(run(db)).await
         }
         (What::Shared(run), None) => caught(run(fleet.shared().clone())).await,
-        (What::Tenant(_), None) => Err("it seeds tenants, and not the shared schema".into()),
-        _ => Err("it seeds the shared schema, and not tenants".into()),
+        (What::Tenant(_), None) => Err("it seeds tenants, not the shared schema".into()),
+        _ => Err("it seeds the shared schema, not tenants".into()),
     };
     result.map_err(|error| failed(seed, site, error))?;
     match seed.repeat {
@@ -133,7 +133,7 @@ async fn check_schema(conn: &mut PgConnection, seed: &Seed, site: &Site) -> Resu
     let schema: Option<String> = row.try_get(0).map_err(|error| failed(seed, site, error))?;
     match schema.as_deref() == Some(site.schema.as_str()) {
         true => Ok(()),
-        false => Err(failed(seed, site, "the schema is not there")),
+        false => Err(failed(seed, site, "the schema does not exist")),
     }
 }
 
@@ -142,7 +142,7 @@ pub(crate) async fn caught(
     seed: impl Future<Output = Result<(), BoxError>>,
 ) -> Result<(), BoxError> {
     let outcome = AssertUnwindSafe(seed).catch_unwind().await;
-    outcome.unwrap_or_else(|_| Err("it has panicked".into()))
+    outcome.unwrap_or_else(|_| Err("it panicked".into()))
 }
 
 async fn has(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<bool, Error> {
@@ -153,7 +153,7 @@ async fn has(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<bool, Error> {
 }
 
 fn busy(seed: &Seed, site: &Site) -> Error {
-    let attempted = format!("seed {:?}: somebody else is seeding the schema", seed.name);
+    let attempted = format!("seed {:?}: another session is seeding the schema", seed.name);
     site.occupant.name(Error::new(ErrorKind::Busy, attempted))
 }
 

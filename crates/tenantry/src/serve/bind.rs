@@ -18,7 +18,7 @@ use std::{
 /// let error = tenantry::serve::bind(taken).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     format!("cannot listen on {taken}: another program listens there; stop it or choose another port"),
+///     format!("cannot listen on {taken}: another program is already listening there; stop it or choose another port"),
 /// );
 /// # Ok(()) }
 /// ```
@@ -37,10 +37,10 @@ pub fn bind(address: impl ToSocketAddrs + Display) -> io::Result<TcpListener> {
 fn readable(address: &impl Display, error: &io::Error) -> io::Error {
     let why = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program listens there; stop it or choose another port".to_owned()
+            "another program is already listening there; stop it or choose another port".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a privilege; choose a higher one".to_owned()
+            "ports below 1024 require a privilege; choose a higher one".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
         _ => error.to_string(),

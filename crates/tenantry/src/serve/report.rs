@@ -38,7 +38,7 @@ pub enum ServeEnd {
     Drained,
     /// Some connections were still open at the deadline, and were cut.
     Cut,
-    /// A second signal arrived: connections were cut at once, and the manager was closed without
+    /// A second signal arrived: connections were closed at once, and the manager was closed without
     /// waiting for leases.
     ///
     /// The program has one second left to end by itself; then the process exits with 130 (Ctrl-C)
@@ -59,9 +59,11 @@ impl fmt::Display for ServeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.end, self.cut) {
             (ServeEnd::Drained, _) => f.write_str("all requests were answered"),
-            (ServeEnd::Cut, Some(1)) => f.write_str("1 connection was cut at the deadline"),
-            (ServeEnd::Cut, Some(cut)) => write!(f, "{cut} connections were cut at the deadline"),
-            (ServeEnd::Cut, None) => f.write_str("some connections were cut at the deadline"),
+            (ServeEnd::Cut, Some(1)) => f.write_str("1 connection was closed at the deadline"),
+            (ServeEnd::Cut, Some(cut)) => {
+                write!(f, "{cut} connections were closed at the deadline")
+            }
+            (ServeEnd::Cut, None) => f.write_str("some connections were closed at the deadline"),
             (ServeEnd::Forced, _) => f.write_str("ended at once by a second signal"),
         }?;
         write!(f, "; drained in {:.1?}, closed in {:.1?}", self.drain, self.close)
@@ -80,9 +82,9 @@ mod tests {
         };
         for (end, cut, expected) in [
             (ServeEnd::Drained, Some(0), "all requests were answered"),
-            (ServeEnd::Cut, Some(1), "1 connection was cut at the deadline"),
-            (ServeEnd::Cut, Some(3), "3 connections were cut at the deadline"),
-            (ServeEnd::Cut, None, "some connections were cut at the deadline"),
+            (ServeEnd::Cut, Some(1), "1 connection was closed at the deadline"),
+            (ServeEnd::Cut, Some(3), "3 connections were closed at the deadline"),
+            (ServeEnd::Cut, None, "some connections were closed at the deadline"),
             (ServeEnd::Forced, None, "ended at once by a second signal"),
         ] {
             assert_eq!(text(end, cut), format!("{expected}; drained in 10.0s, closed in 2.0ms"));

@@ -164,7 +164,7 @@ impl Stopping {
             }
         };
         let cut = serving.cut().await;
-        tracing::warn!(connections = cut, "connections were cut");
+        tracing::warn!(connections = cut, "connections were closed");
         (Ok(end), cut)
     }
 

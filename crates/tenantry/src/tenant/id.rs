@@ -123,13 +123,13 @@ pub enum ParseTenantIdError {
     #[error("tenant id is empty")]
     Empty,
     /// The text is longer than 63 bytes, the length of a PostgreSQL identifier.
-    #[error("tenant id has {bytes} bytes, at most {MAX_BYTES} are allowed")]
+    #[error("tenant id has {bytes} bytes; at most {MAX_BYTES} are allowed")]
     TooLong {
         /// The length of the text.
         bytes: usize,
     },
     /// The text contains something other than `A–Z`, `a–z`, `0–9`, `_` and `-`.
-    #[error("tenant id contains {found:?} at byte {at}, only A-Z, a-z, 0-9, _ and - are allowed")]
+    #[error("tenant id contains {found:?} at byte {at}; only A-Z, a-z, 0-9, _ and - are allowed")]
     Character {
         /// The first character that is not allowed.
         found: char,
@@ -137,13 +137,13 @@ pub enum ParseTenantIdError {
         at: usize,
     },
     /// The text starts with `_` or `-`.
-    #[error("tenant id starts with {found:?}, a letter or a digit is needed")]
+    #[error("tenant id starts with {found:?}; a letter or a digit is required")]
     Start {
         /// The first character.
         found: char,
     },
     /// The text is a name that PostgreSQL reserves.
-    #[error("tenant id is a name that PostgreSQL keeps for itself")]
+    #[error("tenant id is a name that PostgreSQL reserves")]
     Reserved,
 }
 

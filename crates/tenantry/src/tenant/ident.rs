@@ -148,7 +148,7 @@ pub enum IdentError {
     #[error("identifier is empty")]
     Empty,
     /// The name is longer than the 63 bytes that PostgreSQL supports.
-    #[error("identifier has {bytes} bytes, PostgreSQL keeps at most {MAX_BYTES}")]
+    #[error("identifier has {bytes} bytes; PostgreSQL allows at most {MAX_BYTES}")]
     TooLong {
         /// The length of the name.
         bytes: usize,

@@ -187,7 +187,7 @@ pub enum TemplateError {
     },
     /// The container's name is reserved by PostgreSQL, or by this library for
     /// [spares](crate::provision::Provisioner::fill_spares).
-    #[error("container name {container:?} is one that PostgreSQL or tenantry keeps for itself")]
+    #[error("container name {container:?} is reserved by PostgreSQL or tenantry")]
     Reserved {
         /// The name.
         container: String,

@@ -123,7 +123,7 @@ async fn ids_of_any_type_are_read_from_a_view_and_from_a_query() -> TestResult {
 
     // It is only read.
     let refused = manager.provisioner().suspend("acme").await.expect_err("it is only read");
-    assert!(refused.to_string().contains("cannot be written"), "{refused}");
+    assert!(refused.to_string().contains("is read-only"), "{refused}");
     let catalog = view().columns(CatalogColumns::new());
     let refused = catalog.create_table(manager.shared()).await.expect_err("it is only read");
     assert_eq!(refused.kind(), ErrorKind::Config, "{refused}");
@@ -254,14 +254,24 @@ async fn what_cannot_be_read_is_told_in_a_sentence_that_says_what_to_do() -> Tes
             ours(),
             "has no column \"container\" for the name of the tenant's schema",
         ),
-        ("slug text", "('acme')", ours(), "has no column \"id\" for the tenant's id: name the one"),
+        (
+            "slug text",
+            "('acme')",
+            ours(),
+            "has no column \"id\" for the tenant's id: name the actual column",
+        ),
         (
             "id uuid, container text, state text, created_at date, attributes json",
             "(gen_random_uuid())",
             ours(),
-            "have other types",
+            "have different types",
         ),
-        ("slug text", "('acme')", named(), "CatalogColumns::new().id(\"…\")); it has slug"),
+        (
+            "slug text",
+            "('acme')",
+            named(),
+            "CatalogColumns::new().id(\"…\")); its columns are slug",
+        ),
         ("id text", "('acme'), (null)", named(), "a row has no id"),
         ("id text", "('acme'), ('Müller GmbH')", named(), "\"Müller GmbH\" is not a tenant id"),
         ("id text", "('acme'), ('acme')", named(), "lists the tenant twice"),
@@ -294,25 +304,25 @@ async fn what_cannot_be_read_is_told_in_a_sentence_that_says_what_to_do() -> Tes
             "id text",
             "('acme')",
             TableCatalog::query("select id, 'x' as state from tenants"),
-            "\"x\" is not known",
+            "unknown state \"x\"",
         ),
         (
             "id text",
             "('acme')",
             TableCatalog::query("select id, null::text as state from tenants"),
-            "null is not known",
+            "unknown state null",
         ),
         (
             "id text",
             "('acme')",
             TableCatalog::query("delete from tenants"),
-            "it must be one select",
+            "it must be a single select",
         ),
         (
             "id text",
             "('acme')",
             TableCatalog::query("select id from tenants; drop table tenants"),
-            "holds several",
+            "contains several",
         ),
         (
             "id text",
@@ -321,7 +331,12 @@ async fn what_cannot_be_read_is_told_in_a_sentence_that_says_what_to_do() -> Tes
             "query cannot be read",
         ),
         ("id text", "('acme')", TableCatalog::query("select id from tenants -- end"), "1 tenants"),
-        ("id text", "('acme')", named().notify(""), "the channel of the catalog is no name"),
+        (
+            "id text",
+            "('acme')",
+            named().notify(""),
+            "the channel of the catalog is not a valid name",
+        ),
     ] {
         put(&mut admin, columns, rows).await;
         let what = format!("{catalog:?}");

@@ -391,7 +391,7 @@ async fn a_tenant_at_its_cap_saturates_nobody_else() -> TestResult {
     assert_eq!((report.healthy, report.reason), (true, None), "{report:?}");
     assert_eq!(statuses(&report), [("acme", HealthStatus::Degraded), ("globex", HealthStatus::Ok)]);
     let reason = report.pools[0].reason.expect("it is known");
-    assert!(reason.contains("as many connections as one tenant may have"), "{reason}");
+    assert!(reason.contains("at the connection limit of a tenant"), "{reason}");
     drop(held);
     waiting.await??;
     manager.close().await;

@@ -28,21 +28,21 @@ async fn a_table_that_is_something_else_is_refused_and_left_alone() -> TestResul
     for (existing, named, write) in [
         (
             "create table tenants (id uuid primary key default gen_random_uuid(), name text)",
-            "column id is uuid, text was expected; column container is missing",
+            "column id is uuid; expected text; column container is missing",
             "insert into tenants (name) values ('x'); update tenants set name = 'y'; \
              delete from tenants",
         ),
         (
             "create table tenants (id bigint primary key, container text, state text, \
              created_at timestamptz, attributes jsonb)",
-            "column id is bigint, text was expected",
+            "column id is bigint; expected text",
             "insert into tenants (id) values (1); update tenants set id = 2; delete from tenants",
         ),
         (
             "create type state as enum ('active', 'suspended'); \
              create table tenants (id text primary key, container text, state state, \
              created_at timestamptz, attributes jsonb)",
-            "column state is state, text was expected",
+            "column state is state; expected text",
             "insert into tenants (id) values ('x'); delete from tenants",
         ),
         (
@@ -60,7 +60,7 @@ async fn a_table_that_is_something_else_is_refused_and_left_alone() -> TestResul
             "column id is not unique",
             "insert into tenants (id, container) values ('x', 'a'); delete from tenants",
         ),
-        ("create table tenants ()", "column id is missing, text was expected", "select 1"),
+        ("create table tenants ()", "column id is missing; expected text", "select 1"),
         (
             "create table others (id text primary key); create view tenants as \
              select id, id as container, id as state, now() as created_at, \
@@ -68,7 +68,7 @@ async fn a_table_that_is_something_else_is_refused_and_left_alone() -> TestResul
             "it is a view",
             "insert into others values ('x'); delete from others",
         ),
-        ("create sequence tenants", "it is no table", "select nextval('tenants')"),
+        ("create sequence tenants", "it is not a table", "select nextval('tenants')"),
     ] {
         let world = World::new().await;
         let mut admin = world.admin().await;

@@ -35,7 +35,7 @@ async fn what_is_refused_is_a_status() -> TestResult {
     assert_eq!(call(&server, &["add", "acme", "a"])?, "added note 1: a\n");
     for (arguments, code, message) in [
         (&["add", "acme", "a"][..], "already exists", "conflicts with stored data"),
-        (&["add", "acme", ""], "invalid argument", "breaks a rule"),
+        (&["add", "acme", ""], "invalid argument", "violates a constraint"),
         (&["list", "nobody"], "entity was not found", "does not exist"),
         (&["list", "a b"], "invalid argument", "tenant id"),
     ] {

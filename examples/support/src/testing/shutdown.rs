@@ -106,7 +106,7 @@ pub async fn waits_ten_seconds_for_a_request_and_not_for_ever(
     let cut_after = told.elapsed();
     server.wait_for_a_good_end();
     assert!(cut_after >= Duration::from_secs(10), "{cut_after:?}");
-    assert!(server.log().contains("1 connection was cut"), "{}", server.log());
+    assert!(server.log().contains("1 connection was closed"), "{}", server.log());
     lock.rollback().await?;
     database.close().await?;
     Ok(())

@@ -146,7 +146,7 @@ async fn the_log_says_in_one_line_what_was_wrong() -> TestResult {
     let [other, none] = lines[..] else { panic!("{text}") };
     for (line, level, says) in [
         (other, "WARN", "belongs to tenant acme"),
-        (none, "INFO", "the session layer runs inside of the tenant layer"),
+        (none, "INFO", "the session layer runs inside the tenant layer"),
     ] {
         for part in [level, "not signed in to tenant globex", says] {
             assert!(line.contains(part), "{line}");

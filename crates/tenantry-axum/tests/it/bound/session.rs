@@ -134,7 +134,7 @@ async fn the_log_says_in_one_line_what_was_wrong() -> TestResult {
     let cookie = sign_in(&app, "acme").await;
     for (cookie, level, says) in [
         (Some(("cookie", cookie.as_str())), "WARN", "belongs to tenant acme"),
-        (None, "INFO", "the session layer runs inside of the tenant layer"),
+        (None, "INFO", "the session layer runs inside the tenant layer"),
     ] {
         let log = Log::capture();
         assert_not_bound(&who_am_i(&app, "globex", cookie).await);

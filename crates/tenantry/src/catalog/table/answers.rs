@@ -112,14 +112,14 @@ impl TableCatalog {
         let sentence = match lacking {
             Some(Field::Id) => missing(&of, Field::Id, Field::Id.name(), &columns),
             Some(field) => format!(
-                "{of} has no column {:?} for {}, so it is none that TableCatalog::create_table has made: name its \
+                "{of} has no column {:?} for {}, so TableCatalog::create_table did not create it: name its \
                  columns with TableCatalog::columns, which only reads it",
                 field.name(),
                 field.purpose()
             ),
             None => format!(
-                "the columns of {of} have other types than those that TableCatalog::create_table has made: name them \
-                 with TableCatalog::columns, which only reads them"
+                "the columns of {of} have different types than those that TableCatalog::create_table creates: name \
+                 them with TableCatalog::columns, which only reads them"
             ),
         };
         Some(Error::new(ErrorKind::Catalog, sentence))
@@ -181,7 +181,7 @@ impl Catalog for TableCatalog {
         }
         let channel = self.channel.as_deref().map(Ident::parse);
         if let Some(Err(error)) = channel {
-            return wrong(format!("the channel of the catalog is no name: {error}"));
+            return wrong(format!("the channel of the catalog is not a valid name: {error}"));
         }
         Ok(())
     }

@@ -81,7 +81,7 @@ impl Field {
             Self::Attributes => "the tenant's attributes",
             Self::Role => "the role of the tenant's sessions",
             Self::Settings => "the settings of the tenant's sessions",
-            Self::Step => "what the tenant's creation has not come to yet",
+            Self::Step => "the remaining steps of the tenant's creation",
         }
     }
 }

@@ -71,8 +71,9 @@ pub(super) async fn install(
             }
             if !first.try_get::<bool, _>("may")? {
                 let owner: String = first.try_get("owner")?;
-                let why =
-                    format!("it belongs to the role {owner}, which alone can add the trigger");
+                let why = format!(
+                    "it belongs to the role {owner}, and only that role can add the trigger"
+                );
                 return Err(name.refuse(&why));
             }
             Made::Before
@@ -174,7 +175,7 @@ impl Name<'_> {
             "v" => Some("it is a view"),
             "m" => Some("it is a materialized view"),
             "f" => Some("it is a foreign table"),
-            _ => Some("it is no table"),
+            _ => Some("it is not a table"),
         };
         if let Some(kind) = kind {
             return Err(self.refuse(kind));
@@ -184,15 +185,15 @@ impl Name<'_> {
             let found =
                 columns.iter().find(|row| row.try_get("name").is_ok_and(|is: &str| is == *name));
             let Some(found) = found else {
-                wrong.push(format!("column {name} is missing, {expected} was expected"));
+                wrong.push(format!("column {name} is missing; expected {expected}"));
                 continue;
             };
             let base: Option<&str> = found.try_get("base")?;
             if !base.is_some_and(|base| will_do.contains(&base)) {
                 let is: &str = found.try_get("type")?;
-                wrong.push(format!("column {name} is {is}, {expected} was expected"));
+                wrong.push(format!("column {name} is {is}; expected {expected}"));
             } else if *name == "id" && !found.try_get::<bool, _>("is_unique")? {
-                wrong.push("column id is not unique, a primary key was expected".to_owned());
+                wrong.push("column id is not unique; expected a primary key".to_owned());
             }
         }
         match wrong.is_empty() {
@@ -222,7 +223,7 @@ impl Name<'_> {
                 tracing::warn!(
                     target: "tenantry::catalog",
                     error = &error as &dyn std::error::Error,
-                    "the table of tenants could not get its column step; it is used without"
+                    "could not add the column step to the table of tenants; continuing without it"
                 );
                 attempt.rollback().await
             }
@@ -233,7 +234,7 @@ impl Name<'_> {
     fn refuse(&self, why: &str) -> Error {
         let Self { schema, table } = self;
         let attempted = format!(
-            "the table {schema}.{table} cannot be made the table of tenants: {why}. Nothing was \
+            "the table {schema}.{table} cannot be used as the table of tenants: {why}. Nothing was \
              changed; name another table with TableCatalog::table, or only read this one with TableCatalog::columns"
         );
         Error::new(ErrorKind::Config, attempted)

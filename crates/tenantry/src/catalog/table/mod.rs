@@ -176,7 +176,7 @@ impl TableCatalog {
     pub async fn create_table(&self, shared: &SharedDb) -> Result<(), Error> {
         if !self.is_ours() {
             let of = self.source(shared.schema()).in_words();
-            let attempted = format!("{of} is only read: nothing was created");
+            let attempted = format!("{of} is read-only: nothing was created");
             return Err(Error::new(ErrorKind::Config, attempted));
         }
         let mut tx = shared.begin_upkeep().await?;

@@ -122,7 +122,7 @@ impl TableCatalog {
             }
             ("42P01" | "3F000", false) if self.query.is_none() => format!("{of} does not exist"),
             ("42501", _) => {
-                format!("{of} may not be read by the role of the connection: grant it select")
+                format!("the role of the connection may not read {of}: grant it select")
             }
             _ if !self.is_ours() && ["0A", "22", "42"].iter().any(|of| code.starts_with(of)) => {
                 format!("{of} cannot be read")

@@ -7,17 +7,17 @@ use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 pub(super) enum QueryError {
     #[error("it is empty")]
     Empty,
-    #[error("it must be one select, and begins with {0:?}")]
+    #[error("it must be a single select, but begins with {0:?}")]
     Begin(String),
-    #[error("it must be one statement, and holds several")]
+    #[error("it must be a single statement, but contains several")]
     Several,
     #[error("a parenthesis, a quote or a comment is not closed")]
     Unclosed,
-    #[error("it holds a NUL character")]
+    #[error("it contains a NUL character")]
     Nul,
-    #[error("it takes a parameter, and has none: name the values in the text")]
+    #[error("it has a parameter, but no values are bound: write the values into the text")]
     Parameter,
-    #[error("it locks rows with `for {0}`, and a catalog only reads")]
+    #[error("it locks rows with `for {0}`, but a catalog only reads")]
     Locks(String),
 }
 

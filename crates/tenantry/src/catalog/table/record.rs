@@ -18,13 +18,13 @@ pub(super) const STEP: &str = "tenantry: ";
 pub(super) fn id(row: &PgRow) -> Result<TenantId, Error> {
     let id: Option<&str> = row.try_get("id").map_err(Error::catalog)?;
     let Some(id) = id else {
-        let attempted = "reading the list of tenants: a row has no id, leave such rows out";
+        let attempted = "reading the list of tenants: a row has no id; exclude such rows";
         return Err(Error::new(ErrorKind::Catalog, attempted));
     };
     TenantId::parse(id).map_err(|error| {
         let shown: String = id.chars().take(80).collect();
         let attempted = format!(
-            "reading the list of tenants: {shown:?} is not a tenant id; correct the row or leave it out"
+            "reading the list of tenants: {shown:?} is not a tenant id; correct or exclude the row"
         );
         Error::new(ErrorKind::Catalog, attempted).with_source(error)
     })
@@ -47,8 +47,8 @@ pub(super) fn record(row: &PgRow) -> Result<TenantRecord, Error> {
     let role = role.map(|name| name_in(name, &id, "role")).transpose()?;
     let settings: Option<Value> = row.try_get("settings").map_err(Error::catalog)?;
     let settings = settings.map_or(Some(Vec::new()), settings_of).ok_or_else(|| {
-        let attempted = "reading the settings of a tenant: an object of texts, numbers and booleans, or a list of \
-                         name=value, was expected";
+        let attempted = "reading the settings of a tenant: expected an object of strings, numbers and booleans, or a \
+                         list of name=value";
         Error::new(ErrorKind::Catalog, attempted).with_tenant(&id)
     })?;
     let record = TenantRecord::new(id).state(state).attributes(attributes.unwrap_or_default());
@@ -66,7 +66,7 @@ fn state(row: &PgRow, id: &TenantId) -> Result<TenantState, Error> {
                 format!("{:?}", other.chars().take(80).collect::<String>())
             });
             let attempted = format!(
-                "reading the state of a tenant: {other} is not known, active and suspended are"
+                "reading the state of a tenant: unknown state {other}; expected active or suspended"
             );
             Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(id))
         }

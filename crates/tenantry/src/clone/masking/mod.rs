@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::PgConnection;
 
 use super::{
-    AnonymizeReport, MaskedColumn,
+    AnonymizeReport, MaskedColumn, Proof,
     error::refused,
     plan::{Rows, Table},
 };
@@ -53,16 +53,7 @@ impl Masking {
             let attempted = "anonymizing: rules do not fit the schema of the source";
             Error::new(ErrorKind::Config, attempted).with_source(wrong)
         })?;
-        let key = match (rules.set_key(), &rules.key_env) {
-            (Some(key), _) => key.clone(),
-            (None, Some(name)) => {
-                let attempted = format!(
-                    "anonymizing: the rules name the key {name}, which was not read: call Anonymize::read_key"
-                );
-                return Err(Error::new(ErrorKind::Config, attempted));
-            }
-            (None, None) => random_key()?,
-        };
+        let key = key_of(rules)?;
         let collector = Some(Collector::new(MEMORY, &key));
         Ok(Self {
             plan,
@@ -99,19 +90,10 @@ impl Masking {
         self.suspicions = self.rules.uncovered(model, &samples);
         self.suspicions
             .retain(|found| !OWN_TABLES.contains(&&*found.table) && !is_left_out(&found.table));
-        if self.suspicions.is_empty() || !self.rules.is_strict() {
-            return Ok(());
+        match self.suspicions.is_empty() || !self.rules.is_strict() {
+            true => Ok(()),
+            false => Err(unmasked(&self.suspicions)),
         }
-        let mut told: Vec<_> =
-            self.suspicions.iter().take(NAMED).map(ToString::to_string).collect();
-        if self.suspicions.len() > NAMED {
-            told.push(format!("{} more", self.suspicions.len() - NAMED));
-        }
-        let attempted = format!(
-            "anonymizing: columns look personal and no rule is for them; give each a mask, or `keep`: {}",
-            told.join("; ")
-        );
-        Err(Error::new(ErrorKind::Config, attempted))
     }
 
     /// Verifies that the check constraints of the copy, which has no rows yet, will accept the masks.
@@ -166,37 +148,57 @@ impl Masking {
     ) -> Result<AnonymizeReport, Error> {
         let collector = self.collector.take().unwrap_or_else(|| Collector::new(0, &self.key));
         let unchanged = proof::unchanged(copy, &ends, &self.plan).await?;
-        let proof = proof::run(source, copy, &ends, &self.plan, collector).await?;
-        if !proof.found.is_empty() && self.rules.is_strict() {
+        let mut proof = proof::run(source, copy, &ends, &self.plan, collector).await?;
+        let idle = self.idle();
+        if self.rules.is_strict() {
+            self.refuse(&proof, &unchanged, &idle)?;
+        }
+        proof.not_provable.extend(idle.iter().map(|((table, column), _)| {
+            format!("{table}.{column}: its rules have masked nothing, although it has values")
+        }));
+        let columns = self.columns(rows, &unchanged);
+        Ok(AnonymizeReport { columns, proof, suspicions: self.suspicions })
+    }
+
+    /// Refuses a copy with values of the source, or with personal columns in which nothing was masked.
+    fn refuse(
+        &self,
+        proof: &Proof,
+        unchanged: &BTreeMap<(String, String), u64>,
+        idle: &[(&(String, String), &Tally)],
+    ) -> Result<(), Error> {
+        if !proof.found.is_empty() {
             let told: Vec<_> = proof.found.iter().map(ToString::to_string).collect();
             return Err(refused(format!(
-                "the copy would hold values that were masked elsewhere: {}; mask them there, too",
+                "the copy would contain values that were masked elsewhere: {}; mask them there, too",
                 told.join(", ")
             )));
         }
-        let kept = unchanged.iter().find(|(_, count)| **count > 0);
-        if let Some(((table, column), count)) = kept.filter(|_| self.rules.is_strict()) {
+        if let Some(((table, column), count)) = unchanged.iter().find(|(_, count)| **count > 0) {
             return Err(refused(format!(
                 "{count} rows would keep their own value of {table}.{column}; use another mask"
             )));
         }
-        let idle = self.idle();
-        let mut personal = idle.iter().filter(|(of, _)| self.by_paths_alone.contains(*of));
-        if let Some(((table, column), _)) = personal.next().filter(|_| self.rules.is_strict()) {
-            return Err(refused(format!(
+        match idle.iter().find(|(of, _)| self.by_paths_alone.contains(*of)) {
+            None => Ok(()),
+            Some(((table, column), _)) => Err(refused(format!(
                 "the rules for {table}.{column} have masked nothing, although its values look personal: are their paths right?"
-            )));
+            ))),
         }
-        let mut proof = proof;
-        proof.not_provable.extend(idle.iter().map(|((table, column), _)| {
-            format!("{table}.{column}: its rules have masked nothing, although it has values")
-        }));
+    }
+
+    /// Returns what the masks did, by column.
+    fn columns(
+        &self,
+        rows: &BTreeMap<String, u64>,
+        unchanged: &BTreeMap<(String, String), u64>,
+    ) -> Vec<MaskedColumn> {
         let mut columns = Vec::new();
         for table in self.plan.tables() {
+            let rows = rows.get(table.name()).copied().unwrap_or_default();
             for column in table.columns().iter().filter(|column| column.is_masked()) {
                 let of = (table.name().to_owned(), column.name().to_owned());
                 let tally = self.tallies.get(&of).copied();
-                let rows = rows.get(table.name()).copied().unwrap_or_default();
                 let (masked, unchanged) = match (column.select(), tally) {
                     (Select::Column, Some(tally)) => (tally.masked, Some(tally.unchanged)),
                     // The server has masked them, or there were no rows.
@@ -216,11 +218,38 @@ impl Masking {
                 });
             }
         }
-        Ok(AnonymizeReport { columns, proof, suspicions: self.suspicions })
+        columns
     }
 }
 
 pub(super) use proof::Places;
+
+/// Returns the error for columns that look personal and have no rule.
+fn unmasked(suspicions: &[Suspicion]) -> Error {
+    let mut told: Vec<_> = suspicions.iter().take(NAMED).map(ToString::to_string).collect();
+    if suspicions.len() > NAMED {
+        told.push(format!("{} more", suspicions.len() - NAMED));
+    }
+    let attempted = format!(
+        "anonymizing: columns look personal but have no rule; give each a mask, or `keep`: {}",
+        told.join("; ")
+    );
+    Error::new(ErrorKind::Config, attempted)
+}
+
+/// Returns the key of the rules, or a random one if they name none.
+fn key_of(rules: &Anonymize) -> Result<Key, Error> {
+    match (rules.set_key(), &rules.key_env) {
+        (Some(key), _) => Ok(key.clone()),
+        (None, Some(name)) => {
+            let attempted = format!(
+                "anonymizing: the rules name the key {name}, which was not read: call Anonymize::read_key"
+            );
+            Err(Error::new(ErrorKind::Config, attempted))
+        }
+        (None, None) => random_key(),
+    }
+}
 
 /// Creates a random key for one copy, from the operating system's entropy.
 fn random_key() -> Result<Key, Error> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Row, SqlStr};
 use tokio::time::Instant;
 
 use super::super::{Leak, Proof, error::failed, rows::qualified};
@@ -39,44 +39,8 @@ pub(super) async fn run(
     collect_computed(source, places.source, plan, &mut collector).await?;
     let share = collector.share();
     let mut finder = collector.into_finder();
-    for table in plan.tables() {
-        let kept =
-            table.columns().iter().filter(|column| column.rule().is_some() && !column.is_masked());
-        let kept: Vec<_> = kept.map(|column| Searched::named(column.name())).collect();
-        if !kept.is_empty() {
-            search(source, places.source, table.name(), &kept, &mut finder).await?;
-        }
-    }
-    finder.excuse_found();
-    // If nothing is invented, no word can be in the copy for that reason.
-    if plan.invents() {
-        let dictionary = Dictionary::new();
-        finder.excuse_if(|value| {
-            std::str::from_utf8(value).is_ok_and(|value| dictionary.holds(value))
-        });
-    }
-
-    let (mut leaks, mut bytes) = (BTreeMap::new(), 0);
-    for kind in [ObjectKind::Table, ObjectKind::MaterializedView] {
-        for (relation, object) in places.model.of_kind(kind) {
-            if object.get(Attribute::PartitionKey).is_some()
-                || is_empty_view(places.model, relation)
-            {
-                continue;
-            }
-            let columns = columns_of(places.model, &relation.name, kind);
-            let found = search(copy, places.copy, &relation.name, &columns, &mut finder).await?;
-            bytes += found.bytes;
-            for (place, origin) in found.places {
-                let column = columns.get(place).map_or("", |column| &*column.name);
-                let place = match column {
-                    "" => relation.name.clone(),
-                    column => format!("{}.{column}", relation.name),
-                };
-                *leaks.entry((origin, place)).or_insert(0) += 1;
-            }
-        }
-    }
+    excuse(source, places.source, plan, &mut finder).await?;
+    let (found, bytes) = search_copy(copy, places, plan, &mut finder).await?;
     let mut not_provable = not_provable(plan);
     not_provable.extend(in_definitions(places, plan, &mut finder));
     let sums = finder.found();
@@ -90,19 +54,75 @@ pub(super) async fn run(
             found.excused
         ))
     }));
-    let found = leaks.into_iter().map(|((origin, found_in), values)| {
-        let from = name_of(plan, origin).unwrap_or_default();
-        Leak { from, found_in, values }
-    });
     Ok(Proof {
         searched: sums.values().map(|found| found.found + found.absent + found.excused).sum(),
         excused: sums.values().map(|found| found.excused).sum(),
-        found: found.collect(),
+        found,
         share,
         bytes,
         not_provable,
         duration: began.elapsed(),
     })
+}
+
+/// Excuses values that prove nothing: those that kept columns contain, too, and words of fakes.
+async fn excuse(
+    source: &mut PgConnection,
+    schema: &Ident,
+    plan: &MaskPlan,
+    finder: &mut Finder,
+) -> Result<(), Error> {
+    for table in plan.tables() {
+        let kept =
+            table.columns().iter().filter(|column| column.rule().is_some() && !column.is_masked());
+        let kept: Vec<_> = kept.map(|column| Searched::named(column.name())).collect();
+        if !kept.is_empty() {
+            search(source, schema, table.name(), &kept, finder).await?;
+        }
+    }
+    finder.excuse_found();
+    // If nothing is invented, no word can be in the copy for that reason.
+    if plan.invents() {
+        let dictionary = Dictionary::new();
+        finder.excuse_if(|value| {
+            std::str::from_utf8(value).is_ok_and(|value| dictionary.holds(value))
+        });
+    }
+    Ok(())
+}
+
+/// Searches the rows of the copy. Returns the leaks, and how many bytes were searched.
+async fn search_copy(
+    copy: &mut PgConnection,
+    places: &Places<'_>,
+    plan: &MaskPlan,
+    finder: &mut Finder,
+) -> Result<(Vec<Leak>, u64), Error> {
+    let (mut leaks, mut bytes) = (BTreeMap::new(), 0);
+    for kind in [ObjectKind::Table, ObjectKind::MaterializedView] {
+        for (relation, object) in places.model.of_kind(kind) {
+            if object.get(Attribute::PartitionKey).is_some()
+                || is_empty_view(places.model, relation)
+            {
+                continue;
+            }
+            let columns = columns_of(places.model, &relation.name, kind);
+            let found = search(copy, places.copy, &relation.name, &columns, finder).await?;
+            bytes += found.bytes;
+            for (place, origin) in found.places {
+                let place = match columns.get(place) {
+                    None => relation.name.clone(),
+                    Some(column) => format!("{}.{}", relation.name, column.name),
+                };
+                *leaks.entry((origin, place)).or_insert(0) += 1;
+            }
+        }
+    }
+    let leaks = leaks.into_iter().map(|((origin, found_in), values)| {
+        let from = name_of(plan, origin).unwrap_or_default();
+        Leak { from, found_in, values }
+    });
+    Ok((leaks.collect(), bytes))
 }
 
 fn name_of(plan: &MaskPlan, origin: u32) -> Option<String> {
@@ -118,7 +138,7 @@ async fn collect_computed(
 ) -> Result<(), Error> {
     for table in plan.tables() {
         let computed =
-            table.columns().iter().filter(|column| matches!(column.select(), Select::Sql(_)));
+            table.columns().iter().filter(|column| matches!(column.select(), Select::Sql { .. }));
         for column in computed {
             let mut sql = Sql::new("select s.");
             sql.name(column.name()).text("::pg_catalog.text from only ");
@@ -149,7 +169,7 @@ fn in_definitions(places: &Places<'_>, plan: &MaskPlan, finder: &mut Finder) -> 
             statement.split('\'').next().unwrap_or_default().chars().take(60).collect();
         told.extend(counts.into_iter().filter_map(|(origin, count)| {
             let column = name_of(plan, origin)?;
-            Some(format!("{column}: {count} of its values stand in `{}…`", beginning.trim()))
+            Some(format!("{column}: {count} of its values appear in `{}…`", beginning.trim()))
         }));
     }
     told
@@ -200,17 +220,7 @@ async fn search(
     columns: &[Searched],
     finder: &mut Finder,
 ) -> Result<InRelation, Error> {
-    let mut sql = Sql::new("copy (select ");
-    if columns.is_empty() {
-        sql.text("s.*");
-    }
-    for (index, column) in columns.iter().enumerate() {
-        sql.text(if index == 0 { "s." } else { ", s." }).name(&column.name);
-    }
-    sql.text(" from only ");
-    qualified(&mut sql, schema, relation);
-    sql.text(" as s) to stdout");
-    let sql = sql.finish();
+    let sql = search_sql(schema, relation, columns);
     let reading = |error| failed(format!("searching the table {relation}"), error);
     let mut found = InRelation::default();
     let mut rows = conn.copy_out_raw(sql.as_str()).await.map_err(reading)?;
@@ -229,6 +239,20 @@ async fn search(
         }
     }
     Ok(found)
+}
+
+fn search_sql(schema: &Ident, relation: &str, columns: &[Searched]) -> SqlStr {
+    let mut sql = Sql::new("copy (select ");
+    if columns.is_empty() {
+        sql.text("s.*");
+    }
+    for (index, column) in columns.iter().enumerate() {
+        sql.text(if index == 0 { "s." } else { ", s." }).name(&column.name);
+    }
+    sql.text(" from only ");
+    qualified(&mut sql, schema, relation);
+    sql.text(" as s) to stdout");
+    sql.finish()
 }
 
 /// Returns the bytes of a field that COPY has written as hexadecimal digits.
@@ -254,19 +278,8 @@ pub(super) async fn unchanged(
     for table in plan.tables().filter(|table| can_be_joined(table)) {
         let of_server = table.columns().iter().filter(|column| *column.select() != Select::Column);
         for column in of_server {
-            let mut sql = Sql::new("select pg_catalog.count(*) from only ");
-            qualified(&mut sql, places.source, table.name());
-            sql.text(" as s join only ");
-            qualified(&mut sql, places.copy, table.name());
-            sql.text(" as c on s.")
-                .name(column.name())
-                .text("::pg_catalog.text operator(pg_catalog.=) c.");
-            sql.name(column.name()).text("::pg_catalog.text");
-            for key in table.primary_key() {
-                sql.text(" and s.").name(key).text("::pg_catalog.text operator(pg_catalog.=) c.");
-                sql.name(key).text("::pg_catalog.text");
-            }
-            let counted = sqlx::raw_sql(sql.finish()).fetch_one(&mut *conn).await;
+            let sql = unchanged_sql(places, table, column.name());
+            let counted = sqlx::raw_sql(sql).fetch_one(&mut *conn).await;
             let counted =
                 counted.map_err(|e| failed(format!("comparing the table {}", table.name()), e))?;
             let count = u64::try_from(counted.try_get::<i64, _>(0)?).unwrap_or_default();
@@ -274,6 +287,21 @@ pub(super) async fn unchanged(
         }
     }
     Ok(unchanged)
+}
+
+/// Returns the query that counts the rows of the copy with the same primary key and value as in the source.
+fn unchanged_sql(places: &Places<'_>, table: &TablePlan, column: &str) -> SqlStr {
+    let mut sql = Sql::new("select pg_catalog.count(*) from only ");
+    qualified(&mut sql, places.source, table.name());
+    sql.text(" as s join only ");
+    qualified(&mut sql, places.copy, table.name());
+    sql.text(" as c on s.").name(column).text("::pg_catalog.text operator(pg_catalog.=) c.");
+    sql.name(column).text("::pg_catalog.text");
+    for key in table.primary_key() {
+        sql.text(" and s.").name(key).text("::pg_catalog.text operator(pg_catalog.=) c.");
+        sql.name(key).text("::pg_catalog.text");
+    }
+    sql.finish()
 }
 
 /// Returns `true` if rows of the source can be matched with rows of the copy.
@@ -291,9 +319,9 @@ fn not_provable(plan: &MaskPlan) -> Vec<String> {
         {
             let why = match column.select() {
                 // They are read for the proof.
-                Select::Sql(_) => continue,
-                Select::Shuffle => "the values of other rows are in it",
-                Select::Column => "its masks may be values of other rows",
+                Select::Sql { .. } => continue,
+                Select::Shuffle => "it contains values of other rows",
+                Select::Column => "its masks can equal values of other rows",
             };
             told.push(format!("{}.{}: {why}", table.name(), column.name()));
         }

@@ -48,8 +48,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     // Some tables may have nothing to count.
     match seen.lost * 2 > seen.with_rows {
         true => Ok(examined.unseen(format!(
-            "the counts of {} of {} tables with rows begin at zero: a crash or a reset has cleared them, and what came \
-             before is not counted",
+            "the counts of {} of {} tables with rows begin at zero: a crash or a reset has cleared them",
             grouped(seen.lost),
             grouped(seen.with_rows)
         ))),
@@ -90,17 +89,17 @@ fn tell_dead(kind: &Kind, tenants: &Tenants) -> Finding {
     let finding = match kind.part(0) {
         "off" => Finding::warning(
             format!("table {table} has many dead rows, and autovacuum is off for it"),
-            "reads pass over dead rows, their space is not used again, and transaction ids grow old",
+            "reads skip dead rows, their space is not reused, and transaction ids age",
         )
         .how("reset autovacuum_enabled of the table, or vacuum it on a schedule"),
         _ => Finding::warning(
             format!("table {table} has many dead rows"),
-            "reads pass over dead rows, and their space is not used again: there are more than twice as many as \
+            "reads skip dead rows, and their space is not reused: there are more than twice as many as \
              autovacuum waits for, so it does not keep up, or an old transaction, a replication slot or a prepared \
              transaction keeps them",
         )
         .how(
-            "look for what holds old rows back (the checks transactionIds and oldSnapshots), then vacuum; if it comes back, \
+            "find what keeps old rows (the checks transactionIds and oldSnapshots), then vacuum; if it comes back, \
              raise autovacuum_max_workers or autovacuum_vacuum_cost_limit",
         ),
     };
@@ -115,7 +114,7 @@ fn tell_never_analyzed(kind: &Kind, tenants: &Tenants) -> Finding {
     let table = plain(kind.part(0));
     let finding = Finding::warning(
         format!("table {table} has rows and was never analyzed"),
-        "the planner guesses how many rows there are and what they hold, and may choose slow plans",
+        "the planner guesses the number of rows and their values, and can choose slow plans",
     )
     .how("analyze it; it only reads a sample of the rows")
     .tenants(kind.affected(tenants, |worst| format!("{table}: {} rows", number(worst.part(0)))));

@@ -47,7 +47,7 @@ const DIFFERENT: &str =
     "the same statement can fail or behave differently in them, and so can the next migration";
 
 const COMPARE: &str =
-    "see what differs with tenantry drift, which also compares what this summary leaves out";
+    "list the differences with tenantry drift, which also compares what this summary omits";
 
 fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &Tenants) -> Examined {
     let mut shapes: Vec<_> = shapes.into_values().collect();
@@ -71,23 +71,25 @@ fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &Tenants) -> Examined {
                 grouped(most.len()),
                 grouped(tenants.len())
             );
-            let differ: usize = others.iter().map(Vec::len).sum();
-            let affected = Affected::new(differ, tenants.len());
-            let affected = others.iter().fold(affected, |affected, places| {
-                let detail = match places.len() {
-                    1 => "like no other".to_owned(),
-                    alike => format!("like {}", counted(alike - 1, "other", "others")),
-                };
-                let tenants = places.iter().filter_map(|place| tenants.at(*place));
-                tenants
-                    .fold(affected, |affected, tenant| affected.worst(tenant.id.as_str(), &detail))
-            });
-            let finding = Finding::info("schemas differ from the most common shape", DIFFERENT)
-                .how(COMPARE)
-                .tenants(affected);
-            Examined::ok(message).finding(finding)
+            Examined::ok(message).finding(differing(others, tenants))
         }
     }
+}
+
+/// Reports the tenants without the most common shape, by shape.
+fn differing(shapes: &[Vec<usize>], tenants: &Tenants) -> Finding {
+    let affected = Affected::new(shapes.iter().map(Vec::len).sum(), tenants.len());
+    let affected = shapes.iter().fold(affected, |affected, places| {
+        let detail = match places.len() {
+            1 => "like no other".to_owned(),
+            alike => format!("like {}", counted(alike - 1, "other", "others")),
+        };
+        let tenants = places.iter().filter_map(|place| tenants.at(*place));
+        tenants.fold(affected, |affected, tenant| affected.worst(tenant.id.as_str(), &detail))
+    });
+    Finding::info("schemas differ from the most common shape", DIFFERENT)
+        .how(COMPARE)
+        .tenants(affected)
 }
 
 /// A number for each schema, which is equal for schemas with the same tables, columns, constraints, indexes,

@@ -24,7 +24,7 @@ const QUESTIONS: &[Question] =
     &[Question { find: SAME, tell: tell_same }, Question { find: BEGINNING, tell: tell_beginning }];
 
 const WHY: &str =
-    "every write keeps both up, and both take memory and disk, while queries need one of them";
+    "every write updates both, and both take memory and disk, but queries need only one of them";
 
 fn tell_same(kind: &Kind, tenants: &Tenants) -> Finding {
     let [table, index, kept] = [0, 1, 2].map(|at| plain(kind.part(at)));
@@ -57,8 +57,8 @@ fn tell_same(kind: &Kind, tenants: &Tenants) -> Finding {
 fn tell_beginning(kind: &Kind, tenants: &Tenants) -> Finding {
     let [table, index, longer] = [0, 1, 2].map(|at| plain(kind.part(at)));
     let finding = Finding::info(
-        format!("index {index} of {table} is the beginning of {longer}"),
-        "the longer index serves the same queries, a little more slowly; every write keeps both up",
+        format!("index {index} of {table} is a prefix of {longer}"),
+        "the longer index serves the same queries slightly more slowly; every write updates both",
     );
     finding
         .how("drop it with a migration if its queries are as quick with the longer one")

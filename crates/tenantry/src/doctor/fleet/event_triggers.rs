@@ -32,8 +32,8 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
         examined = examined.finding(
             Finding::info(
                 format!("event trigger {name} calls {function} at {event}"),
-                "it runs at DDL in the whole database, so also in every migration of every tenant: what it costs, they cost, \
-                 and where it fails, they fail",
+                "it runs for DDL in the whole database, including every migration of every tenant: it slows them \
+                 down, and they fail when it fails",
             ),
         );
     }

@@ -106,12 +106,13 @@ fn tell_one(object: &str, via: ReferenceKind, to: &str, same: &Same, tenants: &T
     let finding = match (same.is_of_shared, via) {
         (true, _) => Finding::warning(
             what,
-            "whoever may use the shared object sees the tenants' data, and none of these tenants can be dropped without it",
+            "every role that may use the shared object sees the tenants' data, and none of these tenants can be \
+             dropped without it",
         )
         .how("drop it, or keep it where no role of a tenant may use it"),
         (false, ReferenceKind::Literal) => Finding::warning(
             what,
-            "a statement that makes use of the string reaches the other tenant",
+            "a statement that uses the string reaches the other tenant",
         )
         .how("name the object without its schema, with a migration"),
         (false, _) => Finding::error(
@@ -119,7 +120,8 @@ fn tell_one(object: &str, via: ReferenceKind, to: &str, same: &Same, tenants: &T
             "statements of one tenant read or change rows of the other, or wait for its locks, and the other cannot be dropped, \
              moved or restored by itself",
         )
-        .how("point it to the tenant's own object with a migration, and look for rows that belong to the other tenant"),
+        .how("change it to the tenant's own object with a migration, and look for rows that belong to the other \
+              tenant"),
     };
     finding.tenants(affected)
 }
@@ -132,7 +134,7 @@ fn tell_outside(kind: &Kind, tenants: &Tenants) -> Finding {
     };
     let finding = Finding::warning(
         what,
-        "whoever may use it sees the tenants' data, and none of these tenants can be dropped without it",
+        "every role that may use it sees the tenants' data, and none of these tenants can be dropped without it",
     )
     .how("drop it, or keep it where no role of a tenant may use it");
     finding.tenants(kind.affected(tenants, |worst| match worst.times {

@@ -56,18 +56,7 @@ fn tell_one(worst: f64, kind: &Kind, tenants: &Tenants) -> Finding {
     let [name, table, column, of_type] = [0, 1, 2, 3].map(|at| plain(kind.part(at)));
     let of = if table.is_empty() { String::new() } else { format!(" of {table}.{column}") };
     let what = format!("sequence {name}{of} has drawn {:.0} % of its numbers", worst.floor());
-    let (why, how) = match of_type.as_str() {
-        "" => (
-            "nextval fails when it has drawn the last one, and so do inserts".to_owned(),
-            "raise its maximum, unless it is meant to end there".to_owned(),
-        ),
-        of_type => (
-            format!("inserts fail when the next number does not fit into {of_type}"),
-            "make the column bigint with a migration, and the sequence with alter sequence … as bigint; a large table is \
-             rewritten under a lock unless a second column takes over"
-                .to_owned(),
-        ),
-    };
+    let (why, how) = advice(&of_type);
     let finding =
         if worst >= TOO_FULL { Finding::error(what, why) } else { Finding::warning(what, why) };
     // A column needs more than its sequence does.
@@ -81,4 +70,19 @@ fn tell_one(worst: f64, kind: &Kind, tenants: &Tenants) -> Finding {
     finding.how(how).tenants(kind.affected(tenants, |worst| {
         format!("{name}: {} (last value {})", worst.part(0), worst.part(1))
     }))
+}
+
+/// Why a full sequence matters, and what to do. The type is that of its column, if the column runs out first.
+fn advice(of_type: &str) -> (String, &'static str) {
+    match of_type {
+        "" => (
+            "after the last number nextval fails, and so do inserts".to_owned(),
+            "raise its maximum, unless it is meant to end there",
+        ),
+        of_type => (
+            format!("inserts fail when the next number does not fit into {of_type}"),
+            "make the column bigint with a migration, and the sequence with alter sequence … as bigint; a large table \
+             is rewritten under a lock unless a second column takes over",
+        ),
+    }
 }

@@ -29,13 +29,13 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     if kind.part(3) == "busy" {
         return Finding::info(
             what,
-            "it may be under construction just now: another session holds the lock that building and vacuuming take",
+            "it may still be under construction: another session holds the lock that building and vacuuming take",
         )
         .how("run the doctor again when that session has ended")
         .tenants(affected);
     }
-    let why = "queries do not use it, a unique one guarantees nothing, and writes may still pay for it: building or \
-               dropping it concurrently was cut off";
+    let why = "queries do not use it, a unique one guarantees nothing, and writes can still update it: building or \
+               dropping it concurrently was interrupted";
     let finding = Finding::warning(what, why).tenants(affected);
     let (finding, statements) = match kind.part(2) {
         "partitioned" => (
@@ -50,8 +50,8 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
         ),
         _ if is_leftover(kind.part(1)) => (
             finding.how(
-                "drop it: an interrupted reindex concurrently has left it, and the index that it \
-                 was to replace is still there",
+                "drop it: an interrupted reindex concurrently has left it, and the index that it would have replaced \
+                 still exists",
             ),
             kind.sql(tenants, |sql, schema, _| {
                 sql.words("drop index concurrently ").of(schema, kind.part(1));

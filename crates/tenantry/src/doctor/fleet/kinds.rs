@@ -1,6 +1,6 @@
 //! Groups findings in tenants: the same problem in many of them becomes one finding.
 
-use sqlx::{PgConnection, Row};
+use sqlx::{FromRow, PgConnection};
 
 use super::tenants::{Looked, Tenants};
 use crate::{
@@ -106,25 +106,36 @@ pub(super) async fn find(
         .text(" and k.nth operator(pg_catalog.<=) ");
     sql.number(WORST as u64).text(" order by k.kind, k.nth");
     let rows = tenants.bind(sqlx::query(sql.finish())).persistent(false).fetch_all(conn).await?;
-    let mut found = Kinds::default();
-    for row in &rows {
-        let what: Vec<String> = row.try_get(0)?;
-        let worst = Worst {
-            place: usize::try_from(row.try_get::<i32, _>(2)? - 1).unwrap_or(usize::MAX),
-            times: usize::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
-            detail: row.try_get(4)?,
-        };
-        let kinds = usize::try_from(row.try_get::<i64, _>(5)?).unwrap_or_default();
-        match found.kinds.last_mut().filter(|kind| kind.what == what) {
-            Some(kind) => kind.worst.push(worst),
-            None => {
-                let affected = usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
-                found.kinds.push(Kind { what, affected, worst: vec![worst] });
+    let rows = rows.iter().map(FromRow::from_row).collect::<sqlx::Result<_>>()?;
+    Ok(Kinds::of(rows))
+}
+
+/// A row of [`COLLECT`]: the kind, how many tenants it affects, one of the tenants, how often it occurs there with
+/// the details of the worst occurrence, and the number of kinds.
+type KindRow = (Vec<String>, i64, i32, i64, Vec<String>, i64);
+
+impl Kinds {
+    /// Groups rows, in which equal kinds follow each other.
+    fn of(rows: Vec<KindRow>) -> Self {
+        let mut found = Self::default();
+        for (what, affected, place, times, detail, kinds) in rows {
+            let worst = Worst {
+                place: usize::try_from(place - 1).unwrap_or(usize::MAX),
+                times: usize::try_from(times).unwrap_or_default(),
+                detail,
+            };
+            match found.kinds.last_mut().filter(|kind| kind.what == what) {
+                Some(kind) => kind.worst.push(worst),
+                None => {
+                    let affected = usize::try_from(affected).unwrap_or_default();
+                    found.kinds.push(Kind { what, affected, worst: vec![worst] });
+                }
             }
+            let kinds = usize::try_from(kinds).unwrap_or_default();
+            found.left_out = kinds.saturating_sub(found.kinds.len());
         }
-        found.left_out = kinds.saturating_sub(found.kinds.len());
+        found
     }
-    Ok(found)
 }
 
 /// Groups by what identifies the problem; kinds are numbered by the number of affected tenants, and tenants by

@@ -63,14 +63,10 @@ async fn read(subject: &Subject, tenants: &Tenants) -> Result<Vec<Size>, Error> 
 }
 
 fn judge(mut sizes: Vec<Size>, of: usize) -> Examined {
-    let median = |value: fn(&Size) -> u64| {
-        let mut values: Vec<_> = sizes.iter().map(value).collect();
-        values.sort_unstable();
-        values.get(values.len() / 2).copied().unwrap_or_default()
-    };
-    let (relations, bytes) = (median(|size| size.relations), median(|size| size.bytes));
+    let (relations, bytes) =
+        (median(&sizes, |size| size.relations), median(&sizes, |size| size.bytes));
     sizes.sort_by_key(|size| (std::cmp::Reverse(size.bytes), std::cmp::Reverse(size.relations)));
-    let message = match sizes.first() {
+    let examined = Examined::ok(match sizes.first() {
         Some(largest) => format!(
             "median {}, largest {} ({})",
             in_bytes(bytes),
@@ -78,32 +74,37 @@ fn judge(mut sizes: Vec<Size>, of: usize) -> Examined {
             largest.tenant
         ),
         None => "no schemas".to_owned(),
-    };
+    });
     let is_large = |size: &&Size| {
         let many = size.relations >= FEW_RELATIONS.max(relations.saturating_mul(TIMES));
         many || size.bytes >= FEW_BYTES.max(bytes.saturating_mul(TIMES))
     };
     let large: Vec<_> = sizes.iter().filter(is_large).collect();
-    let examined = Examined::ok(message);
     if large.is_empty() || sizes.len() < 3 {
         return examined;
     }
+    let medians = format!("{} and {} relations", in_bytes(bytes), grouped(relations));
+    examined.finding(outliers(&large, of, &medians))
+}
+
+fn median(sizes: &[Size], value: fn(&Size) -> u64) -> u64 {
+    let mut values: Vec<_> = sizes.iter().map(value).collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+fn outliers(large: &[&Size], of: usize, medians: &str) -> Finding {
     let affected = large.iter().fold(Affected::new(large.len(), of), |affected, size| {
         let detail = format!("{}, {} relations", in_bytes(size.bytes), grouped(size.relations));
         affected.worst(&size.tenant, detail)
     });
-    let what = format!(
-        "tenants are at least {TIMES} times as large as the median, which is {} and {} relations",
-        in_bytes(bytes),
-        grouped(relations)
-    );
-    let why = "they decide how long migrations, vacuuming and dumps take, and what others find in the cache; sizes are those of \
-               the last vacuum or analyze";
-    examined.finding(
-        Finding::info(what, why)
-            .how("consider dedicated connections, a cap of their own, or a database of their own for them")
-            .tenants(affected),
-    )
+    let what =
+        format!("tenants are at least {TIMES} times as large as the median, which is {medians}");
+    let why = "they dominate the duration of migrations, vacuuming and dumps, and the server's cache; sizes are those \
+               of the last vacuum or analyze";
+    Finding::info(what, why)
+        .how("consider dedicated connections, a connection limit per tenant, or a separate database for them")
+        .tenants(affected)
 }
 
 fn in_bytes(bytes: u64) -> String {

@@ -1,6 +1,6 @@
 //! Schemas with a provisional name: spares, and leftovers of creating and dropping tenants.
 
-use super::orphans::{Found, LISTED};
+use super::found::{Found, LISTED};
 use crate::{
     doctor::{Finding, text::counted},
     plain::listed,
@@ -22,46 +22,49 @@ pub(super) fn left_behind(provisional: &[Found]) -> Vec<Finding> {
             .filter(|schema| !schema.locked && Provisional::of(&schema.comment) == wanted);
         found.map(|schema| schema.name.to_string()).collect::<Vec<_>>()
     };
-    let what = |names: &[String], one: &str, many: &str| {
-        format!("{}: {}", counted(names.len(), one, many), listed(names, LISTED))
-    };
-    let mut findings = Vec::new();
-    let half_made = of(Provisional::HalfMade);
-    if !half_made.is_empty() {
-        findings.push(
-            Finding::warning(
-                what(&half_made, "schema is half made or half dropped", "schemas are half made or half dropped"),
-                "creating or dropping a tenant was cut off; what is left takes space and may hold rows of a dropped tenant",
-            )
-            .how("remove them with Provisioner::fill_spares, which also drops the rest of a tenant; 0 spares will do"),
-        );
-    }
-    let unused = of(Provisional::Unused);
-    if !unused.is_empty() {
-        findings.push(
-            Finding::info(
-                what(&unused, "spare was not used for a day", "spares were not used for a day"),
-                "they are of a release that has ended",
-            )
+    let findings = [
+        half_made(&of(Provisional::HalfMade)),
+        unused(&of(Provisional::Unused)),
+        kept(&of(Provisional::Kept)),
+    ];
+    findings.into_iter().flatten().collect()
+}
+
+fn half_made(names: &[String]) -> Option<Finding> {
+    let what = what(
+        names,
+        "schema is half made or half dropped",
+        "schemas are half made or half dropped",
+    )?;
+    let why = "creating or dropping a tenant was interrupted; the leftover takes space and can contain rows of a \
+               dropped tenant";
+    Some(Finding::warning(what, why).how(
+        "remove them with Provisioner::fill_spares, which also completes interrupted drops; 0 spares are enough",
+    ))
+}
+
+fn unused(names: &[String]) -> Option<Finding> {
+    let what = what(names, "spare was not used for a day", "spares were not used for a day")?;
+    Some(
+        Finding::info(what, "they belong to a release that is no longer running")
             .how("remove them with Provisioner::fill_spares"),
-        );
-    }
-    let kept = of(Provisional::Kept);
-    if !kept.is_empty() {
-        let finding = Finding::info(
-            what(
-                &kept,
-                "schema of a failed creation is kept",
-                "schemas of failed creations are kept",
-            ),
-            "somebody wanted to look at it, and nothing removes it by itself",
-        )
-        .how("drop it after a look");
-        findings.push(kept.iter().take(LISTED).fold(finding, |finding, name| {
-            let mut sql = Shown::default();
-            sql.words("drop schema ").name(name).words(" cascade");
-            finding.sql(sql.finish())
-        }));
-    }
-    findings
+    )
+}
+
+fn kept(names: &[String]) -> Option<Finding> {
+    let what =
+        what(names, "schema of a failed creation is kept", "schemas of failed creations are kept")?;
+    let finding = Finding::info(what, "CreateOptions::keep_failed keeps it until it is dropped")
+        .how("inspect it, then drop it");
+    Some(names.iter().take(LISTED).fold(finding, |finding, name| {
+        let mut sql = Shown::default();
+        sql.words("drop schema ").name(name).words(" cascade");
+        finding.sql(sql.finish())
+    }))
+}
+
+/// Counts and lists schemas, unless there are none.
+fn what(names: &[String], one: &str, many: &str) -> Option<String> {
+    (!names.is_empty())
+        .then(|| format!("{}: {}", counted(names.len(), one, many), listed(names, LISTED)))
 }

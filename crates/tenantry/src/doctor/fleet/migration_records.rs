@@ -29,11 +29,11 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     let finding = match has_tables {
         true => Finding::warning(
             "tenants have tables and no record of migrations, while others have one",
-            "the next run applies every file from the first one on, and fails at the tables that are there",
+            "the next run applies every file from the first one on, and fails at the existing tables",
         )
         .how(
-            "find out how they came about; if their tables are those of a version, adopt the schema or mark that version \
-             as applied",
+            "find out how they were created; if their tables are those of a version, adopt the schema or mark that \
+             version as applied",
         ),
         false => Finding::warning(
             "tenants have no tables and no record of migrations, while others have one",

@@ -10,6 +10,7 @@ mod duplicate_indexes;
 mod event_triggers;
 mod extensions_in_tenants;
 mod foreign_objects;
+mod found;
 mod full_sequences;
 mod invalid_indexes;
 mod kinds;

@@ -26,7 +26,7 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     let (table, index) = (plain(kind.part(0)), kind.part(1));
     let finding = Finding::warning(
         format!("table {table} has no primary key"),
-        "duplicate rows cannot be told apart, and logical replication refuses updates and deletes of the table",
+        "duplicate rows cannot be distinguished, and logical replication refuses updates and deletes of the table",
     );
     let finding = finding.tenants(kind.affected(tenants, |worst| match worst.part(0) {
         "" => table.clone(),

@@ -29,22 +29,33 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
             [_, role] if role.is_empty() => table.clone(),
             [of, role] => format!("{of}: requests run as {role}"),
         });
-    let (finding, sql) = match kind.part(0) {
+    let (finding, clause) = problem(kind.part(0), &table);
+    let finding = finding.tenants(affected);
+    let Some(clause) = clause else { return finding };
+    let statements = kind.sql(tenants, |text, schema, _| {
+        text.words("alter table ").of(schema, kind.part(1)).words(clause);
+    });
+    statements.into_iter().fold(finding, Finding::sql)
+}
+
+/// Describes a problem of a table, with the clause of `alter table` that fixes it.
+fn problem(problem: &str, table: &str) -> (Finding, Option<&'static str>) {
+    match problem {
         "disabled" => (
             Finding::error(
-                format!("table {table} has policies, and its row-level security is disabled"),
+                format!("table {table} has policies, but row-level security is disabled"),
                 "PostgreSQL ignores policies until row-level security is enabled: every row is visible",
             )
-            .how("enable it with a migration, or in each tenant, after a look at what the policies leave visible"),
-            " enable row level security",
+            .how("check which rows the policies leave visible, then enable it with a migration or in each tenant"),
+            Some(" enable row level security"),
         ),
         "owner" => (
             Finding::warning(
                 format!("row-level security of {table} does not apply to the role that serves requests"),
                 "the role owns the table, and policies do not apply to an owner unless they are forced",
             )
-            .how("force it with a migration, or in each tenant, or serve requests as a role that owns nothing"),
-            " force row level security",
+            .how("force it with a migration or in each tenant, or serve requests as a role that owns nothing"),
+            Some(" force row level security"),
         ),
         "bypass" => (
             Finding::warning(
@@ -52,25 +63,17 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
                 "the role is a superuser or has bypassrls: no policy applies to it",
             )
             .how("serve requests as a role with neither"),
-            "",
+            None,
         ),
         _ => (
             Finding::warning(
-                format!("table {table} has row-level security and no policy"),
-                "nobody but its owner sees a row of it",
+                format!("table {table} has row-level security but no policy"),
+                "only its owner sees its rows",
             )
             .how("add a policy, or disable row-level security"),
-            "",
+            None,
         ),
-    };
-    let finding = finding.tenants(affected);
-    if sql.is_empty() {
-        return finding;
     }
-    let statements = kind.sql(tenants, |text, schema, _| {
-        text.words("alter table ").of(schema, kind.part(1)).words(sql);
-    });
-    statements.into_iter().fold(finding, Finding::sql)
 }
 
 /// See [row security policies](https://www.postgresql.org/docs/current/ddl-rowsecurity.html).

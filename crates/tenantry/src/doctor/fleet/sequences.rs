@@ -103,27 +103,19 @@ async fn read(lease: &mut Lease, sequences: &[Listed]) -> Result<(Vec<Full>, usi
 
 async fn read_some(conn: &mut PgConnection, sequences: &[Listed]) -> sqlx::Result<Vec<Full>> {
     let oids: Vec<_> = sequences.iter().map(|sequence| sequence.oid).collect();
-    let query = sqlx::query(READ).bind(oids).bind(WARNED_AT).persistent(false);
-    let rows = query.fetch_all(conn).await?;
-    let full = |row: &PgRow| {
-        let oid: Oid = row.try_get(0)?;
+    let query = sqlx::query_as(READ).bind(oids).bind(WARNED_AT).persistent(false);
+    let rows: Vec<Read> = query.fetch_all(conn).await?;
+    let full = |(oid, name, table, column, column_type, percent, last): Read| {
         let of = sequences.iter().find(|sequence| sequence.oid == oid);
-        full(row, of.map_or(usize::MAX, |sequence| sequence.place))
+        let place = of.map_or(usize::MAX, |sequence| sequence.place);
+        Full { place, name, of: table.zip(column), column_type, percent, last }
     };
-    rows.iter().map(full).collect()
+    Ok(rows.into_iter().map(full).collect())
 }
 
-fn full(row: &PgRow, place: usize) -> sqlx::Result<Full> {
-    let of: (Option<String>, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
-    Ok(Full {
-        place,
-        name: row.try_get(1)?,
-        of: of.0.zip(of.1),
-        column_type: row.try_get(4)?,
-        percent: row.try_get(5)?,
-        last: row.try_get(6)?,
-    })
-}
+/// A row of [`READ`]: the sequence's OID and name, the table and column that it fills, the type that runs out first,
+/// the percentage used, and the last value.
+type Read = (Oid, String, Option<String>, Option<String>, Option<String>, f64, i64);
 
 /// Sequences that can run out in the life of a service: using up most of a `bigint` takes centuries. Reading a
 /// sequence opens it, which takes much longer than finding it.

@@ -41,73 +41,70 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
 
 /// Judges by ids and containers, or the reason why a tenant has none.
 fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
-    let (mut by_name, mut by_folded) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
-    let mut without = Vec::new();
+    let (mut with, mut without) = (Vec::new(), Vec::new());
     for (id, container) in placed {
         match container {
-            Ok(container) => {
-                by_name.entry(container.as_str()).or_default().push(id.as_str());
-                by_folded
-                    .entry(container.to_lowercase())
-                    .or_default()
-                    .push((id.as_str(), container.as_str()));
-            }
+            Ok(container) => with.push((id.as_str(), container.as_str())),
             Err(why) => without.push((id.as_str(), plain(why))),
         }
     }
-    let of = placed.len();
-    let mut findings = Vec::new();
-    let others = |id: &str, all: &[&str]| {
-        let others: Vec<_> =
-            all.iter().filter(|other| **other != id).map(|other| (*other).to_owned()).collect();
-        listed(&others, 3)
-    };
-    let shared = by_name.iter().filter(|(_, ids)| ids.len() > 1);
-    let shared: Vec<_> = shared
-        .flat_map(|(name, ids)| {
-            ids.iter().map(move |id| (*id, format!("{}, also of {}", plain(name), others(id, ids))))
-        })
-        .collect();
-    findings.extend(found(&shared, of, || {
-        Finding::error(
-            "tenants share a schema",
-            "each reads and changes the other's rows; the second of them that a process meets is refused",
-        )
-        .how("give each a container of its own in the catalog, and separate their rows")
-    }));
-    by_folded.values_mut().for_each(|alike| alike.sort_unstable());
-    let alike =
-        by_folded.values().filter(|alike| alike.iter().any(|(_, name)| *name != alike[0].1));
-    let alike: Vec<_> = alike
-        .flat_map(|alike| {
-            let names = |id: &str| {
-                alike
-                    .iter()
-                    .filter(|(other, _)| *other != id)
-                    .map(|(_, name)| (*name).to_owned())
-                    .collect::<Vec<_>>()
-            };
-            alike.iter().map(move |(id, name)| {
-                (*id, format!("{}, and {}", plain(name), listed(&names(id), 3)))
-            })
-        })
-        .collect();
-    findings.extend(found(&alike, of, || {
-        Finding::warning(
-            "tenants have schemas whose names differ in case alone",
-            "host names do not tell upper from lower case, and SQL without quotes folds it: a request or a script for one can \
-             end with the other",
-        )
-        .how("rename one of them")
-    }));
-    findings.extend(found(&without, of, || {
+    let without = found(&without, placed.len(), || {
         Finding::error(
             "tenants have no schema that could be theirs",
             "requests for them are refused",
         )
         .how("correct the container in the catalog, or rename the tenant")
-    }));
-    findings
+    });
+    let findings = [sharing(&with, placed.len()), confusable(&with, placed.len()), without];
+    findings.into_iter().flatten().collect()
+}
+
+/// Reports tenants with the same container.
+fn sharing(placed: &[(&str, &str)], of: usize) -> Option<Finding> {
+    let mut by_name = BTreeMap::<&str, Vec<&str>>::new();
+    for (id, container) in placed {
+        by_name.entry(container).or_default().push(id);
+    }
+    let shared = by_name.iter().filter(|(_, ids)| ids.len() > 1).flat_map(|(name, ids)| {
+        ids.iter().map(move |id| {
+            let others = ids.iter().filter(|other| *other != id);
+            let others: Vec<_> = others.map(|other| (*other).to_owned()).collect();
+            (*id, format!("{}, also of {}", plain(name), listed(&others, 3)))
+        })
+    });
+    found(&shared.collect::<Vec<_>>(), of, || {
+        Finding::error(
+            "tenants share a schema",
+            "each reads and changes the other's rows; a process refuses the second of them that it looks up",
+        )
+        .how("give each a separate container in the catalog, and separate their rows")
+    })
+}
+
+/// Reports tenants whose containers have the same name except for case.
+fn confusable(placed: &[(&str, &str)], of: usize) -> Option<Finding> {
+    let mut by_folded = BTreeMap::<String, Vec<(&str, &str)>>::new();
+    for (id, container) in placed {
+        by_folded.entry(container.to_lowercase()).or_default().push((id, container));
+    }
+    by_folded.values_mut().for_each(|alike| alike.sort_unstable());
+    let alike =
+        by_folded.values().filter(|alike| alike.iter().any(|(_, name)| *name != alike[0].1));
+    let alike = alike.flat_map(|alike| {
+        alike.iter().map(move |(id, name)| {
+            let others = alike.iter().filter(|(other, _)| other != id);
+            let others: Vec<_> = others.map(|(_, name)| (*name).to_owned()).collect();
+            (*id, format!("{}, and {}", plain(name), listed(&others, 3)))
+        })
+    });
+    found(&alike.collect::<Vec<_>>(), of, || {
+        Finding::warning(
+            "tenants have schemas whose names differ only in case",
+            "host names are case-insensitive, and SQL folds unquoted names: a request or a script for one can reach \
+             the other",
+        )
+        .how("rename one of them")
+    })
 }
 
 fn found(

@@ -49,26 +49,27 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
         (0, 0) => "none".to_owned(),
         (suspended, 0) => format!("{} suspended", grouped(suspended)),
         (suspended, making) => {
-            format!("{} suspended, {} in the making", grouped(suspended), grouped(making))
+            format!("{} suspended, {} being created", grouped(suspended), grouped(making))
         }
     };
-    let left: Vec<_> = making.iter().filter(|(_, _, schema)| !underway.contains(schema)).collect();
-    if left.is_empty() {
-        return Ok(Examined::ok(message));
-    }
-    let affected = Affected::new(left.len(), records.len());
-    let affected = left.iter().fold(affected, |affected, (record, step, _)| {
-        affected.worst(record.id.as_str(), plain(step))
-    });
-    let finding = Finding::warning(
-        format!(
-            "{} was cut off",
-            counted(left.len(), "creation of a tenant", "creations of tenants")
-        ),
-        "the tenant is refused until its last seeds have run, and nobody is at it",
+    let left = making.iter().filter(|(_, _, schema)| !underway.contains(schema));
+    let left: Vec<_> = left.map(|(record, step, _)| (record.id.as_str(), &***step)).collect();
+    let finding = (!left.is_empty()).then(|| interrupted(&left, records.len()));
+    Ok(Examined::ok(message).findings(finding))
+}
+
+/// Reports tenants whose creation has stopped at a step.
+fn interrupted(tenants: &[(&str, &str)], of: usize) -> Finding {
+    let affected = Affected::new(tenants.len(), of);
+    let affected =
+        tenants.iter().fold(affected, |affected, (id, step)| affected.worst(*id, plain(step)));
+    let what = counted(tenants.len(), "creation of a tenant was", "creations of tenants were");
+    Finding::warning(
+        format!("{what} interrupted"),
+        "requests of the tenant are refused until its last seeds have run, and no process is running them",
     )
-    .how("create it again with the same id and seeds, which goes on where it was left, or drop it");
-    Ok(Examined::ok(message).finding(finding.tenants(affected)))
+    .how("create it again with the same id and seeds, which resumes the creation, or drop it")
+    .tenants(affected)
 }
 
 /// Returns the schemas whose tenants are being created at the moment: a session holds their lock.

@@ -32,6 +32,22 @@ impl Demand {
     fn total(self) -> i64 {
         i64::try_from(self.budget.saturating_mul(self.instances)).unwrap_or(i64::MAX)
     }
+
+    /// Returns how many of some connections each instance can have.
+    fn per_instance(self, connections: i64) -> i64 {
+        connections.max(0) / i64::try_from(self.instances).unwrap_or(i64::MAX).max(1)
+    }
+
+    fn in_words(self) -> String {
+        let Self { budget, instances } = self;
+        match instances {
+            1 => format!("the budget is {}", counted(budget, "connection", "connections")),
+            _ => format!(
+                "{instances} instances with {budget} connections each need {}",
+                self.total()
+            ),
+        }
+    }
 }
 
 impl Capacity {
@@ -61,40 +77,42 @@ impl Capacity {
 
     /// Compares it with the demand of the services.
     pub(super) fn judge(&self, demand: Demand) -> Option<Finding> {
-        let Demand { budget, instances } = demand;
-        let (wanted, available) = (demand.total(), self.available());
-        let sum = match instances {
-            1 => format!("the budget is {}", counted(budget, "connection", "connections")),
-            _ => format!("{instances} instances with {budget} connections each want {wanted}"),
-        };
-        let fits = |limit: i64| limit.max(0) / i64::try_from(instances).unwrap_or(i64::MAX).max(1);
-        if wanted > available {
-            let why = "the server refuses connections (53300) under load, those of other programs and of \
-                       administrators among them";
-            let what = format!("{sum}, and the server has {available} for this role");
-            let how = format!(
-                "lower max_connections to {} per instance, or raise {}",
-                fits(available),
-                self.tightest()
-            );
-            return Some(Finding::error(what, why).how(how));
+        let (available, free) = (self.available(), self.most - self.reserved - self.others);
+        match demand.total() {
+            wanted if wanted > available => Some(self.too_few(demand, available)),
+            wanted if wanted > free => Some(self.too_busy(demand, free)),
+            _ => None,
         }
-        let free = self.most - self.reserved - self.others;
-        if wanted > free {
-            let what = format!(
-                "{sum}, and other programs use {} of {} now",
-                self.others,
-                self.most - self.reserved
-            );
-            let why = "all together do not fit: under load, connections are refused (53300)";
-            let how = format!(
-                "lower max_connections to {} per instance, have the others use fewer, or raise max_connections of \
-                 the server",
-                fits(free)
-            );
-            return Some(Finding::warning(what, why).how(how));
-        }
-        None
+    }
+
+    /// The services need more than the server has.
+    fn too_few(&self, demand: Demand, available: i64) -> Finding {
+        let what = format!("{}, and the server has {available} for this role", demand.in_words());
+        let why = "under load the server refuses connections (53300), including those of other programs and of \
+                   administrators";
+        let how = format!(
+            "lower max_connections to {} per instance, or raise {}",
+            demand.per_instance(available),
+            self.tightest()
+        );
+        Finding::error(what, why).how(how)
+    }
+
+    /// The services need more than other programs leave.
+    fn too_busy(&self, demand: Demand, free: i64) -> Finding {
+        let what = format!(
+            "{}, and other programs use {} of {} now",
+            demand.in_words(),
+            self.others,
+            self.most - self.reserved
+        );
+        let why = "the server does not have enough connections for all of them: under load it refuses some (53300)";
+        let how = format!(
+            "lower max_connections to {} per instance, use fewer connections in the other programs, or raise \
+             max_connections of the server",
+            demand.per_instance(free)
+        );
+        Finding::warning(what, why).how(how)
     }
 
     /// Returns the limit that decides.

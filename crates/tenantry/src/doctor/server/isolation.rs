@@ -3,7 +3,7 @@ use futures_util::FutureExt;
 use crate::{
     doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
     error::Error,
-    tenant::Isolation,
+    tenant::{Ident, Isolation},
 };
 
 /// How tenants are isolated.
@@ -27,30 +27,34 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
         Ok(tenants) => tenants.iter().filter(|record| lookup.is_dedicated(record)).count(),
         Err(_) => 0,
     };
-    let mut text = format!("schema-based ({name}, shared schema {shared}");
-    if dedicated > 0 {
-        let tenants = counted(dedicated, "tenant", "tenants");
-        text.push_str(&format!(", {tenants} with dedicated connections"));
-    }
-    text.push(')');
-    let mut examined = Examined::ok("schema-based").in_words(text);
-    if fleet.system().schemas_named([shared]).await?.is_empty() {
-        let finding = Finding::error(
-            format!("there is no schema {shared}"),
-            "it is configured as the shared schema: statements on the shared handle find no table",
-        );
-        examined =
-            examined.finding(finding.how("create the shared schema, or correct shared_schema"));
-    }
-    if around == Some(("", "")) && lookup.finds_schemas() {
-        let finding = Finding::warning(
-            "the name template is {id} alone, and tenants are found by their schemas",
-            "every schema whose name is a tenant id counts as a tenant, those of other programs too",
-        );
-        examined = examined
-            .finding(finding.how("give tenants' schemas a prefix, or use a table of tenants"));
-    }
-    Ok(examined.findings(one_role(on)))
+    let dedicated = match dedicated {
+        0 => String::new(),
+        count => format!(", {} with dedicated connections", counted(count, "tenant", "tenants")),
+    };
+    let text = format!("schema-based ({name}, shared schema {shared}{dedicated})");
+    let no_shared = fleet.system().schemas_named([shared]).await?.is_empty();
+    let bare = around == Some(("", "")) && lookup.finds_schemas();
+    Ok(Examined::ok("schema-based")
+        .in_words(text)
+        .findings(no_shared.then(|| missing(shared)))
+        .findings(bare.then(bare_template))
+        .findings(one_role(on)))
+}
+
+fn missing(shared: &Ident) -> Finding {
+    Finding::error(
+        format!("there is no schema {shared}"),
+        "it is configured as the shared schema: statements on the shared handle find no table",
+    )
+    .how("create the shared schema, or correct shared_schema")
+}
+
+fn bare_template() -> Finding {
+    Finding::warning(
+        "the name template is only {id}, and tenants are found by their schemas",
+        "every schema whose name is a tenant id counts as a tenant, including those of other programs",
+    )
+    .how("give tenants' schemas a prefix, or use a table of tenants")
 }
 
 /// Reports if only the search path isolates tenants.
@@ -61,9 +65,10 @@ fn one_role(on: &Subject) -> Option<Finding> {
     if shared < 2 || lookup.has_logins() {
         return None;
     }
-    let what = format!("{} work with one role", counted(shared, "tenant", "tenants"));
-    let why = "the search path separates them, privileges do not: a statement that names another tenant's schema reaches it";
+    let what = format!("{} use the same role", counted(shared, "tenant", "tenants"));
+    let why = "the search path separates them, but privileges do not: a statement that names another tenant's schema \
+               reaches it";
     Some(Finding::info(what, why).how(
-        "never build SQL from client input; where tenants run SQL themselves, give each its role or login",
+        "never build SQL from client input; if tenants run SQL themselves, give each a separate role or login",
     ))
 }

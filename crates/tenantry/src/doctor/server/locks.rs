@@ -37,7 +37,7 @@ fn slots(settings: &Settings) -> u64 {
 
 fn judge(relations: &Relations, slots: u64, settings: &Settings) -> Vec<Finding> {
     let per_transaction = settings.number("max_locks_per_transaction").unsigned_abs().max(1);
-    let raised = |locks: u64| {
+    let raise = |locks: u64| {
         // Plus half as much again, for everything else that runs.
         let needed = (locks + locks / 2).div_ceil((slots / per_transaction).max(1));
         format!(
@@ -45,34 +45,36 @@ fn judge(relations: &Relations, slots: u64, settings: &Settings) -> Vec<Finding>
             needed.next_multiple_of(64)
         )
     };
-    let mut found = Vec::new();
-    if let Some(Largest { tenant, relations, .. }) = &relations.largest
-        && relations.saturating_mul(2) > slots
-    {
-        let what = format!(
-            "the tenant {tenant} has {}, and the lock table has room for about {}",
-            counted_u64(*relations, "relation", "relations"),
-            grouped(slots)
-        );
-        let why = "a transaction that touches all of them, such as pg_dump or drop schema … cascade, may fail with \
-                   \"out of shared memory\", and others with it";
-        found.push(Finding::warning(what, why).how(raised(*relations)));
-    }
-    if relations.tables > slots {
-        let what = format!(
-            "tenants have {} in all, and the lock table has room for about {}",
-            counted_u64(relations.tables, "table", "tables"),
-            grouped(slots)
-        );
-        let why = "pg_dump of the whole database locks every table in one transaction, and fails with \"out of shared \
-                   memory\"";
-        let how = format!(
-            "dump tenant by tenant or take a physical backup; or {}",
-            raised(relations.tables)
-        );
-        found.push(Finding::info(what, why).how(how));
-    }
-    found
+    let largest = relations.largest.as_ref();
+    let largest = largest.filter(|largest| largest.relations.saturating_mul(2) > slots);
+    let largest = largest.map(|largest| in_one_tenant(largest, slots, raise(largest.relations)));
+    let all = (relations.tables > slots)
+        .then(|| in_all_tenants(relations.tables, slots, &raise(relations.tables)));
+    largest.into_iter().chain(all).collect()
+}
+
+fn in_one_tenant(largest: &Largest, slots: u64, raise: String) -> Finding {
+    let what = format!(
+        "the tenant {} has {}, and the lock table has room for about {}",
+        largest.tenant,
+        counted_u64(largest.relations, "relation", "relations"),
+        grouped(slots)
+    );
+    let why = "a transaction that locks all of them, such as pg_dump or drop schema … cascade, can fail with \"out of \
+               shared memory\", and make other transactions fail";
+    Finding::warning(what, why).how(raise)
+}
+
+fn in_all_tenants(tables: u64, slots: u64, raise: &str) -> Finding {
+    let what = format!(
+        "all tenants together have {}, and the lock table has room for about {}",
+        counted_u64(tables, "table", "tables"),
+        grouped(slots)
+    );
+    let why = "pg_dump of the whole database locks every table in one transaction, and fails with \"out of shared \
+               memory\"";
+    Finding::info(what, why)
+        .how(format!("dump each tenant separately, or take a physical backup; or {raise}"))
 }
 
 fn counted_u64(count: u64, one: &str, many: &str) -> String {

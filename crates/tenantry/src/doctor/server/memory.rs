@@ -48,10 +48,16 @@ fn judge(tables: u64, options: &PoolOptions, instances: usize, settings: &Settin
     if memory <= shared {
         return examined;
     }
+    // By convention, shared_buffers is a quarter of the memory.
+    let is_much = memory > shared.saturating_mul(3);
+    examined.finding(finding(memory, shared, touched, options, is_much))
+}
+
+fn finding(memory: u64, shared: u64, tables: u64, options: &PoolOptions, is_much: bool) -> Finding {
     let what = format!(
         "backends may use {} to cache the definitions of {} each; shared_buffers is {}",
         megabytes(memory),
-        counted(usize::try_from(touched).unwrap_or(usize::MAX), "table", "tables"),
+        counted(usize::try_from(tables).unwrap_or(usize::MAX), "table", "tables"),
         megabytes(shared)
     );
     let why = "this memory comes on top of shared_buffers and work_mem, and a backend frees it only when it ends";
@@ -61,11 +67,10 @@ fn judge(tables: u64, options: &PoolOptions, instances: usize, settings: &Settin
         megabytes(memory),
         grouped(options.max_tables_per_connection)
     );
-    // By convention, shared_buffers is a quarter of the memory.
-    examined.finding(match memory > shared.saturating_mul(3) {
+    match is_much {
         true => Finding::warning(what, why).how(how),
         false => Finding::info(what, why).how(how),
-    })
+    }
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -66,7 +66,11 @@ impl FromRow<'_, PgRow> for Open {
 impl Open {
     fn judge(&self) -> Option<Finding> {
         let Self { application, role, open, idle, pid, .. } = self;
-        let who = if application.is_empty() { "a program without a name" } else { application };
+        let who = if application.is_empty() {
+            "a program without an application name"
+        } else {
+            application
+        };
         let minutes = |seconds: f64| format!("{:.0} min", seconds / 60.0);
         let what = if *idle > IDLE {
             format!("{who} ({role}) has left a transaction idle for {}", minutes(*idle))
@@ -76,10 +80,10 @@ impl Open {
             return None;
         };
         let why =
-            "it keeps its locks, and keeps vacuum from removing dead rows in the whole database";
+            "it keeps its locks, and prevents vacuum from removing dead rows in the whole database";
         let how = format!(
-            "end the transaction of process {pid}, have {who} commit sooner, and set idle_in_transaction_session_timeout \
-             for {role}"
+            "end the transaction of process {pid}, let {who} commit sooner, and set \
+             idle_in_transaction_session_timeout for {role}"
         );
         let sql = format!("select pg_catalog.pg_terminate_backend({pid})");
         Some(Finding::warning(what, why).how(how).sql(sql))

@@ -64,14 +64,16 @@ fn judge(pooling: Pooling, between: Option<String>) -> Examined {
                 "connect to PostgreSQL itself, or set the pooler to session mode, and restart",
             ))
         }
-        (Pooling::Session, Some(signs)) => Examined::ok("session mode")
-            .in_words(format!("session mode; a pooler or proxy is in between ({signs})")),
+        (Pooling::Session, Some(signs)) => Examined::ok("session mode").in_words(format!(
+            "session mode; a pooler or proxy is in front of the server ({signs})"
+        )),
         (Pooling::Session, None) => {
-            Examined::ok("direct").in_words("none detected, sessions are kept apart")
+            Examined::ok("direct").in_words("none detected; sessions are isolated")
         }
         (_, between) => {
             let signs = between.map_or_else(String::new, |signs| format!(" ({signs})"));
-            let why = "no two connections could be compared: with a budget of one, there is never a second";
+            let why =
+                "no two connections could be compared: a budget of one has no second connection";
             Examined::unknown(format!("{why}{signs}"))
         }
     }

@@ -28,7 +28,7 @@ fn judge(in_recovery: bool, read_only: bool, standbys: usize, waits_for: &str) -
     if in_recovery {
         let finding = Finding::error(
             "the server is a standby",
-            "every statement that writes fails (25006), migrations and provisioning among them",
+            "every statement that writes fails (25006), including migrations and provisioning",
         );
         return Examined::error("a standby, in recovery").finding(
             finding.how("connect to the primary; after a failover, check the name or the address"),
@@ -38,22 +38,23 @@ fn judge(in_recovery: bool, read_only: bool, standbys: usize, waits_for: &str) -
         0 => "primary, no standby".to_owned(),
         count => format!("primary, {}", counted(count, "standby", "standbys")),
     };
-    let mut examined = Examined::ok(message);
-    if read_only {
-        let finding = Finding::error(
-            "transactions of the role are read-only by default (default_transaction_read_only)",
-            "every statement that writes fails (25006)",
-        );
-        examined = examined.finding(finding.how("reset default_transaction_read_only"));
-    }
-    if !waits_for.is_empty() && standbys == 0 {
-        let what = format!("commits wait for a standby ({waits_for}), and none is connected");
-        let finding = Finding::error(what, "every commit hangs until a standby connects");
-        examined = examined.finding(
-            finding.how("start the standby, or empty synchronous_standby_names and reload"),
-        );
-    }
-    examined
+    Examined::ok(message)
+        .findings(read_only.then(read_only_by_default))
+        .findings((!waits_for.is_empty() && standbys == 0).then(|| waiting(waits_for)))
+}
+
+fn read_only_by_default() -> Finding {
+    Finding::error(
+        "transactions of the role are read-only by default (default_transaction_read_only)",
+        "every statement that writes fails (25006)",
+    )
+    .how("reset default_transaction_read_only")
+}
+
+fn waiting(standby: &str) -> Finding {
+    let what = format!("commits wait for a standby ({standby}), and none is connected");
+    Finding::error(what, "every commit hangs until a standby connects")
+        .how("start the standby, or empty synchronous_standby_names and reload")
 }
 
 /// Every role sees the rows of senders; only their details are hidden.

@@ -53,7 +53,7 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     Ok(match tenants {
         Ok(_) if role.superuser => examined,
         Ok(_) => examined.findings(role.reaches(|name| lookup.may_be_a_tenants(name))),
-        Err(error) => examined.unseen(format!("which schemas are no tenant's: {error}")),
+        Err(error) => examined.unseen(format!("which schemas belong to no tenant: {error}")),
     })
 }
 
@@ -103,29 +103,35 @@ impl Role {
         }
         let mut found = Vec::new();
         for (has, attribute, why) in [
-            (self.bypass_rls, "bypassrls", "policies that keep rows apart do not apply to it"),
-            (self.create_role, "createrole", "it can make itself a member of other roles"),
+            (self.bypass_rls, "bypassrls", "row-level security policies do not apply to it"),
+            (self.create_role, "createrole", "it can become a member of other roles"),
             (self.replication, "replication", "it can copy the whole cluster, with every tenant"),
         ] {
             if has {
                 found.push(self.without(attribute, why));
             }
         }
-        if !self.powers.is_empty() {
-            let what = format!("{} is a member of {}", self.name, self.powers.join(", "));
-            let why = "these predefined roles reach beyond granted tables: all data, or files and programs of the server";
-            let finding = Finding::warning(what, why).how(format!(
-                "revoke from {} the predefined roles that requests do not need",
-                self.name
-            ));
-            found.push(self.powers.iter().fold(finding, |finding, power| {
-                let mut sql = Sql::new("revoke ");
-                sql.name(power).text(" from ").name(&self.name);
-                finding.sql(sql.as_str())
-            }));
-        }
+        found.extend(self.is_member());
         found.extend(self.owns(upkeep));
         found
+    }
+
+    /// Reports memberships in predefined roles.
+    fn is_member(&self) -> Option<Finding> {
+        if self.powers.is_empty() {
+            return None;
+        }
+        let what = format!("{} is a member of {}", self.name, self.powers.join(", "));
+        let why = "these predefined roles reach beyond granted tables: all data, or files and programs of the server";
+        let finding = Finding::warning(what, why).how(format!(
+            "revoke from {} the predefined roles that requests do not need",
+            self.name
+        ));
+        Some(self.powers.iter().fold(finding, |finding, power| {
+            let mut sql = Sql::new("revoke ");
+            sql.name(power).text(" from ").name(&self.name);
+            finding.sql(sql.as_str())
+        }))
     }
 
     fn without(&self, attribute: &'static str, why: &str) -> Finding {
@@ -148,7 +154,7 @@ impl Role {
             }
         };
         let what = format!("{}, which serves requests, owns {owned}", self.name);
-        let why = "an owner can drop and alter what it owns, whatever it was granted";
+        let why = "an owner can drop and alter its objects regardless of grants";
         Some(match upkeep {
             true => Finding::warning(what, why).how(
                 "reassign what the request role owns to the upkeep role (reassign owned), and grant the request role its privileges",
@@ -174,7 +180,7 @@ impl Role {
         let orphans = self.beyond.iter().filter_map(|name| Ident::parse(name).ok());
         let why = match orphans.filter(|name| may_be_a_tenants(name)).count() {
             0 => "statements of tenants can reach the objects in them",
-            _ => "some follow the name template, and may hold the data of a former tenant",
+            _ => "some match the name template, and can contain the data of a former tenant",
         };
         let how = "revoke usage on schemas that requests do not need, and drop unused ones";
         Some(Finding::info(what, why).how(how))

@@ -48,16 +48,30 @@ impl Preset {
 
     /// Returns a finding if it is harmful.
     fn judge(&self) -> Option<Finding> {
+        let (severity, why) = self.harm()?;
+        let Self { name, value, .. } = self;
+        let what = format!("{} sets {name} = {value}", self.of_whom());
+        let finding = match severity {
+            Severity::Info => Finding::info(what, why),
+            Severity::Warning => Finding::warning(what, why),
+            Severity::Error => Finding::error(what, why),
+        };
+        let how = format!("reset {name} of {}, unless it is intended", self.of_whom());
+        Some(finding.how(how).sql(self.reset()))
+    }
+
+    /// Returns how it harms sessions, and how much.
+    fn harm(&self) -> Option<(Severity, &'static str)> {
         let is_on = matches!(self.value.to_lowercase().as_str(), "on" | "true" | "yes" | "1");
         let zero = self.value.trim_start_matches('0').is_empty();
-        let (severity, why) = match self.name.as_str() {
+        let harm = match self.name.as_str() {
             "search_path" => (
                 Severity::Info,
-                "the library sets the search path of each session itself; other programs and psql see another one",
+                "the library sets the search path of each session itself, but psql and other programs use this one",
             ),
             "role" => (
                 Severity::Warning,
-                "sessions run as another role than their login, until the library sets a tenant's role",
+                "sessions run as a different role than their login until the library sets a tenant's role",
             ),
             "default_transaction_read_only" | "transaction_read_only" if is_on => {
                 (Severity::Error, "every statement that writes fails (25006)")
@@ -68,46 +82,35 @@ impl Preset {
             ),
             "session_replication_role" if self.value != "origin" => (
                 Severity::Error,
-                "triggers and foreign keys are not enforced, so rows that break them get in",
+                "triggers and foreign keys are not enforced, so rows that violate them are accepted",
             ),
             "statement_timeout" if zero => (
                 Severity::Info,
-                "a statement may run without an end, whatever the server's default is",
+                "a statement can run indefinitely, whatever the server's default is",
             ),
             "transaction_timeout" if !zero => (
                 Severity::Info,
-                "it ends transactions of requests that take longer; upkeep turns it off",
+                "the server ends longer transactions of requests; maintenance turns the limit off",
             ),
             "idle_in_transaction_session_timeout" if zero => (
                 Severity::Info,
-                "a transaction may stay open without an end where the pool sets no limit",
+                "a transaction can stay open indefinitely unless the pool sets a limit",
             ),
             "synchronous_commit"
                 if !is_on && self.value != "remote_apply" && self.value != "remote_write" =>
             {
-                (Severity::Warning, "confirmed commits may be lost when the server crashes")
+                (Severity::Warning, "confirmed commits can be lost when the server crashes")
             }
             "standard_conforming_strings" if !is_on => (
                 Severity::Warning,
-                "a backslash in a string constant means something else: escaping by hand is unsafe",
+                "a backslash in a string constant is an escape character, so escaping by hand is unsafe",
             ),
             "default_transaction_isolation" if self.value != "read committed" => {
-                (Severity::Info, "transactions may fail with 40001 and must be run again")
+                (Severity::Info, "transactions can fail with 40001 and must be retried")
             }
             _ => return None,
         };
-        let Self { name, value, .. } = self;
-        let what = format!("{} sets {name} = {value}", self.of_whom());
-        let finding = match severity {
-            Severity::Info => Finding::info(what, why),
-            Severity::Warning => Finding::warning(what, why),
-            Severity::Error => Finding::error(what, why),
-        };
-        Some(
-            finding
-                .how(format!("reset {name} of {}, unless it is intended", self.of_whom()))
-                .sql(self.reset()),
-        )
+        Some(harm)
     }
 
     fn of_whom(&self) -> String {

@@ -55,9 +55,10 @@ fn endless(statement: Option<Duration>, transaction: Option<Duration>) -> Vec<Fi
         ));
     }
     if transaction.is_none() {
-        let why = "a forgotten one keeps its locks and its connection, and keeps vacuum from removing dead rows in the whole database";
+        let why = "a forgotten transaction keeps its locks and its connection, and prevents vacuum from removing dead \
+                   rows in the whole database";
         found.push(
-            Finding::warning("transactions may be idle indefinitely", why).how(
+            Finding::warning("transactions can stay idle indefinitely", why).how(
                 "leave idle_in_transaction_timeout in the pool's options at its default of 60 s",
             ),
         );
@@ -85,7 +86,7 @@ fn transactions(limit: Option<Duration>) -> Option<Finding> {
     let what = format!(
         "the server ends transactions that take longer than {limit:?} (transaction_timeout)"
     );
-    let why = "it ends the session with it; migrations, clones and provisioning turn it off for themselves";
+    let why = "it also ends the session; migrations, clones and provisioning turn the limit off for themselves";
     Some(Finding::info(what, why))
 }
 

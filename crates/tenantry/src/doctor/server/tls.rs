@@ -23,7 +23,7 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
         Some((false, _)) => None,
         None => {
             return Ok(Examined::unknown(
-                "the server does not say whether the session is encrypted",
+                "the server does not report whether the session is encrypted",
             ));
         }
     };
@@ -48,34 +48,36 @@ fn reach(connect: &PgConnectOptions) -> Reach {
 }
 
 fn judge(version: Option<&str>, mode: PgSslMode, reach: Reach) -> Examined {
-    let verify = "use sslmode=verify-full, with sslrootcert where the authority of the certificate is not a public one";
     let name = name_of(mode);
     match (version, reach) {
         (None, Reach::Machine) => Examined::ok("not used: the server is on this machine"),
-        (None, Reach::Network) => Examined::ok(format!("not used (sslmode={name})")).finding(
-            Finding::warning(
-                "the connection to the server is not encrypted",
-                "everything that tenants read and write can be read and changed on the network",
-            )
-            .how(format!("turn TLS on at the server (ssl = on), and {verify}")),
-        ),
-        (Some(version), _) => {
-            let examined = Examined::ok(format!("{version}, sslmode={name}"));
-            let examined = examined.findings(matches!(version, "TLSv1" | "TLSv1.1").then(|| {
-                Finding::warning(
-                    format!("the session uses {version}"),
-                    "this version of TLS is broken",
-                )
-                .how("raise ssl_min_protocol_version on the server to TLSv1.2")
-            }));
-            if reach == Reach::Machine {
-                return examined;
-            }
-            examined.findings(
-                unverified(mode).map(|(what, why)| Finding::warning(what, why).how(verify)),
-            )
+        (None, Reach::Network) => {
+            Examined::ok(format!("not used (sslmode={name})")).finding(unencrypted())
+        }
+        (Some(version), reach) => {
+            let is_old = matches!(version, "TLSv1" | "TLSv1.1");
+            let unverified = unverified(mode).filter(|_| reach == Reach::Network);
+            Examined::ok(format!("{version}, sslmode={name}"))
+                .findings(is_old.then(|| old(version)))
+                .findings(unverified.map(|(what, why)| Finding::warning(what, why).how(VERIFY)))
         }
     }
+}
+
+const VERIFY: &str = "use sslmode=verify-full, and set sslrootcert if the certificate is not signed by a public \
+                      authority";
+
+fn unencrypted() -> Finding {
+    Finding::warning(
+        "the connection to the server is not encrypted",
+        "everything that tenants read and write can be read and changed on the network",
+    )
+    .how(format!("turn TLS on at the server (ssl = on), and {VERIFY}"))
+}
+
+fn old(version: &str) -> Finding {
+    Finding::warning(format!("the session uses {version}"), "this version of TLS is broken")
+        .how("raise ssl_min_protocol_version on the server to TLSv1.2")
 }
 
 /// Describes what a mode does not verify.

@@ -69,17 +69,15 @@ impl Age {
         let Self { of, age, forced } = self;
         let what = format!("{of} ids of the database {database} are {} old", millions(age));
         let how = "find what holds transaction ids back (old transactions, replication slots, prepared transactions), then run \
-                   vacuum on the oldest tables; see to it that autovacuum keeps up";
+                   vacuum on the oldest tables; make sure that autovacuum keeps up";
         if age >= ALARMING {
             let why = "at 2,147 million the server stops writing until everything was vacuumed";
             return Some(Finding::error(what, why).how(how).sql(OLDEST));
         }
         // Beyond the age from which it is forced, autovacuum does not keep up.
         (age > forced.saturating_add(forced / 2)).then(|| {
-            let why = format!(
-                "autovacuum acts by force from {} on, and does not keep up",
-                millions(forced)
-            );
+            let why =
+                format!("autovacuum is forced from {} on, and does not keep up", millions(forced));
             Finding::warning(what, why).how(how).sql(OLDEST)
         })
     }
@@ -141,7 +139,8 @@ impl Prepared {
         }
         let what =
             format!("the transaction {name:?} in {database} was prepared {hours:.1} hours ago");
-        let why = "it keeps its locks, and vacuum from removing rows, over restarts too";
+        let why =
+            "it keeps its locks, and prevents vacuum from removing rows, even across restarts";
         let mut sql = Sql::new("rollback prepared ");
         sql.literal(name);
         let how = format!(

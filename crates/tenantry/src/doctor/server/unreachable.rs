@@ -81,29 +81,15 @@ fn by_code(code: &str, words: &str, target: &Target) -> Option<Finding> {
             "check the password: percent-encoded in the URL, in PGPASSWORD or in the file .pgpass".into(),
         ),
         "28000" => (
-            format!("the server does not let {user} in"),
+            format!("the server rejects the login of {user}"),
             format!(
                 "check that the role exists and may log in, and that pg_hba.conf has a line for it, for the \
                  database {database} and for this address; a line that begins with hostssl demands \
                  sslmode=require or better"
             ),
         ),
-        "3D000" => {
-            let mut sql = Sql::new("create database ");
-            sql.name(database);
-            let finding = Finding::error(format!("there is no database {database}"), words)
-                .how("correct the name of the database, or create it")
-                .sql(sql.as_str());
-            return Some(finding);
-        }
-        "42501" => {
-            let mut sql = Sql::new("grant connect on database ");
-            sql.name(database).text(" to ").name(user);
-            let finding = Finding::error(format!("{user} may not connect to {database}"), words)
-                .how(format!("let {user} connect to the database"))
-                .sql(sql.as_str());
-            return Some(finding);
-        }
+        "3D000" => return Some(no_database(words, database)),
+        "42501" => return Some(no_privilege(words, user, database)),
         "53300" => (
             "the server is out of connection slots".into(),
             "close unused sessions, lower max_connections of the services that share the server, or \
@@ -123,11 +109,27 @@ fn by_code(code: &str, words: &str, target: &Target) -> Option<Finding> {
     Some(Finding::error(what, words).how(how))
 }
 
+fn no_database(words: &str, database: &str) -> Finding {
+    let mut sql = Sql::new("create database ");
+    sql.name(database);
+    Finding::error(format!("there is no database {database}"), words)
+        .how("correct the name of the database, or create it")
+        .sql(sql.as_str())
+}
+
+fn no_privilege(words: &str, user: &str, database: &str) -> Finding {
+    let mut sql = Sql::new("grant connect on database ");
+    sql.name(database).text(" to ").name(user);
+    Finding::error(format!("{user} may not connect to {database}"), words)
+        .how(format!("let {user} connect to the database"))
+        .sql(sql.as_str())
+}
+
 fn certificate(words: &str, target: &Target) -> Finding {
     let Target { host, .. } = target;
     let how = format!(
-        "have sslrootcert name the authority that signed the certificate; with sslmode=verify-full it must be for \
-         the host of {host}, and a self-signed certificate must not be an authority itself (CA:TRUE)"
+        "set sslrootcert to the authority that signed the certificate; with sslmode=verify-full the certificate must \
+         name the host of {host}, and a self-signed certificate must not be an authority itself (CA:TRUE)"
     );
     Finding::error(format!("the certificate of {host} is not accepted"), words).how(how)
 }
@@ -141,11 +143,11 @@ fn by_class(error: &Error, words: &str, target: &Target) -> Finding {
         ),
         (ErrorKind::Config, _) => (
             "the configuration does not fit the database".to_owned(),
-            "change the configuration as the error says".to_owned(),
+            "change the configuration as the error describes".to_owned(),
         ),
         (_, ErrorClass::Tls) => (
             format!("no TLS connection to {host}"),
-            "turn TLS on at the server (ssl = on); on a network that you trust, sslmode=prefer does without"
+            "turn TLS on at the server (ssl = on), or use sslmode=prefer on a network that you trust"
                 .to_owned(),
         ),
         (ErrorKind::Timeout | ErrorKind::Overloaded, _) => (
@@ -172,7 +174,7 @@ mod tests {
             Target { user: "a\"b".into(), host: "db:5432".into(), database: "saas".into() };
         for (code, what) in [
             ("28P01", "password of a\"b"),
-            ("28000", "does not let"),
+            ("28000", "rejects the login"),
             ("3D000", "no database saas"),
             ("42501", "may not connect"),
             ("53300", "slots"),

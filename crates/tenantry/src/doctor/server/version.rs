@@ -53,7 +53,7 @@ fn judge(major: i32, today: Date) -> Examined {
         0..SOON => {
             let what =
                 format!("PostgreSQL {major} gets its last release on {last}, in {days} days");
-            let why = "after that, security holes stay open";
+            let why = "after that, security holes are no longer fixed";
             examined.finding(Finding::info(what, why).how(UPGRADE))
         }
         _ => examined,
@@ -64,8 +64,9 @@ const UPGRADE: &str =
     "plan the upgrade to a newer major version (pg_upgrade, or logical replication)";
 
 fn ended(major: i32) -> Finding {
-    let what = format!("PostgreSQL {major} gets no more corrections");
-    Finding::warning(what, "security holes and errors that lose data stay open").how(UPGRADE)
+    let what = format!("PostgreSQL {major} receives no more bug fixes");
+    Finding::warning(what, "security holes and bugs that lose data are no longer fixed")
+        .how(UPGRADE)
 }
 
 #[cfg(test)]

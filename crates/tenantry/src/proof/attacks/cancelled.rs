@@ -4,7 +4,10 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 
 use tokio::task::yield_now;
 
-use super::super::ground::{Attacked, Finding, Ground};
+use super::super::{
+    attacked::{Attacked, Finding},
+    ground::Ground,
+};
 
 /// Polls a future at most this many times, and drops it if it is not ready by then.
 pub(super) async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {

@@ -4,9 +4,9 @@ use futures_util::future::{join, join_all};
 use sqlx::{Executor, Row, raw_sql};
 use tokio::time::timeout;
 
-use super::{
-    super::ground::{Attacked, Finding, Ground, Stop, code_of},
-    planting::BRIEFLY,
+use super::super::{
+    attacked::{Attacked, Finding, Stop, code_of},
+    ground::{BRIEFLY, Ground},
 };
 use crate::{
     db::TenantDb,
@@ -25,7 +25,7 @@ pub(in crate::proof) async fn pooler(ground: &Ground<'_>) -> Attacked {
     for lease in [&one?, &other?] {
         ground.met(lease.backend_pid());
     }
-    let seen = "each connection keeps a server process of its own".to_owned();
+    let seen = "each connection keeps its own server process".to_owned();
     match ground.fleet.server().pooling() {
         Pooling::Session => Ok(Finding { seen, rounds: 1 }),
         Pooling::Transaction => {
@@ -42,32 +42,11 @@ pub(in crate::proof) async fn sessions(ground: &Ground<'_>) -> Attacked {
     if ground.connections < 2 {
         return Err(Stop::new(ALONE));
     }
-    let mut leases = Vec::new();
-    for number in 0..ground.connections {
-        let db = if number % 2 == 0 { &ground.acme } else { &ground.globex };
-        match timeout(BRIEFLY, db.acquire()).await {
-            Ok(Ok(lease)) => {
-                ground.met(lease.backend_pid());
-                leases.push((db, lease));
-            }
-            Ok(Err(error)) if leases.len() < 2 => return Err(error.into()),
-            Err(_) if leases.len() < 2 => return Err(Stop::new("waited in vain for a connection")),
-            _ => break,
-        }
-    }
+    let mut leases = bind_in_turn(ground).await?;
     let (mut random, mut reads) = (ground.random(2), 0);
     for round in 0..ground.options.rounds {
         if round % 10 == 0 {
-            // First one after the other: behind a pooler, each is served by the session that was bound last. Then all
-            // at once, so that a pooler with several server processes uses them all.
-            for (db, lease) in &mut leases {
-                ground.leak_all(read(ground, db, lease, false).await?);
-            }
-            let all = leases.iter_mut().map(|(db, lease)| read(ground, db, lease, false));
-            for found in join_all(all).await {
-                ground.leak_all(found?);
-            }
-            reads += 2 * leases.len();
+            reads += read_all(ground, &mut leases).await?;
         }
         let at = random.usize(..leases.len());
         if let Some((db, lease)) = leases.get_mut(at) {
@@ -79,6 +58,39 @@ pub(in crate::proof) async fn sessions(ground: &Ground<'_>) -> Attacked {
     let seen =
         format!("{reads} rows read on {sessions} sessions in any order, each the tenant's own");
     Ok(Finding { seen, rounds: u64::from(ground.options.rounds) })
+}
+
+/// Binds as many sessions as possible, to the tenants in turn.
+async fn bind_in_turn<'g>(ground: &'g Ground<'_>) -> Result<Vec<(&'g TenantDb, Lease)>, Stop> {
+    let mut leases = Vec::new();
+    for number in 0..ground.connections {
+        let db = if number % 2 == 0 { &ground.acme } else { &ground.globex };
+        match timeout(BRIEFLY, db.acquire()).await {
+            Ok(Ok(lease)) => {
+                ground.met(lease.backend_pid());
+                leases.push((db, lease));
+            }
+            Ok(Err(error)) if leases.len() < 2 => return Err(error.into()),
+            Err(_) if leases.len() < 2 => return Err(Stop::new("no connection in time")),
+            _ => break,
+        }
+    }
+    Ok(leases)
+}
+
+/// Reads on all sessions, and returns the number of reads.
+///
+/// First one after the other: behind a pooler, each is served by the session that was bound last. Then all at once, so
+/// that a pooler with several server processes uses them all.
+async fn read_all(ground: &Ground<'_>, leases: &mut [(&TenantDb, Lease)]) -> Result<usize, Stop> {
+    for (db, lease) in &mut *leases {
+        ground.leak_all(read(ground, db, lease, false).await?);
+    }
+    let all = leases.iter_mut().map(|(db, lease)| read(ground, db, lease, false));
+    for found in join_all(all).await {
+        ground.leak_all(found?);
+    }
+    Ok(2 * leases.len())
 }
 
 /// Reads the tenant's row on its session. Returns what is wrong with it.

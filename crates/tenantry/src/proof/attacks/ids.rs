@@ -1,7 +1,8 @@
 //! Ids that could be confused with another tenant's.
 
 use super::super::{
-    ground::{Attacked, Finding, Ground, Stop},
+    attacked::{Attacked, Finding, Stop},
+    ground::Ground,
     scratch::LONGEST,
 };
 use crate::{

@@ -2,7 +2,10 @@
 
 use sqlx::{Executor, raw_sql};
 
-use super::super::ground::{Attacked, Finding, Ground, Stop};
+use super::super::{
+    attacked::{Attacked, Finding, Stop},
+    ground::Ground,
+};
 
 const COUNT: &str = "select count(*) from marker";
 
@@ -40,7 +43,8 @@ pub(in crate::proof) async fn copy(ground: &Ground<'_>) -> Attacked {
             }
         }
     }
-    let seen = format!("{rounds} copies left open, no row or answer of them reached anybody");
+    let seen =
+        format!("{rounds} copies left open, no row or answer of them reached another tenant");
     Ok(Finding { seen, rounds })
 }
 

@@ -8,7 +8,6 @@ pub(super) mod planting;
 pub(super) mod plants;
 pub(super) mod roles;
 pub(super) mod schemas;
-pub(super) mod scrub;
 pub(super) mod statements;
 pub(super) mod storm;
 pub(super) mod turns;

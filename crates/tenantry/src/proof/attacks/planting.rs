@@ -1,12 +1,11 @@
 //! One tenant leaves state behind, and the next one on the session looks for it.
 
-use std::time::Duration;
-
 use sqlx::{Executor, SqlSafeStr, raw_sql};
 
 use super::{
     super::{
-        ground::{Attacked, Finding, Ground, Stop, code_of},
+        attacked::{Attacked, Finding, Stop, code_of},
+        ground::Ground,
         look::Look,
     },
     plants::Plant,
@@ -102,19 +101,7 @@ async fn one(
     tally: &mut Tally,
 ) -> Result<(), Stop> {
     tally.planted += 1;
-    let mut planter = None;
-    let planted = match way {
-        Way::Lease => {
-            let mut lease = ground.acme.acquire().await?;
-            planter = lease.backend_pid();
-            on_lease(ground, plant, &mut lease).await?
-        }
-        Way::Handle => planted(raw_sql(plant.sql).execute(&ground.acme).await.map(drop))?,
-        Way::Function => {
-            let call = sqlx::query("select perform($1)").bind(plant.sql);
-            planted(call.execute(&ground.acme).await.map(drop))?
-        }
-    };
+    let (planted, planter) = plant_by(ground, plant, way).await?;
     tally.refused += u64::from(matches!(planted, Planted::Refused));
     let found = |who: &str, now: &Look, then: &Look| {
         let found = now.differences(then).into_iter();
@@ -139,6 +126,28 @@ async fn one(
     found("the tenant itself, later,", &now, &before.acme);
     tally.same += u64::from(same);
     Ok(())
+}
+
+/// Leaves it behind. Returns the server process too, if it is known.
+async fn plant_by(
+    ground: &Ground<'_>,
+    plant: &Plant,
+    way: Way,
+) -> Result<(Planted, Option<i32>), Stop> {
+    match way {
+        Way::Lease => {
+            let mut lease = ground.acme.acquire().await?;
+            let planter = lease.backend_pid();
+            Ok((on_lease(ground, plant, &mut lease).await?, planter))
+        }
+        Way::Handle => {
+            Ok((planted(raw_sql(plant.sql).execute(&ground.acme).await.map(drop))?, None))
+        }
+        Way::Function => {
+            let call = sqlx::query("select perform($1)").bind(plant.sql);
+            Ok((planted(call.execute(&ground.acme).await.map(drop))?, None))
+        }
+    }
 }
 
 /// Leaves it behind on a lease, and verifies that it is there.
@@ -194,6 +203,3 @@ pub(in crate::proof) async fn seed(ground: &Ground<'_>) -> Attacked {
     }
     Ok(Finding { seen: format!("seeded {rounds} times, predicted 0 times"), rounds })
 }
-
-/// The timeout of a statement that would otherwise hang an attack.
-pub(super) const BRIEFLY: Duration = Duration::from_secs(2);

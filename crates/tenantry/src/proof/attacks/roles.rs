@@ -3,8 +3,9 @@
 use sqlx::{Row, raw_sql};
 
 use super::super::{
+    attacked::{Attacked, Finding, Stop, code_of},
     create::now,
-    ground::{Attacked, Finding, Ground, Stop, code_of},
+    ground::Ground,
     look::text_of,
     mark::note,
 };

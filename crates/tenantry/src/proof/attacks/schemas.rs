@@ -3,9 +3,11 @@
 use sqlx::{Executor, raw_sql};
 
 use super::super::{
+    attacked::{Attacked, Finding, Stop, code_of},
     create,
-    ground::{Attacked, Finding, Ground, Stop, code_of},
+    ground::Ground,
     leftovers,
+    look::{OWNER, text_of},
 };
 use crate::{db::TenantDb, error::ErrorKind, tenant::TenantId};
 
@@ -27,7 +29,7 @@ pub(in crate::proof) async fn missing(ground: &Ground<'_>) -> Attacked {
             Err(error) => ground.leak(format!("{id} was refused as {:?}", error.kind())),
         }
     }
-    let seen = format!("{} ids without a schema of their own, each refused", ids.len());
+    let seen = format!("{} ids without a schema, each refused", ids.len());
     Ok(Finding { seen, rounds: 5 })
 }
 
@@ -95,8 +97,8 @@ async fn uses(ground: &Ground<'_>, db: &TenantDb) -> Result<String, Stop> {
     }
     match db.begin().await {
         Ok(mut tx) => {
-            let row = tx.fetch_all(raw_sql(super::turns::OWNER)).await;
-            note("in a transaction", &super::super::look::text_of(row)?);
+            let row = tx.fetch_all(raw_sql(OWNER)).await;
+            note("in a transaction", &text_of(row)?);
         }
         Err(error) => note("in a transaction", &code_of(error)?),
     }

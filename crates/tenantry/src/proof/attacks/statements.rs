@@ -6,7 +6,10 @@ use sqlx::{
     postgres::{PgArgumentBuffer, PgRow, PgTypeInfo},
 };
 
-use super::super::ground::{Attacked, Finding, Ground, Stop, code_of};
+use super::super::{
+    attacked::{Attacked, Finding, Stop, code_of},
+    ground::Ground,
+};
 use crate::db::TenantDb;
 
 /// A value of the enum that each tenant has, with other labels in another order.

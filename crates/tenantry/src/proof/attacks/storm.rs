@@ -7,9 +7,12 @@ use sqlx::{Executor, Row, raw_sql};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::ground::{Attacked, Finding, Ground, Stop, code_of},
+    super::{
+        attacked::{Attacked, Finding, Stop, code_of},
+        ground::Ground,
+        look::OWNER,
+    },
     cancelled::{POLLS, polled},
-    turns::OWNER,
 };
 use crate::db::TenantDb;
 

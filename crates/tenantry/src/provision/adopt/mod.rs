@@ -13,7 +13,8 @@ pub use report::AdoptReport;
 use self::schema::{Facts, create_like, extensions, move_extension, move_objects};
 use super::{
     NameOutcome, Provisioner, StoredName,
-    create::{roll_back, taken},
+    answer::taken,
+    commit::roll_back,
     inventory, retired,
     states::lock,
     written::{Renamed, by_tokens, follow, refuse, rename_sql},
@@ -77,14 +78,7 @@ impl Provisioner {
         self.refuse_list_of_others("adopting")?;
         let site = self.fleet.site(record)?;
         let from = source(options, &site.schema)?;
-        match self.fleet.record(&record.id).await {
-            Err(error) if error.kind() == ErrorKind::UnknownTenant => {}
-            Err(error) => return Err(error),
-            Ok(_) => {
-                let attempted = "adopting a schema: the catalog has this tenant already";
-                return Err(Error::new(ErrorKind::TenantExists, attempted));
-            }
-        }
+        self.refuse_known_tenant(&record.id).await?;
         self.refuse_schema_of_a_tenant(&from).await?;
         self.refuse_name_in_use(&site.schema).await?;
         let _forget = self.fleet.forget_after(vec![record.id.clone()]);
@@ -115,7 +109,7 @@ impl Provisioner {
             return Ok(());
         }
         let attempted = format!(
-            "{doing} a schema: the list of tenants is only read; change the row where it is kept, and name the schema \
+            "{doing} a schema: the list of tenants is read-only; change the row at its source, and name the schema \
              there"
         );
         Err(Error::new(ErrorKind::Catalog, attempted))
@@ -147,24 +141,7 @@ impl Provisioner {
         if *from == shared || from.as_str() == "public" {
             create_like(conn, &facts, from, &site.schema).await?;
         }
-        for (extension, is_movable) in extensions(conn, &site.schema).await? {
-            match is_movable {
-                true => {
-                    move_extension(conn, &extension, &shared).await?;
-                    if !self.fleet.lookup().tenants_reach(&shared) {
-                        report.warnings.push(format!(
-                            "extension {extension} is in {shared} then, which tenants do not see: move it to a schema \
-                             for extensions first, and name that with .extension_schemas([\"…\"]) of the manager's \
-                             builder"
-                        ));
-                    }
-                }
-                false => report.blockers.push(format!(
-                    "extension {extension} cannot be moved to another schema: create it anew in {shared}"
-                )),
-            }
-            report.extensions.push(extension.as_str().into());
-        }
+        self.move_extensions(conn, &site.schema, &shared, report).await?;
         let of_library = *from == shared;
         let moved = move_objects(conn, &site.schema, &shared, &options.shared, of_library).await?;
         report.moved = moved.moved;
@@ -173,6 +150,33 @@ impl Provisioner {
         let beside = is_split.then_some(&shared);
         follow_into(conn, Renamed { from, to: &site.schema, beside }, report).await?;
         read_objects(conn, &site.schema, report).await
+    }
+
+    /// Moves the extensions of a schema to the shared one.
+    async fn move_extensions(
+        &self,
+        conn: &mut PgConnection,
+        from: &Ident,
+        shared: &Ident,
+        report: &mut AdoptReport,
+    ) -> Result<(), Error> {
+        for (extension, is_movable) in extensions(conn, from).await? {
+            if !is_movable {
+                report.blockers.push(format!(
+                    "extension {extension} cannot be moved to another schema: recreate it in {shared}"
+                ));
+            } else {
+                move_extension(conn, &extension, shared).await?;
+                if !self.fleet.lookup().tenants_reach(shared) {
+                    report.warnings.push(format!(
+                        "extension {extension} would be in {shared}, which tenants do not see: move it to a schema for \
+                         extensions first, and pass that to .extension_schemas([\"…\"]) of the manager's builder"
+                    ));
+                }
+            }
+            report.extensions.push(extension.as_str().into());
+        }
+        Ok(())
     }
 
     /// Undoes [`adopt`](Self::adopt): the tenant's schema gets its original name back, such as `public`, with its
@@ -261,26 +265,10 @@ impl Provisioner {
         if *to == site.schema {
             return read_objects(conn, to, report).await;
         }
-        if let Some(facts) = Facts::read(conn, to).await? {
-            for (extension, is_movable) in extensions(conn, to).await? {
-                match is_movable {
-                    true => move_extension(conn, &extension, &site.schema).await?,
-                    false => report.blockers.push(format!("extension {extension} cannot be moved")),
-                }
-                report.extensions.push(extension.as_str().into());
-            }
-            let left = inventory::objects(conn, to).await?;
-            if !left.is_empty() {
-                let left = left.join(", ");
-                report
-                    .blockers
-                    .push(format!("the schema {to} holds {left}: move or drop that first"));
-                return Ok(());
-            }
-            let mut sql = Sql::new("drop schema ");
-            sql.ident(to).text("; ");
-            facts.comment_sql(&mut sql, &site.schema);
-            sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
+        if let Some(facts) = Facts::read(conn, to).await?
+            && !replace(conn, to, &facts, &site.schema, report).await?
+        {
+            return Ok(());
         }
         let mut sql = Sql::default();
         rename_sql(&mut sql, &site.schema, to);
@@ -307,6 +295,17 @@ impl Provisioner {
         }
     }
 
+    async fn refuse_known_tenant(&self, id: &TenantId) -> Result<(), Error> {
+        match self.fleet.record(id).await {
+            Err(error) if error.kind() == ErrorKind::UnknownTenant => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => {
+                let attempted = "adopting a schema: the catalog already has this tenant";
+                Err(Error::new(ErrorKind::TenantExists, attempted))
+            }
+        }
+    }
+
     async fn refuse_schema_of_a_tenant(&self, schema: &Ident) -> Result<(), Error> {
         let tenants = self.fleet.list().await?;
         let has_it = |tenant: &&TenantRecord| {
@@ -315,7 +314,7 @@ impl Provisioner {
         match tenants.iter().find(has_it) {
             None => Ok(()),
             Some(tenant) => {
-                let attempted = format!("the schema {schema} is that of tenant {}", tenant.id);
+                let attempted = format!("the schema {schema} belongs to tenant {}", tenant.id);
                 Err(Error::new(ErrorKind::Placement, attempted))
             }
         }
@@ -326,7 +325,7 @@ impl Provisioner {
             None => Ok(()),
             Some(other) => {
                 let attempted = format!(
-                    "there are other tenants, such as {}, whose shared schema would hold this one's tables",
+                    "there are other tenants, such as {}, whose shared schema would contain this one's tables",
                     other.id
                 );
                 Err(Error::new(ErrorKind::Placement, attempted))
@@ -335,11 +334,42 @@ impl Provisioner {
     }
 }
 
+/// Moves the extensions of a schema into the one that gets its name and comment, and drops it. Returns `false` if it
+/// contains other objects.
+async fn replace(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    facts: &Facts,
+    by: &Ident,
+    report: &mut AdoptReport,
+) -> Result<bool, Error> {
+    for (extension, is_movable) in extensions(conn, schema).await? {
+        match is_movable {
+            true => move_extension(conn, &extension, by).await?,
+            false => report.blockers.push(format!("extension {extension} cannot be moved")),
+        }
+        report.extensions.push(extension.as_str().into());
+    }
+    let left = inventory::objects(conn, schema).await?;
+    if !left.is_empty() {
+        let left = left.join(", ");
+        report
+            .blockers
+            .push(format!("the schema {schema} contains {left}: move or drop that first"));
+        return Ok(false);
+    }
+    let mut sql = Sql::new("drop schema ");
+    sql.ident(schema).text("; ");
+    facts.comment_sql(&mut sql, by);
+    sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    Ok(true)
+}
+
 /// Returns the schema that holds the tables, or that will hold them again.
 fn source(options: &Adopt, of_tenant: &Ident) -> Result<Ident, Error> {
     let Some(name) = &options.schema else { return Ok(of_tenant.clone()) };
     let schema = Ident::parse(name).map_err(|error| {
-        let attempted = "adopting a schema: what is given is no name of one";
+        let attempted = "adopting a schema: the given name is not valid";
         Error::new(ErrorKind::Config, attempted).with_source(error)
     })?;
     match schema.as_str() == "public" || !schema.is_reserved_schema() {

@@ -172,7 +172,7 @@ async fn missing(conn: &mut PgConnection, schema: &Ident, table: &str) -> Result
     let alike: Vec<String> = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
     Ok(match alike.is_empty() {
         true => format!(
-            "keep_shared names the table {table}, which does not exist, nor does one with a name that is alike"
+            "keep_shared names the table {table}, which does not exist, and no table has a similar name"
         ),
         false => format!(
             "keep_shared names the table {table}, which does not exist; there is {}",

@@ -110,7 +110,7 @@ impl Provisioner {
 pub(super) fn refuse(names: Vec<StoredName>) -> Error {
     let names = StoredNames::new(names);
     let attempted = format!(
-        "{names} would go on meaning the old name; qualify names when they are used, with begin atomic or \
+        "{names} would still refer to the old name; qualify names when they are used, with begin atomic or \
          format('%I.t', current_schema()) at each call"
     );
     Error::new(ErrorKind::StoredName, attempted).with_source(names)

@@ -2,10 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::{
-    PgConnection, Row, SqlStr,
-    postgres::{PgRow, types::Oid},
-};
+use sqlx::{PgConnection, Row, SqlStr, postgres::types::Oid};
 
 use super::{
     NameOutcome, StoredIn, StoredName,
@@ -258,7 +255,7 @@ fn forbidden(error: sqlx::Error, name: &StoredName) -> Error {
         return error.into();
     }
     let attempted =
-        format!("{name} has the name of the schema, and may not be changed by this role");
+        format!("{name} stores the name of the schema, and this role may not change it");
     Error::new(ErrorKind::StoredName, attempted).with_source(error)
 }
 
@@ -311,20 +308,18 @@ async fn texts(
     needle: &str,
     schema: &Ident,
 ) -> Result<Vec<Text>, Error> {
-    let query = sqlx::query(sql).bind(schema.as_str()).bind(needle).persistent(false);
-    let rows = query.fetch_all(conn).await?;
-    let text = |row: &PgRow| {
-        Ok(Text {
-            place: place(row.try_get(0)?),
-            object: row.try_get(1)?,
-            content: row.try_get(2)?,
-            language: row.try_get(3)?,
-            oid: row.try_get(4)?,
-            outside: row.try_get(5)?,
-            of: None,
-        })
-    };
-    rows.iter().map(text).collect()
+    let query = sqlx::query_as(sql).bind(schema.as_str()).bind(needle).persistent(false);
+    let rows: Vec<(String, String, String, String, Oid, bool)> = query.fetch_all(conn).await?;
+    let texts = rows.into_iter().map(|(kind, object, content, language, oid, outside)| Text {
+        place: place(&kind),
+        object,
+        content,
+        language,
+        oid,
+        outside,
+        of: None,
+    });
+    Ok(texts.collect())
 }
 
 fn place(place: &str) -> StoredIn {
@@ -339,19 +334,18 @@ fn place(place: &str) -> StoredIn {
 }
 
 async fn role_settings(conn: &mut PgConnection, needle: &str) -> Result<Vec<Text>, Error> {
-    let rows = sqlx::query(ROLE_SETTINGS).bind(needle).persistent(false).fetch_all(conn).await?;
-    let text = |row: &PgRow| {
-        Ok(Text {
-            place: StoredIn::RoleSetting,
-            object: row.try_get(0)?,
-            content: row.try_get(1)?,
-            language: String::new(),
-            oid: Oid(0),
-            outside: true,
-            of: Some((row.try_get(2)?, row.try_get(3)?)),
-        })
-    };
-    rows.iter().map(text).collect()
+    let query = sqlx::query_as(ROLE_SETTINGS).bind(needle).persistent(false);
+    let rows: Vec<(String, String, Option<String>, Option<String>)> = query.fetch_all(conn).await?;
+    let texts = rows.into_iter().map(|(object, content, role, database)| Text {
+        place: StoredIn::RoleSetting,
+        object,
+        content,
+        language: String::new(),
+        oid: Oid(0),
+        outside: true,
+        of: Some((role, database)),
+    });
+    Ok(texts.collect())
 }
 
 /// Returns the names of the tables, routines and types of a schema.

@@ -31,7 +31,7 @@ const FOUND: &[(&str, &[&str])] = &[
     (
         "poolConfig",
         &[
-            "2 instances with 20 connections each want 40, and the server has 15",
+            "2 instances with 20 connections each need 40, and the server has 15",
             "connect_timeout",
             "remembers 1 tenant, and 2 tenants are active",
         ],
@@ -59,7 +59,7 @@ const FOUND: &[(&str, &[&str])] = &[
         "timeouts",
         &[
             "statements of requests",
-            "transactions may be idle indefinitely",
+            "transactions can stay idle indefinitely",
             "idle for 60s (idle_session_timeout)",
         ],
     ),

@@ -24,7 +24,9 @@ async fn a_pooler_and_its_mode_are_found_out() -> TestResult {
             CheckStatus::Ok => {
                 assert_eq!(of(&report, "pooler").message, message, "{text}");
                 assert!(
-                    text.contains("session mode; a pooler or proxy is in between (port "),
+                    text.contains(
+                        "session mode; a pooler or proxy is in front of the server (port "
+                    ),
                     "{text}"
                 );
             }

@@ -23,8 +23,8 @@ async fn each_reason_is_told_soon_and_without_the_password() -> TestResult {
         |user: &str, rest: &str| format!("postgres://{user}:{PASSWORD}@127.0.0.1:{port}/{rest}");
     for (url, what, sql) in [
         (at("app", "postgres"), "the server refuses the password of app", None),
-        (at("refused", "postgres"), "the server does not let refused in", None),
-        (at("nobody", "postgres"), "the server does not let nobody in", None),
+        (at("refused", "postgres"), "the server rejects the login of refused", None),
+        (at("nobody", "postgres"), "the server rejects the login of nobody", None),
         (
             at("postgres", "missing"),
             "there is no database missing",

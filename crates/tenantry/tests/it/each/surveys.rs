@@ -146,8 +146,8 @@ async fn what_is_not_one_query_is_refused_before_any_tenant() -> TestResult {
     let world = world().await;
     let manager = builder(&world).build()?;
     for (query, said) in [
-        ("", "the text holds no statement"),
-        (" ; ", "the text holds no statement"),
+        ("", "the text contains no statement"),
+        (" ; ", "the text contains no statement"),
         ("select 1; select 2", "cannot insert multiple commands"),
         ("select 1) as x; drop table users; select (1", "syntax error"),
         ("select 1) union (select 2", "syntax error"),

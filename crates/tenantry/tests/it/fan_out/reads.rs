@@ -95,8 +95,8 @@ async fn every_value_comes_out_as_its_text_and_null_is_not_empty() -> TestResult
 async fn what_is_not_one_statement_is_refused_before_any_tenant() -> TestResult {
     let (_world, manager) = scene().await;
     for (sql, said) in [
-        ("", "the text holds no statement"),
-        ("-- nothing\n;", "the text holds no statement"),
+        ("", "the text contains no statement"),
+        ("-- nothing\n;", "the text contains no statement"),
         ("select 1; select 2", "cannot insert multiple commands"),
         ("select 1; drop table users", "cannot insert multiple commands"),
         ("select 'a\\'; select 'b'", "cannot insert multiple commands"),

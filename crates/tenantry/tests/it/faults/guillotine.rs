@@ -60,7 +60,7 @@ impl Guillotine {
         matches!(*self.falls.lock().expect("nobody panics"), Falls::Never)
     }
 
-    /// Ends when all connections were cut.
+    /// Ends when all connections were closed.
     pub(crate) async fn fallen(&self) {
         let mut fallen = self.fallen.subscribe();
         fallen.wait_for(|fallen| *fallen).await.expect("it is kept");

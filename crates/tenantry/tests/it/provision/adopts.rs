@@ -329,7 +329,7 @@ async fn what_is_in_the_way_is_told_and_nothing_is_changed() -> TestResult {
     for (table, told) in [
         ("plan", "there is plans"),
         ("PLANS", "there is plans"),
-        ("nothing", "nor does one with a name that is alike"),
+        ("nothing", "and no table has a similar name"),
     ] {
         let options = Adopt::schema("public").keep_shared([table]).dry_run(true);
         let dry = provisioner.adopt("acme", options).await?;
@@ -348,7 +348,7 @@ async fn what_is_in_the_way_is_told_and_nothing_is_changed() -> TestResult {
     provisioner.create("globex", CreateOptions::default()).await?;
     let error = provisioner.adopt("globex", options()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TenantExists, "{error:?}");
-    assert!(error.to_string().contains("has this tenant already"), "{error}");
+    assert!(error.to_string().contains("already has this tenant"), "{error}");
     let error = provisioner.adopt("acme", Adopt::schema("tenant_globex")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Placement, "{error:?}");
     provisioner.adopt("acme", options()).await?;
@@ -374,7 +374,7 @@ async fn extensions_that_tenants_would_miss_are_warned_of_and_fixed_ones_are_in_
     let dry = provisioner.adopt("acme", Adopt::schema("public").dry_run(true)).await?;
     assert_eq!(
         dry.blockers,
-        ["extension plpgsql cannot be moved to another schema: create it anew in public"]
+        ["extension plpgsql cannot be moved to another schema: recreate it in public"]
     );
     let error = provisioner.adopt("acme", Adopt::schema("public")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Placement, "{error:?}");

@@ -346,7 +346,7 @@ async fn a_hook_is_part_of_the_creation() -> TestResult {
     assert_eq!(traces(&mut admin).await, before, "nothing is left");
     let panics = provisioner.after_create(|_, _| Box::pin(async { panic!("it is not sound") }));
     let error = panics.create("none", pro()).await.unwrap_err();
-    assert!(tenantry::ErrorReport::new(&error).to_string().ends_with("it has panicked"));
+    assert!(tenantry::ErrorReport::new(&error).to_string().ends_with("it panicked"));
     assert_eq!(manager.tenant("none").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
     Ok(())
 }

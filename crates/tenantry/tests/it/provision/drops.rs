@@ -33,7 +33,7 @@ async fn a_dropped_tenant_is_gone_and_the_others_are_not() -> TestResult {
     let wrong = provisioner.drop_tenant("acme", "globex", DropOptions::default()).await;
     let wrong = wrong.unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Config);
-    assert!(wrong.to_string().contains("nothing was dropped: give the id"), "{wrong}");
+    assert!(wrong.to_string().contains("nothing was dropped: pass the id"), "{wrong}");
     let dry = DropOptions::default().dry_run(true);
     let report = provisioner.drop_tenant("acme", "acme", dry).await?;
     assert_eq!(report.objects, ["table tenant_acme._sqlx_migrations", "table tenant_acme.notes"]);

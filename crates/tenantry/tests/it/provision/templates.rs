@@ -149,7 +149,7 @@ async fn what_is_new_each_time_is_not_copied() {
         ("create table t (home text); insert into t values (current_schema())", "rows into t"),
         (
             "do $$ begin execute format('create table %I (a int)', 't' || (random() * 1000000000)::int); end $$",
-            "the same twice",
+            "the same objects twice",
         ),
         ("insert into public.registry select current_schema()", "public.registry"),
         ("update public.counter set n = n + 1", "public.counter"),

@@ -127,12 +127,12 @@ async fn list(world: &World, manager: &TenantManager) -> TestResult {
 const EXPECTED: &[&str] = &[
     "sharedContainers error: tenants have no schema that could be theirs [lost: …",
     "sharedContainers error: tenants share a schema [h3: tenant_h3, also of twin; twin: tenant_h3, also of h3]",
-    "sharedContainers warning: tenants have schemas whose names differ in case alone [H1: tenant_H1, and tenant_h1; h1: tenant_h1, \
+    "sharedContainers warning: tenants have schemas whose names differ only in case [H1: tenant_H1, and tenant_h1; h1: tenant_h1, \
      and tenant_H1]",
     "orphans error: tenants are listed whose schema does not exist [H1: no schema tenant_H1]",
     "orphans warning: 1 schema is half made or half dropped: tenantry_spare_00000000000000aa",
-    "orphans warning: 1 schema is named as a tenant's and no tenant's: tenant_gone (1 table)",
-    "orphans warning: the creation of tenants was cut off [made: tenant_made]",
+    "orphans warning: 1 schema is named like a tenant's but without a tenant: tenant_gone (1 table)",
+    "orphans warning: the creation of tenants was interrupted [made: tenant_made]",
     "orphans info: 1 schema of a failed creation is kept: tenantry_spare_00000000000000ab",
     "tenantsOfState warning: 1 creation of a tenant was cut off [left: tenantry: seeds \"demo\" (0123456789abcdef)]",
     "migrationRecords warning: tenants have tables and no record of migrations, while others have one [norec: 2 tables]",
@@ -149,8 +149,8 @@ const EXPECTED: &[&str] = &[
     "tenantPrivileges warning: every role has select on users [open: users: select]",
     "tenantPrivileges warning: default privileges give every role rights on tables that postgres creates [open: in its schema, \
      for tables]",
-    "rowSecurity error: table users has policies, and its row-level security is disabled [policy: users]",
-    "rowSecurity warning: table orders has row-level security and no policy [policy: orders]",
+    "rowSecurity error: table users has policies, but row-level security is disabled [policy: users]",
+    "rowSecurity warning: table orders has row-level security but no policy [policy: orders]",
     "sequences error: sequence users_id_seq of users.id has drawn 93 % of its numbers [seq: users_id_seq: 93 % (last value \
      2000000000); seq2: users_id_seq: 74 % (last value 1600000000)]",
     "sequences warning: sequence tickets has drawn 88 % of its numbers [seq2: tickets: 88 % (last value 29000)]",
@@ -168,7 +168,7 @@ const EXPECTED: &[&str] = &[
 
 /// The index that every tenant has and could do without.
 const EVERYWHERE: &str =
-    "duplicateIndexes info: index orders_user of orders is the beginning of orders_of_user";
+    "duplicateIndexes info: index orders_user of orders is a prefix of orders_of_user";
 
 #[tokio::test]
 async fn each_defect_is_found_and_its_neighbours_are_left_alone() -> TestResult {

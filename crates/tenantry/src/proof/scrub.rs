@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::planting::BRIEFLY;
+use super::ground::BRIEFLY;
 use crate::pool::{Lease, Server};
 
 /// How often all connections are used in order to reach the server processes that the attacks used.
@@ -31,7 +31,7 @@ const PRISTINE: &str = "reset session authorization; reset role; reset all; clos
 ///
 /// A pooler may repeatedly hand out the process that was used last. So all connections begin before the first one
 /// ends: each then holds a separate process.
-pub(in crate::proof) async fn scrub(server: &Arc<Server>, met: &BTreeSet<i32>) {
+pub(super) async fn scrub(server: &Arc<Server>, met: &BTreeSet<i32>) {
     let mut leases = Vec::new();
     while leases.len() < server.max_connections() {
         match timeout(BRIEFLY, server.acquire_for_upkeep()).await {
