@@ -1,7 +1,5 @@
-use std::time::Duration;
-
 use tenantry::{
-    MetricsOptions, TenantManager,
+    TenantManager,
     ops::{Ops, OpsOptions, RegisterError},
 };
 
@@ -98,43 +96,9 @@ pub struct OpsScope {
     pub(super) options: OpsOptions,
 }
 
+tenantry::ops_options_of_framework!(OpsScope);
+
 impl OpsScope {
-    /// Begins to configure the routes of a manager.
-    pub fn new(manager: TenantManager) -> Self {
-        Self { options: OpsOptions::new(manager) }
-    }
-
-    /// Sets whether `/health` tells of each tenant. Default: `false`, their numbers alone.
-    ///
-    /// Which tenants there are is nothing for everybody who can reach the port.
-    pub fn tenant_details(self, tell: bool) -> Self {
-        Self { options: self.options.tenant_details(tell) }
-    }
-
-    /// Sets how long the database may take to answer for `/health` and `/readyz`. Default: 2 s.
-    ///
-    /// After about that time the answer is 503. More than half of it is degraded. Shorter than what
-    /// the caller waits for, so that it sees the answer; long enough for a connection to be opened.
-    pub fn ping_timeout(self, timeout: Duration) -> Self {
-        Self { options: self.options.ping_timeout(timeout) }
-    }
-
-    /// Sets what `/metrics` has. Default: no tenant labels, and nothing of process and runtime.
-    pub fn metrics(self, options: MetricsOptions) -> Self {
-        Self { options: self.options.metrics(options) }
-    }
-
-    /// Lets only those read `/metrics` who know a user and a password. Default: everybody.
-    ///
-    /// Everybody else is answered 401. Basic authentication sends the password as good as in clear:
-    /// it belongs behind TLS. The other routes stay open, for load balancers send no credentials.
-    ///
-    /// The user should hold no colon: [RFC 7617](https://www.rfc-editor.org/rfc/rfc7617#section-2) has
-    /// the password begin after the first one.
-    pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
-        Self { options: self.options.basic_auth(user, password) }
-    }
-
     /// Makes the routes, for [`App::service`](actix_web::App::service) or
     /// [`Scope::service`](actix_web::Scope::service).
     ///

@@ -1,4 +1,4 @@
-use std::{fmt, io, time::Duration};
+use std::{fmt, io};
 
 use actix_http::{Request, Response};
 use actix_service::IntoServiceFactory;
@@ -99,59 +99,13 @@ pub struct Serve {
     options: ServeOptions,
 }
 
+tenantry::serve_options_of_framework!(impl[] Serve);
+
 impl Serve {
-    /// Sets how long requests under way may take once the server stops accepting. Default: 10 s.
-    ///
-    /// Together with [`ready_delay`](Self::ready_delay) and [`close_within`](Self::close_within) it should be less
-    /// than what the orchestrator waits: Kubernetes and `docker stop` kill after 30 s and 10 s by default.
-    pub fn drain(self, limit: Duration) -> Self {
-        self.with(|options| options.drain(limit))
-    }
-
-    /// Sets how long requests are still accepted while `/readyz` answers 503 already. Default: zero.
-    ///
-    /// Behind a load balancer that polls readiness, set it to its interval times its threshold, plus a second.
-    pub fn ready_delay(self, delay: Duration) -> Self {
-        self.with(|options| options.ready_delay(delay))
-    }
-
-    /// Sets how long closing the manager waits for leases after that. Default: 5 s.
-    pub fn close_within(self, limit: Duration) -> Self {
-        self.with(|options| options.close_within(limit))
-    }
-
-    /// Sets whether SIGTERM and Ctrl-C stop the server. Default: `true`.
-    ///
-    /// A program that handles signals itself turns it off and uses [`stop_when`](Self::stop_when).
-    pub fn signals(self, listen: bool) -> Self {
-        self.with(|options| options.signals(listen))
-    }
-
-    /// Sets whether a second signal ends the process. Default: `true`; see
-    /// [`ServeOptions::exit_on_second_signal`].
-    pub fn exit_on_second_signal(self, exit: bool) -> Self {
-        self.with(|options| options.exit_on_second_signal(exit))
-    }
-
-    /// Stops the server when this future ends, too.
-    pub fn stop_when(self, asked: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.with(|options| options.stop_when(asked))
-    }
-
-    /// Sets all options at once.
-    pub fn options(self, options: ServeOptions) -> Self {
-        self.with(|_| options)
-    }
-
     /// Returns what pauses and resumes the server.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         self.server.handle()
-    }
-
-    fn with(mut self, change: impl FnOnce(ServeOptions) -> ServeOptions) -> Self {
-        self.options = change(self.options);
-        self
     }
 }
 
