@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use crate::{
     adapter::Adapter,
     client::{get, post},
-    stage::{Stage, eventually},
+    stage::Stage,
+    world::eventually,
 };
 
 const TENANTS: [&str; 3] = ["acme", "globex", "t1"];
