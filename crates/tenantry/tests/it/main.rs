@@ -65,6 +65,7 @@ mod prose;
 mod provision;
 mod recovery;
 mod refused_statements;
+mod repository;
 mod requests;
 mod resilience;
 mod resize;
