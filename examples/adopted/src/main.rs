@@ -101,7 +101,7 @@ async fn first_migration(manager: &TenantManager) -> anyhow::Result<()> {
     let script = manager.migrator().baseline_script("customer_3").await?;
     say(script.sql.trim_end());
     for difference in script.differences {
-        eprintln!("not made by it: {difference}");
+        eprintln!("not in the file: {difference}");
     }
     Ok(())
 }

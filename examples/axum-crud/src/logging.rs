@@ -56,7 +56,7 @@ pub(crate) fn hooks(builder: ManagerBuilder, format: LogFormat) -> ManagerBuilde
         // A logger of one's own is a closure that gets every event.
         LogFormat::Json => builder.on_event(|event: Event| match serde_json::to_string(&event) {
             Ok(line) => eprintln!("{line}"),
-            Err(error) => tracing::error!(%error, "an event cannot be written"),
+            Err(error) => tracing::error!(%error, "cannot write an event"),
         }),
     }
 }

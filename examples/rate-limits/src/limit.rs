@@ -55,7 +55,7 @@ fn refuse(error: GovernorError) -> Response<Body> {
                 .retry_after(Duration::from_secs(wait_time + 1))
         }
         error => {
-            tracing::error!(%error, "the limit has to be inside of a TenantLayer");
+            tracing::error!(%error, "the limit must be inside a TenantLayer");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
         }
     };

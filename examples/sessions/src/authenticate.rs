@@ -32,7 +32,7 @@ pub(crate) async fn by_session(
         Ok(None) => Problem::new(StatusCode::UNAUTHORIZED).detail("sign in first").to_response(),
         // A store that is down signs nobody out.
         Err(error) => {
-            tracing::error!(%error, "the session cannot be read");
+            tracing::error!(%error, "cannot read the session");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE).to_response()
         }
     }
@@ -47,7 +47,7 @@ pub(crate) async fn by_token(
     let caller = match bearer(request.headers()).map(|token| keys.verify(token)) {
         Some(Ok(caller)) => caller,
         Some(Err(error)) => {
-            tracing::info!(%error, "token refused");
+            tracing::info!(%error, "token rejected");
             return unauthorized();
         }
         None => return unauthorized(),

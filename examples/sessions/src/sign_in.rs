@@ -40,6 +40,6 @@ pub(crate) async fn sign_out(
 }
 
 fn unavailable(error: tower_sessions::session::Error) -> DbError {
-    tracing::error!(%error, "the session cannot be stored");
+    tracing::error!(%error, "cannot store the session");
     StatusCode::SERVICE_UNAVAILABLE.into()
 }

@@ -34,7 +34,7 @@ pub(crate) async fn stream(
                 },
                 // The client comes again, and hears then whether it may.
                 Err(error) => {
-                    tracing::info!(%error, "a stream of events has ended");
+                    tracing::info!(%error, "an event stream has ended");
                     return;
                 }
             }

@@ -62,7 +62,7 @@ impl News {
                 self.wake(Some(&tenant));
             }
         }
-        tracing::warn!("lost the connection that hears of new messages");
+        tracing::warn!("lost the connection that listens for new messages");
     }
 
     /// Wakes the streams of a tenant, or all of them, and forgets tenants that nothing waits for.

@@ -29,7 +29,9 @@ pub(crate) async fn work(manager: &TenantManager) -> Result<(), Error> {
         match round(manager).await {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error) if error.is_transient() => tracing::warn!(%error, "the next round may do"),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "retrying in the next round")
+            }
             Err(error) => return Err(error),
         }
         tokio::select! {
@@ -75,7 +77,7 @@ async fn turn(manager: &TenantManager, db: &TenantDb) -> Result<Turn, sqlx::Erro
 
 fn log_failures<T>(report: &EachReport<T>) {
     for (tenant, error) in report.failures() {
-        tracing::error!(tenant, %error, "its jobs are left for the next round");
+        tracing::error!(tenant, %error, "its jobs are postponed to the next round");
     }
 }
 
