@@ -52,7 +52,7 @@ mod tests {
         let error = find_by(nowhere()).await.unwrap_err();
         for text in [error.to_string(), format!("{error:?}")] {
             for phrase in [
-                "no PostgreSQL server to work with",
+                "no PostgreSQL server is available",
                 "- DATABASE_URL: not set",
                 "- TENANTRY_PG_BIN: not set",
                 "- PATH: no folder with postgres, initdb, pg_ctl",

@@ -22,11 +22,15 @@ fn function(written: &str) -> (String, String) {
 #[test]
 fn arguments_that_do_not_fit_are_pointed_at() {
     for (written, place, says) in [
-        ("migration = \"m\"", "migration", "unknown argument `migration`: there are `migrations`"),
+        (
+            "migration = \"m\"",
+            "migration",
+            "unknown argument `migration`: the arguments are `migrations`",
+        ),
         ("migrations", "", "expected `=`"),
         ("migrations = 5", "5", "expected string literal"),
         ("alone, alone", "alone", "`alone` is given twice"),
-        ("migrations = \"a\", tenants = b", "\"a\"", "leave `migrations` out"),
+        ("migrations = \"a\", tenants = b", "\"a\"", "remove `migrations`"),
         ("fixtures = \"users\"", "=", "expected parentheses"),
         ("fixtures(users)", "users", "expected string literal"),
         ("alone shared = \"s\"", "shared", "expected `,`"),
@@ -49,7 +53,7 @@ fn arguments_that_do_not_fit_are_pointed_at() {
 fn functions_that_are_no_tests_are_pointed_at() {
     for (written, place, says) in [
         ("fn t() {}", "fn", "`async fn`"),
-        ("async fn t<T>(t: T) {}", "<T>", "no type parameters"),
+        ("async fn t<T>(t: T) {}", "<T>", "must not have type parameters"),
         ("async fn t(a: TestTenant, b: TestTenant) {}", "b: TestTenant", "`another()`"),
         ("async fn t(self) {}", "self", "not a method"),
     ] {
