@@ -26,7 +26,17 @@ pub async fn health_names_no_tenant_by_default<S: ServesOps>() {
     let stage = Stage::new::<S>(world.manager()).await;
     stage.use_tenants(&["acme", "globex"]).await;
 
-    let health = stage.health(200).await;
+    assert_complete(&stage.health(200).await);
+    let address = [world.database_name(), "127.0.0.1", "localhost", "postgres"];
+    let secrets: Vec<_> = address.into_iter().chain(TENANTS).collect();
+    for path in PATHS {
+        assert_free_of(&stage.get(path).await, &secrets);
+    }
+    stage.end().await;
+}
+
+/// Checks the report of an instance with two idle tenants.
+fn assert_complete(health: &Value) {
     let expected = [
         "healthy",
         "status",
@@ -40,7 +50,7 @@ pub async fn health_names_no_tenant_by_default<S: ServesOps>() {
         "timestamp",
         "durationMs",
     ];
-    assert_eq!(keys(&health), BTreeSet::from(expected));
+    assert_eq!(keys(health), BTreeSet::from(expected));
     assert_eq!((&health["healthy"], &health["status"]), (&true.into(), &"ok".into()));
     assert_eq!(health["pools"], Value::Array(Vec::new()));
     assert_eq!(health["totalPools"], 2);
@@ -49,13 +59,6 @@ pub async fn health_names_no_tenant_by_default<S: ServesOps>() {
     assert!(health["sharedDb"]["responseTimeMs"].as_f64() > Some(0.0), "{health}");
     assert!(health["durationMs"].as_f64() > Some(0.0), "{health}");
     assert!(health["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{health}");
-
-    let address = [world.database_name(), "127.0.0.1", "localhost", "postgres"];
-    let secrets: Vec<_> = address.into_iter().chain(TENANTS).collect();
-    for path in PATHS {
-        assert_free_of(&stage.get(path).await, &secrets);
-    }
-    stage.end().await;
 }
 
 /// With tenant details, `/health` reports each tenant with a pool.
@@ -111,19 +114,23 @@ pub async fn saturated_is_still_ready<S: ServesOps>() {
     let expected = serde_json::json!({ "status": "degraded", "reason": "saturated" });
     assert_eq!(ready.status, 200, "{}", ready.body);
     assert_eq!(ready.json(), expected);
-    let health = stage.health(200).await;
-    assert_eq!((&health["healthy"], &health["reason"]), (&true.into(), &"saturated".into()));
-    let (saturation, holders) = (&health["saturation"], &health["saturation"]["holders"]);
-    assert_eq!(saturation["places"], 4);
-    assert_eq!((&holders[0]["connections"], &holders[1]["connections"]), (&2.into(), &2.into()));
-    assert!(holders[0]["longestHoldMs"].as_f64() > Some(0.0), "{saturation}");
-    assert!(!health.to_string().contains("acme"), "{health}");
+    assert_saturated(&stage.health(200).await);
     let names = verbose.health(200).await["saturation"]["holders"].to_string();
     assert!(names.contains("acme") && names.contains("globex"), "{names}");
 
     drop(held);
     waiting.await.expect("it does not panic").expect("it gets a connection");
     stage.end().await;
+}
+
+/// Checks the report of an instance of which two tenants hold two connections each.
+fn assert_saturated(health: &Value) {
+    assert_eq!((&health["healthy"], &health["reason"]), (&true.into(), &"saturated".into()));
+    let (saturation, holders) = (&health["saturation"], &health["saturation"]["holders"]);
+    assert_eq!(saturation["places"], 4);
+    assert_eq!((&holders[0]["connections"], &holders[1]["connections"]), (&2.into(), &2.into()));
+    assert!(holders[0]["longestHoldMs"].as_f64() > Some(0.0), "{saturation}");
+    assert!(!health.to_string().contains("acme"), "{health}");
 }
 
 /// Acquires a connection for each of these tenants.

@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     io::{ErrorKind, Write},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use prometheus::{IntCounter, Registry};
@@ -49,21 +49,27 @@ pub async fn metrics_are_accepted_by_promtool<S: ServesOps>() {
     stage.health(200).await;
     let metrics = stage.metrics().await;
     stage.end().await;
+    let Some(verdict) = promtool(&metrics) else {
+        eprintln!("skipped: promtool is not installed");
+        return;
+    };
+    let stderr = String::from_utf8_lossy(&verdict.stderr);
+    assert!(verdict.status.success() && stderr.is_empty(), "{stderr}\n{metrics}");
+}
 
+/// Returns the output of `promtool check metrics`, or `None` if it is not installed.
+fn promtool(metrics: &str) -> Option<Output> {
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped());
     let promtool = promtool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     if promtool.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        eprintln!("skipped: promtool is not installed");
-        return;
+        return None;
     }
     let mut promtool = promtool.expect("promtool can be started");
     let mut stdin = promtool.stdin.take().expect("it is piped");
     stdin.write_all(metrics.as_bytes()).expect("promtool reads");
     drop(stdin);
-    let verdict = promtool.wait_with_output().expect("promtool ends");
-    let stderr = String::from_utf8_lossy(&verdict.stderr);
-    assert!(verdict.status.success() && stderr.is_empty(), "{stderr}\n{metrics}");
+    Some(promtool.wait_with_output().expect("promtool ends"))
 }
 
 /// The metrics of the application are in the same answer, whichever worker gives it. A registry takes the metrics of

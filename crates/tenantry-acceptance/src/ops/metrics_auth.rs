@@ -11,27 +11,43 @@ use crate::{
     world::World,
 };
 
+const USER: &str = "prom";
+const PASSWORD: &str = "pa:ss wörd";
+
 /// The scheme is case-insensitive. Everything but the right credentials, once, is refused; the other routes stay open.
 pub async fn metrics_need_the_password<S: ServesOps>() {
     let world = World::new().await;
-    let settings =
-        OpsSettings { basic_auth: Some(("prom", "pa:ss wörd")), ..OpsSettings::default() };
+    let settings = OpsSettings { basic_auth: Some((USER, PASSWORD)), ..OpsSettings::default() };
     let stage = Stage::with::<S>(world.manager(), settings).await;
-    let right = STANDARD.encode("prom:pa:ss wörd");
+    let right = credentials(USER, PASSWORD);
     for scheme in ["Basic", "basic", "BASIC"] {
-        let answer = metrics_with(&stage, &[format!("{scheme} {right}").as_bytes()]).await;
+        let answer = metrics_with(&stage, &[&right.replace("Basic", scheme)]).await;
         assert_eq!(answer.status, 200, "{scheme}");
         assert!(answer.body.contains("tenantry_connections_max 20"), "{}", answer.body);
     }
+    for value in wrong(&right) {
+        assert_refused(&metrics_with(&stage, &[value]).await);
+    }
+    assert_refused(&metrics_with::<&str>(&stage, &[]).await);
+    assert_refused(&metrics_with(&stage, &[&right, &right]).await);
+    for path in ["/health", "/livez", "/readyz"] {
+        assert_eq!(stage.get(path).await.status, 200, "{path}");
+    }
+    stage.end().await;
+}
 
-    let right = format!("Basic {right}");
-    let encoded = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+fn credentials(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// Returns headers with wrong credentials, another scheme, or no valid UTF-8.
+fn wrong(right: &str) -> impl Iterator<Item = Vec<u8>> {
     let wrong = [
-        encoded("prom:wrong"),
-        encoded("prom:pa:ss wörd "),
-        encoded("other:pa:ss wörd"),
-        encoded("prom"),
-        encoded(""),
+        credentials(USER, "wrong"),
+        credentials(USER, "pa:ss wörd "),
+        credentials("other", PASSWORD),
+        format!("Basic {}", STANDARD.encode(USER)),
+        format!("Basic {}", STANDARD.encode("")),
         right.replace("Basic ", "Bearer "),
         right.replace("Basic ", "Basic"),
     ];
@@ -45,19 +61,10 @@ pub async fn metrics_need_the_password<S: ServesOps>() {
         b"Basic ====",
         b"Basi\xc3 ",
     ];
-    for value in wrong.iter().map(String::as_bytes).chain(malformed) {
-        assert_refused(&metrics_with(&stage, &[value]).await);
-    }
-    assert_refused(&metrics_with(&stage, &[]).await);
-    assert_refused(&metrics_with(&stage, &[right.as_bytes(), right.as_bytes()]).await);
-
-    for path in ["/health", "/livez", "/readyz"] {
-        assert_eq!(stage.get(path).await.status, 200, "{path}");
-    }
-    stage.end().await;
+    wrong.map(String::into_bytes).into_iter().chain(malformed.map(<[u8]>::to_vec))
 }
 
-async fn metrics_with(stage: &Stage, authorization: &[&[u8]]) -> Answer {
+async fn metrics_with<V: AsRef<[u8]>>(stage: &Stage, authorization: &[V]) -> Answer {
     let request = authorization
         .iter()
         .fold(get("/metrics"), |request, value| request.header("authorization", value));
