@@ -23,7 +23,7 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// As safe as the inner service's future, the `bound_to` closures and the authorize hook are; this one keeps nothing.
+    /// As safe as the inner service's future, the `bound_to` closures and the authorize hook.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, ReqBody, P = ProblemJson>
     where

@@ -14,7 +14,7 @@ use crate::{
     respond::{ProblemJson, Respond},
 };
 
-/// A service whose requests are for a tenant; made by a [`TenantLayer`](crate::TenantLayer).
+/// A service whose requests have a tenant, created by a [`TenantLayer`](crate::TenantLayer).
 #[derive(Clone)]
 pub struct TenantService<S, P = ProblemJson> {
     inner: S,
@@ -27,12 +27,12 @@ impl<S, P> TenantService<S, P> {
         Self { inner, gate, respond }
     }
 
-    /// Returns the service that is called with requests that have been let in.
+    /// Returns the service that is called with admitted requests.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// Returns the service that is called with requests that have been let in.
+    /// Returns the service that is called with admitted requests.
     pub fn into_inner(self) -> S {
         self.inner
     }

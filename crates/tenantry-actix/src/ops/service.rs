@@ -13,10 +13,10 @@ use actix_web::{
 use tenantry::ops::{Answer, Ops};
 
 /// The routes `/health`, `/livez`, `/readyz` and `/metrics`, for
-/// [`App::service`](actix_web::App::service); made by [`ops_scope`](crate::ops_scope) and
+/// [`App::service`](actix_web::App::service), created by [`ops_scope`](crate::ops_scope) and
 /// [`OpsScope`](crate::OpsScope).
 ///
-/// Cheap to clone: all workers share what they answer with.
+/// Cheap to clone: all workers share the same state.
 #[derive(Debug, Clone)]
 #[must_use = "routes do nothing until they are in an app"]
 pub struct OpsService {

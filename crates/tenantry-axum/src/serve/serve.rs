@@ -18,31 +18,33 @@ use super::{
     guarded::{Guarded, GuardedIo},
 };
 
-/// The listener that an app sees behind [`serve()`].
+/// The listener type that an app sees with [`serve()`].
 ///
 /// [Connect info](axum::Router::into_make_service_with_connect_info) is the listener's
-/// [`Addr`](Listener::Addr): `SocketAddr` with TCP. For more than that, such as the credentials of a Unix socket's
-/// peer, serve a listener whose `Addr` holds it. axum allows no other type here, since its implementation of
-/// [`Connected`](axum::extract::connect_info::Connected) for [`TapIo`] covers all of them.
+/// [`Addr`](Listener::Addr), which is `SocketAddr` for TCP. For more, such as the credentials of a
+/// Unix socket's peer, serve a listener with a custom `Addr`. axum allows no other type here,
+/// because its implementation of [`Connected`](axum::extract::connect_info::Connected) for
+/// [`TapIo`] covers all of them.
 pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>)>;
 
 /// Serves an app until the process is told to stop, then drains it and closes the manager.
 ///
-/// It takes what [`axum::serve()`] takes: any [`Listener`] (of TCP, of a Unix socket), and a `Router`, a method router,
-/// or one of them with [connect info](Listening). Awaiting it runs the server:
+/// It accepts the same arguments as [`axum::serve()`]: any [`Listener`] (TCP or Unix socket), and a
+/// `Router`, a method router, or one of them with [connect info](Listening). Awaiting it runs the
+/// server:
 ///
 /// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) stops it:
 ///    [`TenantManager::closing`] resolves, and `/readyz` answers 503.
-/// 2. After the [`ready_delay`](Serve::ready_delay), no connection is accepted any more and idle ones are closed.
-/// 3. Requests under way have the [`drain`](Serve::drain) time. Connections that are left then are cut: half-sent
-///    requests, clients that read slowly, streams without an end. Their handlers are dropped and their
+/// 2. After the [`ready_delay`](Serve::ready_delay), the server accepts no more connections and closes idle ones.
+/// 3. Requests in flight have the [`drain`](Serve::drain) time. The remaining connections are then cut: half-sent
+///    requests, slow readers, endless streams. Their handlers are dropped and their
 ///    transactions rolled back.
 /// 4. The manager is [closed](TenantManager::close_within). Of several servers that share a manager, the last to
 ///    drain closes it.
 ///
-/// A second signal ends all of it at once, see [`ServeEnd::Forced`](tenantry::serve::ServeEnd::Forced).
-/// A websocket or a stream of server-sent events should select on [`TenantManager::closing`]; otherwise it is
-/// cut at the deadline.
+/// A second signal ends all of it at once; see
+/// [`ServeEnd::Forced`](tenantry::serve::ServeEnd::Forced). Websockets and server-sent events
+/// should select on [`TenantManager::closing`]; otherwise they are cut at the deadline.
 ///
 /// # Examples
 ///
@@ -67,12 +69,12 @@ pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>
 ///
 /// # Errors
 ///
-/// The future fails when signals cannot be listened to.
+/// The future fails if signal handlers cannot be installed.
 ///
 /// # Cancel safety
 ///
-/// When the future is dropped, the manager is not closed and connections that are open are served on, as with
-/// [`axum::serve()`].
+/// If the future is dropped, the manager is not closed and open connections are still served, as
+/// with [`axum::serve()`].
 pub fn serve<L, M, S>(listener: L, app: M, manager: &TenantManager) -> Serve<L, M>
 where
     L: Listener,
@@ -81,7 +83,7 @@ where
     Serve { listener, app, manager: manager.clone(), options: ServeOptions::default() }
 }
 
-/// A server that has not started yet; made by [`serve()`]. Awaiting it runs the server.
+/// A server that has not started yet, created by [`serve()`]. Awaiting it runs the server.
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L, M> {
     listener: L,
@@ -97,7 +99,7 @@ impl<L: Listener, M> Serve<L, M> {
     ///
     /// # Errors
     ///
-    /// When the operating system cannot tell.
+    /// If the operating system cannot report it.
     pub fn local_addr(&self) -> io::Result<L::Addr> {
         self.listener.local_addr()
     }
