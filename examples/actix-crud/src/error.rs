@@ -44,14 +44,15 @@ impl ResponseError for AppError {
 
     fn error_response(&self) -> HttpResponse {
         match self {
-            // Its own response also writes to the log what the client is not told.
+            // Its own response also logs the details that the client does not get.
             Self::Db(error) => error.error_response(),
             _ => Problem::new(self.status_code()).detail(self.to_string()).to_response(),
         }
     }
 }
 
-/// What actix says of a path or a body that cannot be read, as a problem. Of a path it would be 404.
+/// Turns actix's error for an unreadable path or body into a problem. For a path, actix would
+/// respond with 404.
 pub(crate) fn unreadable<E>(_: E, _: &HttpRequest) -> actix_web::Error {
     AppError::InvalidValue.into()
 }

@@ -6,8 +6,7 @@ use tenantry::{TenantManager, seed::Seed};
 /// The tenants.
 pub const TENANTS: [&str; 2] = ["acme", "globex"];
 
-/// The first users of every tenant. The statement names no schema: the tenant's own is the only one that it
-/// finds.
+/// The first users of every tenant. The statement names no schema: it finds only the tenant's own.
 pub fn first_users() -> Seed {
     Seed::new("first users", |tx| {
         Box::pin(async move {
