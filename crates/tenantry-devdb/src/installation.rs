@@ -17,7 +17,7 @@ async fn find_by(search: Search) -> Result<Binaries, Error> {
         return Ok(binaries);
     }
     let mut tried =
-        vec!["DATABASE_URL: not set, or not of use for a server of one's own".to_owned()];
+        vec!["DATABASE_URL: not set, or unusable for a separate server".to_owned()];
     tried.extend(search.places());
     match download().await {
         Ok(binaries) => Ok(binaries),
@@ -55,14 +55,14 @@ mod tests {
                 "no PostgreSQL server is available",
                 "- DATABASE_URL: not set",
                 "- TENANTRY_PG_BIN: not set",
-                "- PATH: no folder with postgres, initdb, pg_ctl",
+                "- PATH: no folder contains postgres, initdb, pg_ctl",
                 "- pg_config --bindir: ",
-                "- /nowhere/*/bin: not there",
+                "- /nowhere/*/bin: does not exist",
                 "- download: the feature `download` of tenantry-devdb is off",
                 "- install PostgreSQL",
                 "- set DATABASE_URL to a server",
                 "- set TENANTRY_PG_BIN to the folder",
-                "- turn on the feature `download`",
+                "- enable the feature `download`",
             ] {
                 assert!(text.contains(phrase), "{phrase:?} is not in {text}");
             }
