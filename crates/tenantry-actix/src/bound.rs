@@ -1,4 +1,4 @@
-//! Whose session or token is it?
+//! Binding of a session or token to a tenant.
 
 use tenantry::{Error, TenantId, admission::CallerTenant};
 

@@ -338,8 +338,8 @@ where
                     }
                     Ok(response.map_into_left_body())
                 }
-                // A response and not an error, so that outer middlewares (CORS, compression) get it
-                // as they get every other.
+                // A response and not an error, so that outer middlewares (CORS, compression)
+                // handle it like every other response.
                 Err(rejection) => {
                     rejection.log();
                     let response = middleware.respond.respond(&rejection);

@@ -53,18 +53,19 @@ impl<E: FromTenant> FromRequest for Optional<E> {
     }
 }
 
-/// What can be made of a tenant's handle: `Db`, `Tx` and `CurrentTenant`. Not nameable outside of the crate.
+/// An extractor created from a tenant's handle: `Db`, `Tx` and `CurrentTenant`. Not nameable
+/// outside of the crate.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be optional",
     label = "not `Db`, `Tx` or `CurrentTenant`",
     note = "`Optional` takes `Db`, `Tx` or `CurrentTenant`; `Shared` needs no tenant, and `TxWith` has to have one"
 )]
 pub trait FromTenant: Sized + 'static {
-    /// Checks that it may be made for this request.
+    /// Checks that it can be created for this request.
     fn check(_: &HttpRequest, _: &mut Payload) -> Result<(), TxRejection> {
         Ok(())
     }
 
-    /// Makes it.
+    /// Creates it.
     fn from_tenant(db: TenantDb) -> impl Future<Output = Result<Self, TxRejection>>;
 }

@@ -16,8 +16,7 @@ async fn find_by(search: Search) -> Result<Binaries, Error> {
     if let Some(binaries) = blocking(move || here.newest()).await? {
         return Ok(binaries);
     }
-    let mut tried =
-        vec!["DATABASE_URL: not set, or unusable for a separate server".to_owned()];
+    let mut tried = vec!["DATABASE_URL: not set, or unusable for a separate server".to_owned()];
     tried.extend(search.places());
     match download().await {
         Ok(binaries) => Ok(binaries),

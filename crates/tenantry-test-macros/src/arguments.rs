@@ -1,4 +1,4 @@
-//! What is written in the parentheses of the attribute.
+//! The arguments of the attribute.
 
 use syn::{
     Ident, LitInt, LitStr, Path, Token, parenthesized,
@@ -64,7 +64,7 @@ impl Arguments {
     }
 }
 
-/// What is said of the runtime.
+/// The arguments about the runtime.
 #[derive(Default)]
 struct Runtime {
     flavor: Option<LitStr>,

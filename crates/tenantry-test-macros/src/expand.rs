@@ -6,13 +6,13 @@ use syn::{FnArg, ItemFn, LitStr, ReturnType, spanned::Spanned as _};
 
 use crate::arguments::Arguments;
 
-/// Makes a `#[test]` function around the async one.
+/// Creates a `#[test]` function around the async one.
 pub(crate) fn expand(arguments: &Arguments, function: ItemFn) -> syn::Result<TokenStream> {
     check(&function)?;
     let ItemFn { attrs, vis, sig, block } = &function;
     let (name, inputs, output) = (&sig.ident, &sig.inputs, &sig.output);
     let call = match inputs.is_empty() {
-        // The tenant is there while the test runs all the same.
+        // The tenant still exists while the test runs.
         true => quote!(|_tenant| #name()),
         false => quote!(#name),
     };

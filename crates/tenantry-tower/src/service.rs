@@ -64,8 +64,8 @@ where
         let (mut parts, body) = request.into_parts();
         match gate::target(&self.gate, &parts) {
             Ok(Some(target)) => {
-                // The service that has said that it is ready is the one to be called; its clone has
-                // not been asked yet and stays here.
+                // The service that is ready must be called; its clone, which was not polled yet,
+                // stays here.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
                 let gate = Arc::clone(&self.gate);

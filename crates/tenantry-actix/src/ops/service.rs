@@ -31,7 +31,8 @@ impl OpsService {
 
 impl HttpServiceFactory for OpsService {
     fn register(self, config: &mut AppService) {
-        // Four resources and no scope: a scope without a prefix would take every other path as well.
+        // Four resources instead of a scope: a scope without a prefix would take all other paths,
+        // too.
         resource("/health", &self.ops, async |ops, _| ops.health().await).register(config);
         resource("/livez", &self.ops, async |ops, _| ops.livez()).register(config);
         resource("/readyz", &self.ops, async |ops, _| ops.readyz().await).register(config);

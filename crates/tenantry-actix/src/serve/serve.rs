@@ -12,7 +12,7 @@ use tenantry::{
     serve::{ServeFuture, ServeOptions, ServeReport, Serving},
 };
 
-/// actix never gives up by itself: the deadline is [`Serve::drain`].
+/// actix itself never times out: the deadline is [`Serve::drain`].
 const NO_LIMIT_OF_ACTIX: u64 = 365 * 24 * 60 * 60;
 
 /// Serves an app until the process is told to stop, then drains it and closes the manager.
@@ -127,7 +127,7 @@ impl fmt::Debug for Serve {
     }
 }
 
-/// actix's server, as the shutdown drives it.
+/// actix's server, as seen by the shutdown.
 struct ActixServing {
     /// `None` once it has ended.
     server: Option<Server>,
@@ -143,12 +143,12 @@ impl Serving for ActixServing {
     }
 
     fn drain(&mut self) {
-        // The command is sent at once; what is dropped would wait for its end.
+        // The command is sent at once; the dropped future would only wait for the end.
         drop(self.handle.stop(true));
     }
 
     async fn cut(&mut self) -> Option<usize> {
-        // Its workers end at once, and all of their connections and handlers with them.
+        // Its workers end at once, with all of their connections and handlers.
         self.server = None;
         None
     }

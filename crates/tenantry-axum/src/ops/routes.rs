@@ -128,7 +128,8 @@ where
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        // Not around the fallback: it would become the fallback of the router that merges the routes.
+        // Not around the fallback, which would become the fallback of the router that merges these
+        // routes.
         .route_layer(map_response(unstored))
 }
 

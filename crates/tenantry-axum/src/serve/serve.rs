@@ -145,7 +145,7 @@ impl<L: fmt::Debug, M> fmt::Debug for Serve<L, M> {
     }
 }
 
-/// axum's server, as the shutdown drives it.
+/// axum's server, as seen by the shutdown.
 struct AxumServing {
     /// `None` once it has ended.
     server: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
@@ -153,7 +153,7 @@ struct AxumServing {
     connections: Arc<Connections>,
 }
 
-/// How long connections that were cut may take to end. A handler runs on to its next `.await`.
+/// How long cut connections may take to end. A handler runs until its next `.await`.
 const LAST_STEP: Duration = Duration::from_secs(1);
 
 impl Serving for AxumServing {
@@ -163,7 +163,7 @@ impl Serving for AxumServing {
             self.server = None;
             ended?;
         }
-        // axum does not wait for connections that were upgraded.
+        // axum does not wait for upgraded connections.
         self.connections.emptied().await;
         Ok(())
     }
