@@ -71,10 +71,12 @@ mod adapter;
 pub mod cases;
 mod client;
 pub mod messages;
+pub mod ops;
 mod resolver;
 pub mod serving;
 mod stage;
 pub mod work;
+pub mod world;
 
 pub use adapter::{Adapter, App, BODY_LIMIT, Server};
 pub use resolver::{

@@ -1,16 +1,17 @@
 //! A database with tenants in it, and a server on top.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use sqlx::{Connection, PgConnection};
-use tenantry::{FixedCatalog, ManagerBuilder, TenantId, TenantManager, TenantRecord, TenantState};
+use tenantry::{FixedCatalog, ManagerBuilder, TenantManager, TenantState};
 use tenantry_devdb::DevDatabase;
 
 use crate::{
     adapter::{Adapter, App, Server},
     client::{Answer, get},
     resolver::Resolver,
+    world::{eventually, offline_with, record, users},
 };
 
 /// The tenants `acme`, `globex`, `t1` to `t50`, and `frozen`, which is suspended. Each has a table
@@ -56,11 +57,9 @@ impl Stage {
         get(path).tenant(tenant).send(&self.server).await
     }
 
-    /// The names in a tenant's table.
+    /// Returns the names in a tenant's table.
     pub(crate) async fn users(&self, tenant: &str) -> Vec<String> {
-        let db = self.manager.tenant(tenant).await.expect("there is such a tenant");
-        let query = sqlx::query_scalar("select name from users order by 1");
-        query.fetch_all(&db).await.expect("the database is running")
+        users(&self.manager, tenant).await
     }
 
     /// A connection beside the pool.
@@ -82,35 +81,19 @@ impl Stage {
 
 pub(crate) fn catalog() -> FixedCatalog {
     let numbered = (1..=50).map(|n| format!("t{n}"));
-    let tenants = ["acme", "globex"].into_iter().map(str::to_owned).chain(numbered).map(record);
-    FixedCatalog::new(tenants.chain([record("frozen".to_owned()).state(TenantState::Suspended)]))
+    let tenants = ["acme", "globex"].into_iter().map(str::to_owned).chain(numbered);
+    let tenants = tenants.map(|tenant| record(&tenant));
+    FixedCatalog::new(tenants.chain([record("frozen").state(TenantState::Suspended)]))
 }
 
-fn record(tenant: String) -> TenantRecord {
-    TenantRecord::new(TenantId::parse(&tenant).expect("the id is one"))
-}
-
-/// Makes a manager whose database is not there.
+/// Creates a manager whose database does not exist.
 pub(crate) fn offline() -> TenantManager {
-    TenantManager::builder("postgres://nobody@127.0.0.1:1/nothing")
-        .catalog(catalog())
-        .acquire_timeout(Duration::from_millis(300))
-        .build()
-        .expect("the configuration is sound")
+    offline_with(catalog())
 }
 
 /// Serves an app that finds tenants, and never needs their database.
 pub(crate) async fn serve_offline<A: Adapter>(resolver: Resolver) -> Server {
     A::serve(App::new(offline(), resolver)).await
-}
-
-/// Waits until a condition holds, and fails after ten seconds.
-pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !condition().await {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Lets this program, which is client and server at once, have as many sockets as it may.

@@ -1,4 +1,4 @@
-//! Bodies, and what must not wait for them.
+//! Request bodies, which no transaction must wait for.
 
 use std::{
     pin::Pin,
@@ -20,7 +20,7 @@ use futures_util::Stream;
 
 use crate::tenant_rejection::TxRejection;
 
-/// Refuses a request with a body, and takes one that is not announced away from other extractors.
+/// Rejects a request with a body, and hides a body that no header announces from other extractors.
 pub(crate) fn refuse(request: &HttpRequest, payload: &mut Payload) -> Result<(), TxRejection> {
     match announces_body(request) || is_taken(request, payload) {
         true => Err(unread(request)),
@@ -31,7 +31,7 @@ pub(crate) fn refuse(request: &HttpRequest, payload: &mut Payload) -> Result<(),
     }
 }
 
-/// Takes the body away, to be read through a watcher.
+/// Takes the body, to be read through a watcher.
 pub(crate) fn watch(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -49,14 +49,14 @@ pub(crate) fn watch(
     Ok((Payload::Stream { payload }, unread))
 }
 
-/// Knows of a body whether it was read to its end or dropped.
+/// Knows whether a body was read to its end or dropped.
 pub(crate) struct Unread(Weak<Mark>);
 
-/// Is there for as long as the body has not been read to its end.
+/// Alive while the body is neither read to its end nor dropped.
 struct Mark;
 
 impl Unread {
-    /// Checks that no extractor has the body without having read all of it.
+    /// Checks that no extractor keeps an unread body.
     pub(crate) fn check(&self, request: &HttpRequest) -> Result<(), TxRejection> {
         match self.0.strong_count() {
             0 => Ok(()),
@@ -65,7 +65,7 @@ impl Unread {
     }
 }
 
-/// Makes the rejection, and tells the log here: inside of an `Option` actix makes no response of it.
+/// Creates the rejection, and logs it here: inside an `Option`, actix creates no response from it.
 fn unread(request: &HttpRequest) -> TxRejection {
     let rejection = TxRejection::UnreadBody;
     tracing::error!(path = request.path(), "{rejection}");
@@ -79,7 +79,7 @@ fn announces_body(request: &HttpRequest) -> bool {
         || request.headers().contains_key(TRANSFER_ENCODING)
 }
 
-/// Returns `true` if another extractor has the body already, which may still be arriving.
+/// Returns `true` if another extractor already has the body, which may still be arriving.
 fn is_taken(request: &HttpRequest, payload: &Payload) -> bool {
     matches!(payload, Payload::None) && (announces_body(request) || may_go_on(request))
 }

@@ -1,12 +1,11 @@
-//! Whose session or token is it?
+//! Binding of a session or token to a tenant.
 
 use tenantry::{Error, TenantId, admission::CallerTenant};
 
-/// What a [`TenantMiddleware::bound_to`](crate::TenantMiddleware::bound_to) closure returns.
+/// The return type of a [`TenantMiddleware::bound_to`](crate::TenantMiddleware::bound_to) closure.
 ///
-/// Implemented for `Option<TenantId>`, for `Result<Option<TenantId>, tenantry::Error>`, and for futures
-/// of either. `M` tells values from futures and is inferred. Futures run on the worker that has the
-/// request and need not be `Send`.
+/// Implemented for `Option<TenantId>`, for `Result<Option<TenantId>, tenantry::Error>`, and for
+/// futures of either. `M` distinguishes values from futures and is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which tenant the caller belongs to",
     note = "return `Option<TenantId>`, `Result<Option<TenantId>, tenantry::Error>`, or an `async move` block with either"
@@ -16,7 +15,7 @@ pub trait BoundTo<M>: 'static {
     ///
     /// # Errors
     ///
-    /// [`Error`] when it could not be determined.
+    /// [`Error`] if it could not be determined.
     fn caller_tenant(self) -> impl Future<Output = Result<Option<TenantId>, Error>> + 'static;
 }
 

@@ -9,9 +9,9 @@ use crate::{
     tenant_rejection::{TenantRejection, TxRejection},
 };
 
-/// Extracts the tenant that the request is for: its id and what the catalog records about it.
+/// Extracts the request's tenant: its id and its catalog record.
 ///
-/// Where an [optional](crate::TenantMiddleware::optional) middleware may have found no tenant, take
+/// Behind an [optional](crate::TenantMiddleware::optional) middleware, use
 /// [`Optional<CurrentTenant>`](crate::Optional).
 ///
 /// # Examples

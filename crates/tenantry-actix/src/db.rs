@@ -9,13 +9,13 @@ use crate::{
     tenant_rejection::{TenantRejection, TxRejection},
 };
 
-/// Extracts the database of the tenant that the request is for.
+/// Extracts the database of the request's tenant.
 ///
-/// It holds no connection; every statement takes one for as long as it runs. A stream of rows that goes to
-/// the client as its response runs for as long as the client reads: collect small results, and read large
-/// ones in pages.
+/// It holds no connection: each statement takes one while it runs. If a stream of rows is the
+/// response, it runs as long as the client reads it. So collect small results, and read large ones
+/// in pages.
 ///
-/// Where an [optional](crate::TenantMiddleware::optional) middleware may have found no tenant, take
+/// Behind an [optional](crate::TenantMiddleware::optional) middleware, use
 /// [`Optional<Db>`](crate::Optional).
 ///
 /// # Examples

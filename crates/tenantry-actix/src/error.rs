@@ -4,11 +4,11 @@ use tenantry::db_error_of_framework;
 use crate::problem::Problem;
 
 db_error_of_framework! {
-    /// The error of a handler that talks to the database.
+    /// The error of a handler that uses the database.
     ///
-    /// `?` makes it of every [`sqlx::Error`] and [`tenantry::Error`], of a [`StatusCode`] and of a
-    /// [`Problem`]. As a response it is a problem document that never has the database's words in it; the
-    /// log gets everything.
+    /// `?` converts every [`sqlx::Error`], [`tenantry::Error`], [`StatusCode`] and [`Problem`] into
+    /// it. Its response is a problem document that never contains database error texts; the details
+    /// go to the log.
     ///
     /// # What clients are told
     ///
@@ -24,10 +24,10 @@ db_error_of_framework! {
     /// | `SerializationFailure`, `Deadlock`, `LockNotAvailable`, `ReadOnly` | 500 | 503 with `Retry-After` |
     /// | all others | 500 | |
     ///
-    /// The third column is opt-in, because a violated constraint is often a mistake in the program. Opt in
-    /// for a statement with `.map_err(DbError::mapped)?`, for a handler by returning [`Mapped`](crate::Mapped), and for an
-    /// application in the `From` of its own error. [`tenantry::admission::statement_problem`] is the table
-    /// itself.
+    /// The third column is opt-in, because a violated constraint is often a bug. Opt in for one
+    /// statement with `.map_err(DbError::mapped)?`, for a handler by returning
+    /// [`Mapped`](crate::Mapped), or for an application in the `From` implementation of its own
+    /// error. [`tenantry::admission::statement_problem`] implements the table.
     ///
     /// # Examples
     ///
@@ -49,7 +49,7 @@ db_error_of_framework! {
     /// # let _ = actix_web::App::new().route("/{email}", actix_web::web::post().to(invite));
     /// ```
     ///
-    /// An application's own error, for what its clients should be told:
+    /// An application's own error, with its own responses:
     ///
     /// ```
     /// use actix_web::{HttpResponse, ResponseError, http::StatusCode};
@@ -97,7 +97,7 @@ db_error_of_framework! {
 }
 
 impl DbError {
-    /// Makes the response.
+    /// Creates the response.
     pub(crate) fn response(&self) -> HttpResponse {
         self.as_problem().to_response()
     }

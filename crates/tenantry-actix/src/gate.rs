@@ -1,4 +1,4 @@
-//! What is decided about a request, apart from how it goes on.
+//! The admission of a request, apart from the response.
 
 use actix_web::{HttpMessage, dev::ServiceRequest};
 use tenantry::{
@@ -33,8 +33,8 @@ pub(crate) async fn admit(
     Ok(Some(served))
 }
 
-/// Marks a request that goes on without a tenant. The handle of an outer middleware is taken away:
-/// a caller must not get around this one's hook by leaving the id out.
+/// Marks a request that continues without a tenant, and removes the handle of an outer middleware:
+/// a caller must not bypass this middleware's hook by omitting the id.
 fn without_tenant(gate: &Gate, request: &ServiceRequest) {
     let mut extensions = request.extensions_mut();
     extensions.remove::<TenantDb>();

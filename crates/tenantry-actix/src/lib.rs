@@ -1,19 +1,19 @@
-//! actix-web middleware and extractors for the database of the tenant that a request is for.
+//! actix-web middleware and extractors for the database of the request's tenant.
 //!
-//! A [`TenantMiddleware`] finds out which tenant that is and refuses requests without a valid one;
-//! handlers then ask for what they need:
+//! A [`TenantMiddleware`] determines the tenant and rejects requests without a valid one; handlers
+//! then extract what they need:
 //!
 //! | extractor | what it gives | takes a connection |
 //! |---|---|---|
 //! | [`Db`] | [`TenantDb`], on which statements run | for each statement |
-//! | [`Tx`] | a transaction that has begun, for a handler without a body | until the handler ends or commits |
-//! | [`TxWith`] | the body, and a transaction that has begun when all of it was read | likewise |
-//! | [`CurrentTenant`] | the tenant: id and what the catalog records | no |
+//! | [`Tx`] | an open transaction, for a handler without a body | until the handler ends or commits |
+//! | [`TxWith`] | the body, and a transaction that begins after reading it | likewise |
+//! | [`CurrentTenant`] | the tenant: id and catalog record | no |
 //! | [`Shared`] | [`SharedDb`](tenantry::SharedDb), the schema that all tenants share; needs no tenant | for each statement |
-//! | [`Optional`] of `Db`, `Tx`, `CurrentTenant` | nothing, where an [optional](TenantMiddleware::optional) middleware found no tenant | |
+//! | [`Optional`] of `Db`, `Tx`, `CurrentTenant` | `None` if an [optional](TenantMiddleware::optional) middleware found no tenant | |
 //!
-//! All of them are newtypes to destructure. A handler fails with [`DbError`], into which `?` turns every
-//! error of sqlx and of tenantry, and whose response never has the database's words in it.
+//! All of them are newtypes to destructure. Handlers return [`DbError`], into which `?` converts
+//! every error of sqlx and tenantry; its response never contains database error texts.
 //!
 //! # Examples
 //!
@@ -45,7 +45,7 @@
 //!             .route("/tenant", web::get().to(show_tenant)),
 //!     )
 //! })
-//! // A client that goes away takes its handler along, and the statement that runs for it.
+//! // If a client disconnects, its handler is dropped, and its running statement cancelled.
 //! .h1_allow_half_closed(false)
 //! .bind(("127.0.0.1", 3000))?;
 //! // Until SIGTERM or Ctrl-C; then it drains, and closes the manager.
@@ -82,13 +82,13 @@
 //! | insert the [`TenantDb`] into the extensions | no connection is taken | |
 //! | call the inner service | its first statement takes a connection | |
 //!
-//! Whatever stands in the way of the look-up, such as a database that cannot be reached in time, is
-//! a 503 with `Retry-After`; a setup that cannot work is a 500. An unknown, suspended or malformed
-//! tenant never reaches a handler. See [`Rejection`] for the response and how to replace it.
+//! If the look-up fails, for example because the database is unreachable, the response is a 503
+//! with `Retry-After`; a setup that cannot work is a 500. An unknown, suspended or malformed tenant
+//! never reaches a handler. See [`Rejection`] for the response and how to replace it.
 //!
 //! # A tenant id from outside is only a hint
 //!
-//! Anybody can send any header, host name or path. The middleware makes sure that the tenant *exists*,
+//! Anyone can send any header, host name or path. The middleware ensures that the tenant *exists*,
 //! not that the caller *belongs* to it. So do one of these:
 //!
 //! - take the id from something that an outer middleware has verified, such as the claims of a token:
@@ -102,7 +102,7 @@
 //! use tenantry::TenantDb;
 //! use tenantry_actix::{AuthorizeError, Resolve, TenantMiddleware, resolve};
 //!
-//! /// What an authentication middleware has put into the extensions.
+//! /// Inserted into the extensions by an authentication middleware.
 //! struct User {
 //!     tenant: String,
 //! }
@@ -123,11 +123,11 @@
 //!
 //! | where | what | when |
 //! |---|---|---|
-//! | the field `tenant` of the current span, if the span declares it | the id | the request has a valid one, be it refused or not |
-//! | the response's extensions | the [`Tenant`](tenantry::Tenant) | the request was let in |
+//! | the field `tenant` of the current span, if the span declares it | the id | the request has a valid one, whether rejected or not |
+//! | the response's extensions | the [`Tenant`](tenantry::Tenant) | the request was admitted |
 //!
-//! So the span of an outer tracing middleware names the tenant, and an access log or a counter reads it from the
-//! response.
+//! So the span of an outer tracing middleware names the tenant, and access logs and counters can
+//! read it from the response.
 //!
 //! ```
 //! use tenantry::Tenant;
@@ -137,65 +137,67 @@
 //! }
 //! ```
 //!
-//! Of nested middlewares the innermost one's tenant is in the response.
+//! With nested middlewares, the response contains the tenant of the innermost one.
 //!
 //! # Where to put it
 //!
-//! Inside of everything that should see rejections (logging, CORS, compression) and of what the
-//! resolver, `bound_to` or the hook reads (sessions, authentication); outside of what needs a tenant. Of several `wrap`s of
-//! one app or scope the *last* is outermost. A CORS preflight carries no tenant header, so what answers
-//! it has to be outside.
+//! Put it inside everything that should see rejections (logging, CORS, compression) and inside
+//! whatever the resolver, `bound_to` or the hook reads (sessions, authentication); outside of
+//! everything that needs a tenant. The *last* `wrap` of an app or scope is outermost. A CORS
+//! preflight has no tenant header, so the middleware that answers it must be outside.
 //!
-//! Around an [`App`](actix_web::App) it covers *everything*, whatever the order: health routes and the
-//! 404 of unknown paths as well. Around a scope it covers that scope. A scope of all other paths,
-//! `web::scope("")`, has to be the last service, for it takes every request.
+//! Around an [`App`](actix_web::App) it covers *everything*, whatever the order, including health
+//! routes and the 404 of unknown paths. Around a scope it covers that scope. A scope for all other
+//! paths, `web::scope("")`, must be the last service, because it takes every request.
 //!
-//! Middlewares nest: the innermost one decides. An [optional](TenantMiddleware::optional) one that finds
-//! no tenant takes away what an outer one has put there.
+//! Middlewares nest: the innermost one decides. An [optional](TenantMiddleware::optional) one that
+//! finds no tenant removes the handle of an outer one.
 //!
-//! A handler that asks for a tenant outside of any middleware is a mistake in the program: the client
-//! gets a plain 500, and the log says which middleware is missing.
+//! A handler that extracts a tenant outside of any middleware is a bug: the client gets a plain
+//! 500, and the log names the missing middleware.
 //!
 //! # Workers and the manager
 //!
-//! actix runs a single-threaded runtime on each worker. A connection belongs to the runtime that opened
-//! it, so the manager opens all of them on *one*: the one in which it was
-//! [built](tenantry::ManagerBuilder::build). Build it in `main` and clone it into the workers; no worker
-//! that stops then takes a connection with it. A manager that is built in the closure of
-//! [`HttpServer::new`](actix_web::HttpServer::new) would be one a worker, each with a budget of its own.
+//! actix runs a single-threaded runtime on each worker. A connection belongs to the runtime that
+//! opened it, so the manager opens all of them on *one* runtime: the one in which it was
+//! [built](tenantry::ManagerBuilder::build). Build it in `main` and clone it into the workers; then
+//! no connection is lost when a worker stops. A manager built in the closure of
+//! [`HttpServer::new`](actix_web::HttpServer::new) would exist once per worker, each with a
+//! separate budget.
 //!
-//! At the end, let actix finish what it has begun and then [close](tenantry::TenantManager::close) the
-//! manager.
+//! On shutdown, let actix finish the requests in flight, and then
+//! [close](tenantry::TenantManager::close) the manager.
 //!
 //! # Clients that go away
 //!
-//! By default actix runs a handler to its end although the client has closed the connection. What it
-//! asks of the database then occupies a connection although the response goes nowhere. So set
-//! [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed), as above: the handler is
-//! dropped, its transaction rolled back, and a statement that runs is cancelled. Clients that close only
-//! their sending side and wait for the answer, which is rare, get none then. Over HTTP/2 actix runs every
-//! handler to its end: a [`statement_timeout`](tenantry::PoolOptions::statement_timeout) bounds that.
+//! By default, actix runs a handler to its end even after the client has closed the connection. Its
+//! statements then occupy a connection although the response goes nowhere. So set
+//! [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed), as above: the
+//! handler is dropped, its transaction rolled back, and a running statement cancelled. Clients that
+//! close only their sending side and wait for the response, which is rare, then get none. Over
+//! HTTP/2, actix runs every handler to its end; a
+//! [`statement_timeout`](tenantry::PoolOptions::statement_timeout) bounds that.
 //!
 //! # Operating a service
 //!
-//! [`ops_scope`] makes the routes that load balancers, orchestrators and Prometheus ask; the builder
-//! [`OpsScope`] sets who may read what.
+//! [`ops_scope`] creates the routes for load balancers, orchestrators and Prometheus; the builder
+//! [`OpsScope`] configures what they reveal, and to whom.
 //!
-//! | route | for whom | says |
+//! | route | for | reports |
 //! |---|---|---|
-//! | `/livez` | liveness probes | that the process runs; nothing outside of it is asked |
+//! | `/livez` | liveness probes | that the process runs, without any external check |
 //! | `/readyz` | readiness probes, load balancers | whether requests can be served |
-//! | `/health` | people, dashboards | how the database, the pool and, if wanted, each tenant fare |
-//! | `/metrics` | Prometheus | what has happened so far; behind a password, if wanted |
+//! | `/health` | people, dashboards | the state of the database, the pool and, optionally, each tenant |
+//! | `/metrics` | Prometheus | all metrics, optionally behind a password |
 //!
-//! On an open port they give nothing away: tenants, addresses and the words of the database are left
-//! out unless they are asked for.
+//! They are safe on an open port: by default they contain no tenants, addresses or database error
+//! texts.
 //!
 //! # Code that cannot be handed a value
 //!
-//! Where a callback or a foreign trait stands between handler and database, [`tenantry::context`] carries the
-//! handle beside the code. [`ContextMiddleware`] puts it there, for handlers and for the streams that they
-//! answer with.
+//! If a callback or a foreign trait stands between handler and database, [`tenantry::context`]
+//! carries the handle as a task-local. [`ContextMiddleware`] sets it, for handlers and for the
+//! streams that they return.
 //!
 //! # Features
 //!
@@ -208,11 +210,11 @@
 //! | `tls` | on | TLS to the server, as the same feature of `tenantry` |
 //! | `tls-native-roots` | off | likewise |
 //!
-//! The features of `tenantry` that are on by default are on through this crate, too: turn them off with
+//! This crate also turns on the default features of `tenantry`: turn them off with
 //! `default-features = false` on both.
 //!
-//! Of actix-web's own features none is turned on: an application chooses cookies, compression, HTTP/2
-//! and macros itself.
+//! It turns on no feature of actix-web: an application chooses cookies, compression, HTTP/2 and
+//! macros itself.
 
 mod authorize;
 mod body;

@@ -1,19 +1,19 @@
-//! What the middleware has left in the extensions.
+//! Reads what the middleware put into the extensions.
 
 use actix_web::{HttpMessage, HttpRequest, web::Data};
 use tenantry::{SharedDb, TenantDb, TenantManager, admission::NoTenant};
 
 use crate::tenant_rejection::TenantRejection;
 
-/// Returns the handle of the tenant, which there has to be.
+/// Returns the handle of the tenant, or an error if there is none.
 pub(crate) fn required(request: &HttpRequest) -> Result<TenantDb, TenantRejection> {
     optional(request)?.ok_or(TenantRejection::NoTenant)
 }
 
-/// Returns the handle of the tenant; `None` where the middleware let the request pass without one.
+/// Returns the handle of the tenant; `None` if the middleware let the request pass without one.
 ///
-/// A middleware that is missing is told to the log here and not when the response is made: inside of
-/// an `Option` actix makes none of the error.
+/// A missing middleware is logged here and not when the response is created: inside an `Option`,
+/// actix creates no response from the error.
 pub(crate) fn optional(request: &HttpRequest) -> Result<Option<TenantDb>, TenantRejection> {
     let extensions = request.extensions();
     let db = extensions.get::<TenantDb>();
@@ -25,7 +25,7 @@ pub(crate) fn optional(request: &HttpRequest) -> Result<Option<TenantDb>, Tenant
     Ok(db.cloned())
 }
 
-/// Returns the shared schema of the innermost middleware, or of the manager that the application has in its
+/// Returns the shared schema of the innermost middleware, or of the manager in the application's
 /// data.
 pub(crate) fn shared(request: &HttpRequest) -> Result<SharedDb, TenantRejection> {
     let extensions = request.extensions();

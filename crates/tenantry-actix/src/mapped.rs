@@ -3,12 +3,12 @@ use tenantry::transparent_error;
 
 use crate::error::DbError;
 
-/// A [`DbError`] that is always [mapped](DbError::mapped): the error type of a handler whose clients are
-/// told of missing rows and violated constraints.
+/// A [`DbError`] that is always [mapped](DbError::mapped): the error type of a handler that reports
+/// missing rows and violated constraints to its clients.
 ///
 /// # Examples
 ///
-/// Without a user the answer is a 404:
+/// If the user does not exist, the response is a 404:
 ///
 /// ```no_run
 /// use actix_web::web::{self, Path};

@@ -5,19 +5,18 @@ use tenantry::TenantDb;
 
 use crate::{lookup, tenant_rejection::TxRejection};
 
-/// Extracts [`Db`](crate::Db), [`Tx`](crate::Tx) or [`CurrentTenant`](crate::CurrentTenant) where there
-/// may be no tenant.
+/// Extracts [`Db`](crate::Db), [`Tx`](crate::Tx) or [`CurrentTenant`](crate::CurrentTenant) if the
+/// request has a tenant.
 ///
-/// It is `None` where an [optional](crate::TenantMiddleware::optional) middleware has found no tenant,
-/// and only there. Outside of any middleware it is rejected, and so it is when a transaction cannot be
-/// begun.
+/// It is `None` only if an [optional](crate::TenantMiddleware::optional) middleware found no
+/// tenant. It is rejected outside of any middleware, and if a transaction cannot begin.
 ///
 /// # Why not `Option`
 ///
-/// actix makes a `None` of *every* error of an extractor. `Option<Db>` cannot tell a request without a
-/// tenant from a route whose middleware was forgotten, and `Option<Tx>` is `None` even when the tenant
-/// is there and no connection became free in time. Both work, and write an error to the log then; but
-/// the handler runs without its tenant.
+/// actix turns *every* extractor error into `None`. So `Option<Db>` cannot distinguish a request
+/// without a tenant from a route with a forgotten middleware, and `Option<Tx>` is `None` even if
+/// the tenant exists but no connection became free in time. Both work and log an error in these
+/// cases, but the handler runs without its tenant.
 ///
 /// # Examples
 ///
@@ -54,18 +53,19 @@ impl<E: FromTenant> FromRequest for Optional<E> {
     }
 }
 
-/// What can be made of a tenant's handle: `Db`, `Tx` and `CurrentTenant`. Not nameable outside of the crate.
+/// An extractor created from a tenant's handle: `Db`, `Tx` and `CurrentTenant`. Not nameable
+/// outside of the crate.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be optional",
     label = "not `Db`, `Tx` or `CurrentTenant`",
     note = "`Optional` takes `Db`, `Tx` or `CurrentTenant`; `Shared` needs no tenant, and `TxWith` has to have one"
 )]
 pub trait FromTenant: Sized + 'static {
-    /// Checks that it may be made for this request.
+    /// Checks that it can be created for this request.
     fn check(_: &HttpRequest, _: &mut Payload) -> Result<(), TxRejection> {
         Ok(())
     }
 
-    /// Makes it.
+    /// Creates it.
     fn from_tenant(db: TenantDb) -> impl Future<Output = Result<Self, TxRejection>>;
 }

@@ -28,7 +28,7 @@ problem_of_framework! {
 }
 
 impl Problem {
-    /// Makes the response: `application/problem+json`, with `Retry-After` where that is known.
+    /// Creates the response: `application/problem+json`, with `Retry-After` if that is known.
     #[must_use]
     pub fn to_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);

@@ -4,7 +4,7 @@ use crate::rejection::Rejection;
 
 /// Turns a [`Rejection`] into a response.
 ///
-/// It is implemented by [`ProblemJson`] and by closures; see
+/// Implemented by [`ProblemJson`] and by closures; see
 /// [`TenantMiddleware::on_rejection`](crate::TenantMiddleware::on_rejection).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not make a response of a rejection",
@@ -12,11 +12,11 @@ use crate::rejection::Rejection;
     note = "use a closure `|rejection: &Rejection| -> HttpResponse`"
 )]
 pub trait Respond: Send + Sync + 'static {
-    /// Makes the response.
+    /// Creates the response.
     fn respond(&self, rejection: &Rejection) -> HttpResponse;
 }
 
-/// Answers with [`Rejection::problem`].
+/// Responds with [`Rejection::problem`].
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct ProblemJson {}

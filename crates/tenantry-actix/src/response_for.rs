@@ -5,14 +5,16 @@ use tenantry::admission::Failure;
 
 use crate::{error::DbError, mapped::Mapped, problem::Problem};
 
-/// Makes the response for an error of an application, if there is a [`DbError`], a [`tenantry::Error`] or
-/// a [`sqlx::Error`] among it and its [sources](StdError::source); the whole chain goes to the log.
+/// Creates the response for an application's error if it, or one of its
+/// [sources](StdError::source), is a [`DbError`], a [`tenantry::Error`] or a [`sqlx::Error`]. The
+/// whole chain goes to the log.
 ///
-/// With it a 503 stays a 503 under `anyhow` and under an application's own types: clients and load
-/// balancers are told when to come back. The first such error decides as [`DbError`] does.
+/// This keeps a 503 a 503 inside `anyhow` and an application's own error types, so that clients and
+/// load balancers know when to retry. The first such error in the chain decides, as [`DbError`]
+/// does.
 ///
-/// A variant of `thiserror` that is `#[error(transparent)]` leaves its error out of the chain: match on
-/// the variant, and pass what it holds.
+/// A `thiserror` variant with `#[error(transparent)]` is not part of the chain: match on the
+/// variant, and pass its contents.
 ///
 /// # Examples
 ///
@@ -43,7 +45,7 @@ pub fn response_for(error: &(dyn StdError + 'static)) -> Option<HttpResponse> {
     respond(error, false)
 }
 
-/// As [`response_for`], with a status of its own for a statement that the database refused: see
+/// Like [`response_for`], but maps a statement that the database refused to its own status; see
 /// [`DbError::mapped`].
 #[must_use]
 pub fn mapped_response_for(error: &(dyn StdError + 'static)) -> Option<HttpResponse> {

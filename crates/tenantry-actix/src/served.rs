@@ -4,14 +4,14 @@ use actix_web::{
 };
 use tenantry::{Tenant, TenantDb, TransactionWatch};
 
-/// A request that was let in, until its response is there.
+/// An admitted request, until its response is ready.
 pub(crate) struct Served {
     tenant: Tenant,
     watch: TransactionWatch,
 }
 
 impl Served {
-    /// Leaves the handle with the request.
+    /// Puts the handle into the request's extensions.
     pub(crate) fn new(db: &TenantDb, request: &ServiceRequest) -> Self {
         let (db, watch) = db.watch_transactions();
         let tenant = db.tenant().clone();
@@ -19,8 +19,9 @@ impl Served {
         Self { tenant, watch }
     }
 
-    /// Leaves the tenant with the response, unless an inner middleware has. If the response reports success,
-    /// the log gets a warning of each transaction that was dropped without commit.
+    /// Puts the tenant into the response's extensions, unless an inner middleware already has. If
+    /// the response reports success, logs a warning for each transaction that was dropped without
+    /// commit.
     pub(crate) fn answer<B>(self, response: &mut ServiceResponse<B>) {
         if response.status().is_success() {
             let request = response.request();

@@ -5,11 +5,11 @@ use tenantry::SharedDb;
 
 use crate::{lookup, tenant_rejection::TenantRejection};
 
-/// Extracts the schema that all tenants share: plans, prices, the table of tenants.
+/// Extracts the schema that all tenants share, for example with plans, prices or the tenants table.
 ///
-/// It needs no tenant. Inside of a [`TenantMiddleware`](crate::TenantMiddleware) it is the shared schema of
-/// that middleware's manager, also where it is [optional](crate::TenantMiddleware::optional) and the
-/// request has no tenant. On routes outside of any middleware it comes from the
+/// It needs no tenant. Inside a [`TenantMiddleware`](crate::TenantMiddleware), even an
+/// [optional](crate::TenantMiddleware::optional) one without a tenant, it is the shared schema of
+/// that middleware's manager. On other routes it comes from the
 /// [`TenantManager`](tenantry::TenantManager) in `app_data`, with or without `web::Data` around it:
 ///
 /// ```no_run
@@ -37,7 +37,7 @@ use crate::{lookup, tenant_rejection::TenantRejection};
 /// # }
 /// ```
 ///
-/// Everybody who reaches the route reads the same rows: filter by tenant where that matters, as above.
+/// Every caller of the route reads the same rows: filter by tenant where that matters, as above.
 #[derive(Debug, Clone)]
 pub struct Shared(pub SharedDb);
 

@@ -5,19 +5,19 @@ use tenantry::ErrorReport;
 
 use crate::{error::DbError, problem::Problem, rejection::Rejection};
 
-/// Why [`Db`](crate::Db), [`CurrentTenant`](crate::CurrentTenant) or [`Shared`](crate::Shared) cannot be
-/// extracted.
+/// The reason why [`Db`](crate::Db), [`CurrentTenant`](crate::CurrentTenant) or
+/// [`Shared`](crate::Shared) was rejected.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantRejection {
-    /// The route is in no `TenantMiddleware`: 500. The log says so, the response does not.
+    /// The route is not inside a `TenantMiddleware`: 500. Only the log explains it.
     #[error(
         "no TenantMiddleware around this route: add .wrap(TenantMiddleware::new(manager)) to its \
          app, scope or resource"
     )]
     MissingMiddleware,
-    /// [`Shared`](crate::Shared) on a route in no `TenantMiddleware`, without a manager in `app_data`: 500.
-    /// The log says so, the response does not.
+    /// [`Shared`](crate::Shared) on a route outside of any `TenantMiddleware` and without a manager
+    /// in `app_data`: 500. Only the log explains it.
     #[error(
         "Shared(db) needs a TenantMiddleware around this route, or the manager: add \
          .app_data(manager) to the app"
@@ -53,22 +53,23 @@ impl ResponseError for TenantRejection {
     }
 }
 
-/// Why [`Tx`](crate::Tx) cannot be extracted, or the transaction of a [`TxWith`](crate::TxWith).
+/// The reason why [`Tx`](crate::Tx), or the transaction of a [`TxWith`](crate::TxWith), was
+/// rejected.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TxRejection {
     /// There is no tenant.
     #[error(transparent)]
     Tenant(#[from] TenantRejection),
-    /// The request has a body that has not been read to its end, so the transaction would wait for the
-    /// client: 500. The log says so, the response does not.
+    /// The request has a body that was not read to its end, so the transaction would wait for the
+    /// client: 500. Only the log explains it.
     #[error(
-        "the request has a body that has not been read, and a transaction must not wait for it: take \
-         TxWith<B>, where B reads all of it, in place of Tx and of every other extractor of the body, \
-         or take Db and call begin after the body"
+        "the request has a body that was not read, and a transaction must not wait for it: take \
+         TxWith<B>, where B reads all of it, instead of Tx and every other extractor of the body, \
+         or take Db and call begin after reading the body"
     )]
     UnreadBody,
-    /// The transaction could not be begun; 503 when there was no connection in time.
+    /// The transaction could not begin; 503 if no connection was available in time.
     #[error(transparent)]
     Begin(#[from] DbError),
 }

@@ -5,40 +5,41 @@ use tenantry::{TenantDb, TenantTransaction};
 
 use crate::{body, error::DbError, lookup, optional::FromTenant, tenant_rejection::TxRejection};
 
-/// Extracts a transaction on the database of the tenant that the request is for.
+/// Extracts a transaction on the database of the request's tenant.
 ///
-/// It has begun when the handler starts, and takes a connection until it is committed, rolled back or
-/// dropped. **Without `tx.commit()` nothing lasts**: not when the handler returns early with `?`, not
-/// when it panics, not when another extractor fails, and not when actix drops the handler. The roll-back
-/// then happens in the background, before the connection is used again.
+/// It begins before the handler starts, and holds a connection until it is committed, rolled back
+/// or dropped. **Without `tx.commit()`, it is rolled back**: if the handler returns early with `?`,
+/// if it panics, if another extractor fails, and if actix drops the handler. The rollback then
+/// happens in the background, before the connection is reused.
 ///
-/// Where an [optional](crate::TenantMiddleware::optional) middleware may have found no tenant, take
+/// Behind an [optional](crate::TenantMiddleware::optional) middleware, use
 /// [`Optional<Tx>`](crate::Optional).
 ///
 /// # A client that goes away
 ///
-/// By default actix lets a handler run to its end although the client has closed its side, for a client
-/// may do that and still wait for the answer: then a transaction is committed whose client is gone.
-/// With [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed), as recommended for
-/// every service on a database, actix drops the handler at once: the transaction is rolled back, and a
-/// statement that runs is cancelled.
+/// By default, actix runs a handler to its end even after the client has closed its sending side,
+/// because the client may still wait for the response. So a transaction may be committed after its
+/// client is gone. With
+/// [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed), as recommended for
+/// every service with a database, actix drops the handler at once: the transaction is rolled back,
+/// and a running statement is cancelled.
 ///
-/// A response with a status of 2xx after a transaction that had changed something and was dropped without
-/// `commit` is logged as a warning, with the tenant and the request's method and path. The same goes for
-/// transactions that are begun on [`Db`](crate::Db).
+/// If a transaction that changed something is dropped without `commit` and the response has a 2xx
+/// status, a warning is logged with the tenant and the request's method and path. This also applies
+/// to transactions begun on [`Db`](crate::Db).
 ///
 /// # One connection at a time
 ///
-/// A handler that has `Tx` and runs statements on [`Db`](crate::Db) as well needs two connections at
-/// once. When all requests do so, each may hold one and wait for its second until it times out: run
-/// everything on `&mut *tx`.
+/// A handler that has `Tx` and also runs statements on [`Db`](crate::Db) needs two connections at
+/// once. If all requests do so, each can hold one connection and wait for its second until it times
+/// out. Run everything on `&mut *tx`.
 ///
 /// # Bodies
 ///
-/// A transaction never waits for a client: a few that send slowly would hold every connection of the
-/// pool. actix runs extractors side by side, so `Tx` refuses a request that has a body: the client gets a
-/// plain 500 before any connection is taken, and the log says what to do. [`TxWith`](crate::TxWith) reads
-/// the body first and then begins.
+/// A transaction never waits for a client, because a few slow senders could hold every connection
+/// of the pool. actix runs extractors concurrently, so `Tx` rejects a request with a body: the
+/// client gets a plain 500 before any connection is taken, and the log explains the remedy.
+/// [`TxWith`](crate::TxWith) reads the body first and then begins the transaction.
 ///
 /// ```no_run
 /// use actix_web::{HttpResponse, web::Json};
@@ -50,13 +51,12 @@ use crate::{body, error::DbError, lookup, optional::FromTenant, tenant_rejection
 /// # let _ = actix_web::App::new().route("/", actix_web::web::post().to(create));
 /// ```
 ///
-/// A body that is not announced, as HTTP/2 and upgraded connections allow, is taken away from the other
-/// extractors.
+/// A body that no header announces, as HTTP/2 and upgraded connections allow, is hidden from the
+/// other extractors.
 ///
-/// Where a handler streams the body, or waits for another service, take [`Db`](crate::Db) and call
-/// [`begin`](tenantry::TenantDb::begin) when that is over. A transaction that is left idle all the same is
-/// ended by the server after
-/// [`idle_in_transaction_timeout`](tenantry::PoolOptions::idle_in_transaction_timeout).
+/// If a handler streams the body or waits for another service, use [`Db`](crate::Db) and call
+/// [`begin`](tenantry::TenantDb::begin) afterwards. The server ends a transaction that stays idle
+/// after [`idle_in_transaction_timeout`](tenantry::PoolOptions::idle_in_transaction_timeout).
 ///
 /// # Examples
 ///

@@ -5,16 +5,17 @@ use tenantry::TenantTransaction;
 
 use crate::{body, lookup, tenant_rejection::TxRejection, tx::Tx};
 
-/// Extracts the body of the request, and then a transaction on the database of its tenant.
+/// Extracts the request's body, and then a transaction on the database of its tenant.
 ///
-/// `B` is what reads the body: `Json`, `Form`, `Bytes`, `String`, or an extractor of your own. It has
-/// been read to its end when the transaction takes its connection, so a client that sends slowly holds
-/// nothing up but itself. When `B` fails, the error is its own, as its configuration has it. For the
-/// transaction, see [`Tx`](crate::Tx).
+/// `B` reads the body: `Json`, `Form`, `Bytes`, `String`, or a custom extractor. The transaction
+/// takes its connection after the whole body was read, so a slow client delays only itself. If `B`
+/// fails, its own error is returned, as configured for `B`. For the transaction, see
+/// [`Tx`](crate::Tx).
 ///
-/// A `B` that keeps the body to be read later, as `Payload` and `Multipart` do, is refused, and so is a
-/// second extractor of the body before this one: the client gets a plain 500, and the log says why. Take
-/// [`Db`](crate::Db) there, and call [`begin`](tenantry::TenantDb::begin) when the body has been read.
+/// A `B` that leaves the body to be read later, such as `Payload` or `Multipart`, is rejected, and
+/// so is another extractor of the body before this one: the client gets a plain 500, and the log
+/// explains why. Use [`Db`](crate::Db) instead, and call [`begin`](tenantry::TenantDb::begin) after
+/// reading the body.
 ///
 /// # Examples
 ///

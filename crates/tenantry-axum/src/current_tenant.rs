@@ -4,9 +4,9 @@ use tenantry::Tenant;
 
 use crate::{lookup, rejection::TenantRejection};
 
-/// Extracts the tenant that the request is for: its id and what the catalog records about it.
+/// Extracts the request's tenant: its id and its catalog record.
 ///
-/// `Option<CurrentTenant>` is `None` where an [optional](crate::TenantLayer::optional) layer found no
+/// `Option<CurrentTenant>` is `None` if an [optional](crate::TenantLayer::optional) layer found no
 /// tenant, and is rejected outside of any layer.
 ///
 /// # Examples

@@ -4,14 +4,14 @@ use tenantry::TenantDb;
 
 use crate::{lookup, rejection::TenantRejection};
 
-/// Extracts the database of the tenant that the request is for.
+/// Extracts the database of the request's tenant.
 ///
-/// It holds no connection; every statement takes one for as long as it runs. A stream of rows that goes to
-/// the client as its response runs for as long as the client reads: collect small results, and read large
-/// ones in pages.
+/// It holds no connection: each statement takes one while it runs. If a stream of rows is the
+/// response, it runs as long as the client reads it. So collect small results, and read large ones
+/// in pages.
 ///
-/// `Option<Db>` is `None` where an [optional](crate::TenantLayer::optional) layer found no tenant.
-/// Outside of any layer it is rejected, as `Db` is: a layer that was forgotten must not look like a
+/// `Option<Db>` is `None` if an [optional](crate::TenantLayer::optional) layer found no tenant.
+/// Outside of any layer it is rejected like `Db`, because a forgotten layer must not look like a
 /// request without a tenant.
 ///
 /// # Examples

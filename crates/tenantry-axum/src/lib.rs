@@ -1,21 +1,19 @@
-//! axum extractors for the database of the tenant that a request is for, and routes for those who
-//! operate the service.
+//! axum extractors for the database of the request's tenant, and routes for operators.
 //!
-//! A [`TenantLayer`] finds out which tenant that is and refuses requests without a valid one;
-//! handlers then ask for what they need:
+//! A [`TenantLayer`] determines the tenant and rejects requests without a valid one; handlers then
+//! extract what they need:
 //!
 //! | extractor | what it gives | takes a connection |
 //! |---|---|---|
 //! | [`Db`] | [`TenantDb`], on which statements run | for each statement |
-//! | [`Tx`] | a transaction that has begun, for a handler without a body | until the handler ends or commits |
-//! | [`TxWith`] | the body, and a transaction that has begun when all of it was read | likewise |
-//! | [`CurrentTenant`] | the tenant: id and what the catalog records | no |
+//! | [`Tx`] | an open transaction, for a handler without a body | until the handler ends or commits |
+//! | [`TxWith`] | the body, and a transaction that begins after reading it | likewise |
+//! | [`CurrentTenant`] | the tenant: id and catalog record | no |
 //! | [`Shared`] | [`SharedDb`](tenantry::SharedDb), the schema that all tenants share; needs no tenant | for each statement |
-//! | `Option` of `Db`, `Tx`, `CurrentTenant` | nothing, where an [optional](TenantLayer::optional) layer found no tenant | |
+//! | `Option` of `Db`, `Tx`, `CurrentTenant` | `None` if an [optional](TenantLayer::optional) layer found no tenant | |
 //!
-//! All of them are newtypes to destructure, as axum's own are. A handler fails with [`DbError`], into
-//! which `?` turns every error of sqlx and of tenantry, and whose response never has the database's
-//! words in it.
+//! All of them are newtypes to destructure, like axum's. Handlers return [`DbError`], into which
+//! `?` converts every error of sqlx and tenantry; its response never contains database error texts.
 //!
 //! # Examples
 //!
@@ -30,7 +28,7 @@
 //!         .route("/users", get(list_users).post(create_user))
 //!         .route("/tenant", get(show_tenant))
 //!         .layer(TenantLayer::new(manager.clone()))
-//!         // What is added after the layer needs no tenant: /health, /livez, /readyz, /metrics.
+//!         // Routes added after the layer need no tenant: /health, /livez, /readyz, /metrics.
 //!         .merge(tenantry_axum::ops_routes(manager))
 //! }
 //!
@@ -53,19 +51,19 @@
 //!
 //! # Layers and routes
 //!
-//! [`Router::layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer) covers the routes
-//! that were added before it. A path that no route matches is covered as well, by the fallback:
-//! there a request without a tenant gets 400 rather than 404. Use `route_layer` to have it the other
-//! way round. After a [`merge`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.merge), the
-//! fallback is that of the router that was merged last, and covered if that is.
+//! [`Router::layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer) covers the
+//! routes that were added before it, and the fallback: for a path that no route matches, a request
+//! without a tenant gets 400 rather than 404. Use `route_layer` for the opposite. After a
+//! [`merge`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.merge), the fallback is that
+//! of the router that was merged last.
 //!
-//! A handler that asks for a tenant outside of any layer is a mistake in the program: the client gets
-//! a plain 500, and the log says which layer is missing.
+//! A handler that extracts a tenant outside of any layer is a bug: the client gets a plain 500, and
+//! the log names the missing layer.
 //!
 //! # Logs and metrics of outer layers
 //!
-//! The layer records the tenant in the field `tenant` of the current span, if that span declares it, and
-//! leaves the [`Tenant`](tenantry::Tenant) in the response's extensions:
+//! The layer records the tenant in the field `tenant` of the current span, if that span declares
+//! it, and puts the [`Tenant`](tenantry::Tenant) into the response's extensions:
 //!
 //! ```no_run
 //! use axum::{Router, extract::Request, middleware::{Next, from_fn}, response::Response};
@@ -88,16 +86,16 @@
 //!
 //! # Sessions and tokens
 //!
-//! A session cookie or token of tenant A can be sent together with the header or host of tenant B.
-//! [`TenantLayer::bound_to`] answers such a request with 403. The layer has to be inside of the one that
-//! reads the session, so it is added *before* it:
+//! A client can send a session cookie or token of tenant A with the header or host of tenant B.
+//! [`TenantLayer::bound_to`] answers such a request with 403. The layer must be inside the one that
+//! reads the session, so add it *before* that one:
 //!
 //! ```no_run
 //! use axum::{Extension, Router};
 //! use tenantry::TenantId;
 //! use tenantry_axum::TenantLayer;
 //!
-//! /// What signing in has stored, and a layer has read.
+//! /// Stored at sign-in, and read by a layer.
 //! #[derive(Clone)]
 //! struct Login {
 //!     tenant: TenantId,
@@ -112,27 +110,28 @@
 //!
 //! # Operating a service
 //!
-//! [`ops_routes`] makes the routes that load balancers, orchestrators and Prometheus ask; the builder
-//! [`OpsRoutes`] sets who may read what.
+//! [`ops_routes`] creates the routes for load balancers, orchestrators and Prometheus; the builder
+//! [`OpsRoutes`] configures what they reveal, and to whom.
 //!
-//! | route | for whom | says |
+//! | route | for | reports |
 //! |---|---|---|
-//! | `/livez` | liveness probes | that the process runs; nothing outside of it is asked |
+//! | `/livez` | liveness probes | that the process runs, without any external check |
 //! | `/readyz` | readiness probes, load balancers | whether requests can be served |
-//! | `/health` | people, dashboards | how the database, the pool and, if wanted, each tenant fare |
-//! | `/metrics` | Prometheus | what has happened so far; behind a password, if wanted |
+//! | `/health` | people, dashboards | the state of the database, the pool and, optionally, each tenant |
+//! | `/metrics` | Prometheus | all metrics, optionally behind a password |
 //!
-//! On an open port they give nothing away: tenants, addresses and the words of the database are left
-//! out unless they are asked for.
+//! They are safe on an open port: by default they contain no tenants, addresses or database error
+//! texts.
 //!
-//! [`serve()`] serves until SIGTERM or Ctrl-C, then turns `/readyz` to 503, lets requests finish within a
-//! deadline, cuts what is left, and [closes](tenantry::TenantManager::close) the manager.
+//! [`serve()`] serves until SIGTERM or Ctrl-C. Then it makes `/readyz` answer 503, lets requests
+//! finish within a deadline, cuts the remaining connections, and
+//! [closes](tenantry::TenantManager::close) the manager.
 //!
 //! # Code that cannot be handed a value
 //!
-//! Where a callback or a foreign trait stands between handler and database, [`tenantry::context`] carries the
-//! handle beside the code. [`ContextLayer`] puts it there, for handlers and for the streams that they answer
-//! with:
+//! If a callback or a foreign trait stands between handler and database, [`tenantry::context`]
+//! carries the handle as a task-local. [`ContextLayer`] sets it, for handlers and for the streams
+//! that they return:
 //!
 //! ```no_run
 //! use axum::Router;
@@ -161,7 +160,7 @@
 //! | `tls` | on | TLS to the server, as the same feature of `tenantry` |
 //! | `tls-native-roots` | off | likewise |
 //!
-//! The features of `tenantry` that are on by default are on through this crate, too: turn them off with
+//! This crate also turns on the default features of `tenantry`: turn them off with
 //! `default-features = false` on both.
 
 mod current_tenant;

@@ -1,4 +1,4 @@
-//! What the layer has left in the extensions.
+//! Reads what the layer put into the extensions.
 
 use http::Extensions;
 use tenantry::{SharedDb, TenantDb, TenantManager};
@@ -6,12 +6,12 @@ use tenantry_tower::NoTenant;
 
 use crate::rejection::TenantRejection;
 
-/// Returns the handle of the tenant, which there has to be.
+/// Returns the handle of the tenant, or an error if there is none.
 pub(crate) fn required(extensions: &Extensions) -> Result<&TenantDb, TenantRejection> {
     optional(extensions)?.ok_or(TenantRejection::NoTenant)
 }
 
-/// Returns the handle of the tenant; `None` where the layer let the request pass without one.
+/// Returns the handle of the tenant; `None` if the layer let the request pass without one.
 pub(crate) fn optional(extensions: &Extensions) -> Result<Option<&TenantDb>, TenantRejection> {
     let db = extensions.get::<TenantDb>();
     if db.is_none() && extensions.get::<NoTenant>().is_none() {
@@ -20,7 +20,7 @@ pub(crate) fn optional(extensions: &Extensions) -> Result<Option<&TenantDb>, Ten
     Ok(db)
 }
 
-/// Returns the shared schema of the innermost layer, or of a manager that the application has put there.
+/// Returns the shared schema of the innermost layer, or of a manager in the extensions.
 pub(crate) fn shared(extensions: &Extensions) -> Result<SharedDb, TenantRejection> {
     let of_tenant = extensions.get::<TenantDb>().map(TenantDb::shared);
     of_tenant

@@ -7,16 +7,16 @@ use tenantry_tower::{Problem, Rejection};
 
 use crate::error::DbError;
 
-/// Why [`Db`](crate::Db), [`CurrentTenant`](crate::CurrentTenant) or [`Shared`](crate::Shared) cannot be
-/// extracted.
+/// The reason why [`Db`](crate::Db), [`CurrentTenant`](crate::CurrentTenant) or
+/// [`Shared`](crate::Shared) was rejected.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantRejection {
-    /// The route is in no `TenantLayer`: 500. The log says so, the response does not.
+    /// The route is not inside a `TenantLayer`: 500. Only the log explains it.
     #[error("no TenantLayer around this route: add .layer(TenantLayer::new(manager)) after it")]
     MissingLayer,
-    /// [`Shared`](crate::Shared) on a route in no `TenantLayer`, without a manager in an `Extension`: 500.
-    /// The log says so, the response does not.
+    /// [`Shared`](crate::Shared) on a route outside of any `TenantLayer` and without a manager in
+    /// an `Extension`: 500. Only the log explains it.
     #[error(
         "Shared(db) needs a TenantLayer around this route, or the manager: add \
          .layer(Extension(manager)) after the route"
@@ -57,21 +57,22 @@ impl IntoResponse for TenantRejection {
     }
 }
 
-/// Why [`Tx`](crate::Tx) cannot be extracted, or the transaction of a [`TxWith`](crate::TxWith).
+/// The reason why [`Tx`](crate::Tx), or the transaction of a [`TxWith`](crate::TxWith), was
+/// rejected.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TxRejection {
     /// There is no tenant.
     #[error(transparent)]
     Tenant(#[from] TenantRejection),
-    /// The body of a [`TxWith`](crate::TxWith) has not been read to its end, so the transaction would wait
-    /// for the client: 500. The log says so, the response does not.
+    /// The body of a [`TxWith`](crate::TxWith) was not read to its end, so the transaction would
+    /// wait for the client: 500. Only the log explains it.
     #[error(
-        "the body of TxWith<B> has not been read to its end, and a transaction must not wait for it: \
-         let B read all of it, or take Db and call begin after the body"
+        "the body of TxWith<B> was not read to its end, and a transaction must not wait for it: \
+         let B read all of it, or take Db and call begin after reading the body"
     )]
     UnreadBody,
-    /// The transaction could not be begun; 503 when there was no connection in time.
+    /// The transaction could not begin; 503 if no connection was available in time.
     #[error(transparent)]
     Begin(#[from] DbError),
 }
@@ -107,11 +108,11 @@ impl IntoResponse for TxRejection {
     }
 }
 
-/// Why a [`TxWith`](crate::TxWith) cannot be extracted.
+/// The reason why a [`TxWith`](crate::TxWith) was rejected.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TxWithRejection<R> {
-    /// The body's own rejection, whose response is sent as it is.
+    /// The body's own rejection, whose response is sent unchanged.
     #[error(transparent)]
     Body(R),
     /// There is no tenant, or no transaction.

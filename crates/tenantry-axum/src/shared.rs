@@ -4,11 +4,11 @@ use tenantry::SharedDb;
 
 use crate::{lookup, rejection::TenantRejection};
 
-/// Extracts the schema that all tenants share: plans, prices, the table of tenants.
+/// Extracts the schema that all tenants share, for example with plans, prices or the tenants table.
 ///
-/// It needs no tenant. Inside of a [`TenantLayer`](crate::TenantLayer) it is the shared schema of that
-/// layer's manager, also where the layer is [optional](crate::TenantLayer::optional) and the request has no
-/// tenant. On routes outside of any layer it comes from an `axum::Extension` that holds the
+/// It needs no tenant. Inside a [`TenantLayer`](crate::TenantLayer), even an
+/// [optional](crate::TenantLayer::optional) one without a tenant, it is the shared schema of that
+/// layer's manager. On other routes it comes from an `axum::Extension` with the
 /// [`TenantManager`](tenantry::TenantManager):
 ///
 /// ```no_run
@@ -33,10 +33,10 @@ use crate::{lookup, rejection::TenantRejection};
 /// # }
 /// ```
 ///
-/// With the manager in the router's state, `State(manager)` and
-/// [`manager.shared()`](tenantry::TenantManager::shared) do the same.
+/// If the manager is in the router's state, `State(manager)` and
+/// [`manager.shared()`](tenantry::TenantManager::shared) are equivalent.
 ///
-/// Everybody who reaches the route reads the same rows: filter by tenant where that matters, as above.
+/// Every caller of the route reads the same rows: filter by tenant where that matters, as above.
 #[derive(Debug, Clone)]
 pub struct Shared(pub SharedDb);
 

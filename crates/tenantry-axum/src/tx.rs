@@ -3,31 +3,31 @@ use tenantry::{TenantDb, TenantTransaction};
 
 use crate::{error::DbError, lookup, rejection::TxRejection};
 
-/// Extracts a transaction on the database of the tenant that the request is for.
+/// Extracts a transaction on the database of the request's tenant.
 ///
-/// It has begun when the handler starts, and takes a connection until it is committed, rolled back or
-/// dropped. **Without `tx.commit()` nothing lasts**: not when the handler returns early with `?`, not
-/// when it panics, and not when the client goes away and axum drops the handler. The roll-back then
-/// happens in the background, before the connection is used again.
+/// It begins before the handler starts, and holds a connection until it is committed, rolled back
+/// or dropped. **Without `tx.commit()`, it is rolled back**: if the handler returns early with `?`,
+/// if it panics, and if the client disconnects and axum drops the handler. The rollback then
+/// happens in the background, before the connection is reused.
 ///
-/// `Option<Tx>` is `None` where an [optional](crate::TenantLayer::optional) layer found no tenant, and
+/// `Option<Tx>` is `None` if an [optional](crate::TenantLayer::optional) layer found no tenant, and
 /// is rejected outside of any layer.
 ///
-/// A response with a status of 2xx after a transaction that had changed something and was dropped without
-/// `commit` is logged as a warning, with the tenant and the request's method and path. The same goes for
-/// transactions that are begun on [`Db`](crate::Db).
+/// If a transaction that changed something is dropped without `commit` and the response has a 2xx
+/// status, a warning is logged with the tenant and the request's method and path. This also applies
+/// to transactions begun on [`Db`](crate::Db).
 ///
 /// # One connection at a time
 ///
-/// A handler that has `Tx` and runs statements on [`Db`](crate::Db) as well needs two connections at
-/// once. When all requests do so, each may hold one and wait for its second until it times out: run
-/// everything on `&mut *tx`.
+/// A handler that has `Tx` and also runs statements on [`Db`](crate::Db) needs two connections at
+/// once. If all requests do so, each can hold one connection and wait for its second until it times
+/// out. Run everything on `&mut *tx`.
 ///
 /// # Bodies
 ///
-/// A transaction never waits for a client: a few that send slowly would hold every connection of the
-/// pool. So `Tx` takes the whole request, and nothing beside it can read the body. [`TxWith`](crate::TxWith)
-/// reads the body first and then begins:
+/// A transaction never waits for a client, because a few slow senders could hold every connection
+/// of the pool. So `Tx` consumes the whole request, and no other extractor can read the body.
+/// [`TxWith`](crate::TxWith) reads the body first and then begins the transaction:
 ///
 /// ```
 /// use axum::{Json, Router, routing::post};
@@ -39,7 +39,7 @@ use crate::{error::DbError, lookup, rejection::TxRejection};
 /// # }
 /// ```
 ///
-/// Neither of these is a handler:
+/// Neither of these compiles as a handler:
 ///
 /// ```compile_fail
 /// # use axum::{Json, Router, routing::post};
@@ -59,10 +59,9 @@ use crate::{error::DbError, lookup, rejection::TxRejection};
 /// # }
 /// ```
 ///
-/// Where a handler streams the body, or waits for another service, take [`Db`](crate::Db) and call
-/// [`begin`](tenantry::TenantDb::begin) when that is over. A transaction that is left idle all the same is
-/// ended by the server after
-/// [`idle_in_transaction_timeout`](tenantry::PoolOptions::idle_in_transaction_timeout).
+/// If a handler streams the body or waits for another service, use [`Db`](crate::Db) and call
+/// [`begin`](tenantry::TenantDb::begin) afterwards. The server ends a transaction that stays idle
+/// after [`idle_in_transaction_timeout`](tenantry::PoolOptions::idle_in_transaction_timeout).
 ///
 /// # Examples
 ///

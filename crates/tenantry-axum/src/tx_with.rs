@@ -8,15 +8,15 @@ use crate::{
     unread::watch,
 };
 
-/// Extracts the body of the request, and then a transaction on the database of its tenant.
+/// Extracts the request's body, and then a transaction on the database of its tenant.
 ///
-/// `B` is what reads the body: `Json`, `Form`, `Bytes`, `String`, or an extractor of your own. It has
-/// been read to its end when the transaction takes its connection, so a client that sends slowly holds
-/// nothing up but itself. For the transaction, see [`Tx`](crate::Tx).
+/// `B` reads the body: `Json`, `Form`, `Bytes`, `String`, or a custom extractor. The transaction
+/// takes its connection after the whole body was read, so a slow client delays only itself. For the
+/// transaction, see [`Tx`](crate::Tx).
 ///
-/// A `B` that keeps the body to be read later, as `Request`, `Body` and `Multipart` do, is refused when the
-/// body has not arrived: the client gets a plain 500, and the log says why. Take [`Db`](crate::Db) there,
-/// and call [`begin`](tenantry::TenantDb::begin) when the body has been read.
+/// A `B` that leaves the body to be read later, such as `Request`, `Body` or `Multipart`, is
+/// rejected if the body has not arrived: the client gets a plain 500, and the log explains why. Use
+/// [`Db`](crate::Db) instead, and call [`begin`](tenantry::TenantDb::begin) after reading the body.
 ///
 /// # Examples
 ///

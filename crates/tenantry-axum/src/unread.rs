@@ -1,4 +1,4 @@
-//! Whether an extractor keeps a body that has not been read.
+//! Detects an extractor that keeps an unread body.
 
 use std::{
     pin::Pin,
@@ -9,10 +9,10 @@ use std::{
 use axum_core::{Error, body::Body, extract::Request};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-/// Knows of a body whether it was read to its end or dropped.
+/// Knows whether a body was read to its end or dropped.
 pub(crate) struct Unread(Weak<Mark>);
 
-/// Is there for as long as the body has not been read to its end.
+/// Alive while the body is neither read to its end nor dropped.
 struct Mark;
 
 impl Unread {

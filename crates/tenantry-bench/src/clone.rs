@@ -8,9 +8,10 @@ mod source;
 mod structure;
 mod template;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
-use self::server::Server;
+use self::{rows::Copied, server::Server};
 use crate::{
     args::{CloneArgs, CloneScenario},
     failure::Failure,
@@ -89,41 +90,57 @@ pub(crate) async fn run(args: &CloneArgs) -> Result<Report, Failure> {
 }
 
 async fn run_all(args: &CloneArgs, server: &Server, report: &mut Report) -> Result<(), Failure> {
-    let CloneArgs { rounds, sizes, only, .. } = args;
-    let median = |times: &[Times], name| times::find(times, name).map(Times::median);
-    let Report { raw, .. } = report;
-    if only.contains(&CloneScenario::Structure) {
-        let times = structure::run(server, *rounds, sizes).await?;
-        report.clone_vs_pg_dump = Some(times::ratio(&times, "pg_dump", "tenantry"));
-        report.clone_ms = median(&times, "tenantry");
-        report.pg_dump_ms = median(&times, "pg_dump");
-        raw.structure = times;
-    }
-    if only.contains(&CloneScenario::Rows) {
-        let copied = rows::run(server, *rounds, sizes).await?;
-        let times = copied.times;
-        report.clone_data_vs_insert_select =
-            Some(times::ratio(&times, "insert_select", "tenantry"));
-        report.clone_data_ms = median(&times, "tenantry");
-        report.insert_select_ms = median(&times, "insert_select");
-        (raw.copied_rows, raw.copied_bytes) = (Some(copied.rows), Some(copied.bytes));
-        raw.rows = times;
-    }
-    if only.contains(&CloneScenario::Anonymized) {
-        let masked = anonymized::run(server, *rounds, sizes).await?;
-        let times = masked.times;
-        report.anonymized_vs_plain = Some(times::ratio(&times, "plain", "anonymized"));
-        report.proof_ms = Some(masked.proof_ms);
-        raw.anonymized = times;
-    }
-    if only.contains(&CloneScenario::Template) {
-        let tenants = sizes.created_tenants;
-        let times = template::run(server, *rounds, tenants).await?;
-        let each = |name| median(&times, name).map(|ms| ms / tenants as f64);
-        report.template_vs_files = Some(times::ratio(&times, "files", "template"));
-        (report.template_ms, report.files_ms) = (each("template"), each("files"));
-        raw.created = Some(tenants);
-        raw.template = times;
+    let requested = |scenario: &&CloneScenario| args.only.contains(scenario);
+    for scenario in CloneScenario::value_variants().iter().filter(requested) {
+        match scenario {
+            CloneScenario::Structure => structure(args, server, report).await?,
+            CloneScenario::Rows => rows(args, server, report).await?,
+            CloneScenario::Anonymized => anonymized(args, server, report).await?,
+            CloneScenario::Template => template(args, server, report).await?,
+        }
     }
     Ok(())
+}
+
+async fn structure(args: &CloneArgs, server: &Server, report: &mut Report) -> Result<(), Failure> {
+    let times = structure::run(server, args.rounds, &args.sizes).await?;
+    report.clone_vs_pg_dump = Some(times::ratio(&times, "pg_dump", "tenantry"));
+    report.clone_ms = median(&times, "tenantry");
+    report.pg_dump_ms = median(&times, "pg_dump");
+    report.raw.structure = times;
+    Ok(())
+}
+
+async fn rows(args: &CloneArgs, server: &Server, report: &mut Report) -> Result<(), Failure> {
+    let Copied { rows, bytes, times } = rows::run(server, args.rounds, &args.sizes).await?;
+    report.clone_data_vs_insert_select = Some(times::ratio(&times, "insert_select", "tenantry"));
+    report.clone_data_ms = median(&times, "tenantry");
+    report.insert_select_ms = median(&times, "insert_select");
+    report.raw.copied_rows = Some(rows);
+    report.raw.copied_bytes = Some(bytes);
+    report.raw.rows = times;
+    Ok(())
+}
+
+async fn anonymized(args: &CloneArgs, server: &Server, report: &mut Report) -> Result<(), Failure> {
+    let masked = anonymized::run(server, args.rounds, &args.sizes).await?;
+    report.anonymized_vs_plain = Some(times::ratio(&masked.times, "plain", "anonymized"));
+    report.proof_ms = Some(masked.proof_ms);
+    report.raw.anonymized = masked.times;
+    Ok(())
+}
+
+async fn template(args: &CloneArgs, server: &Server, report: &mut Report) -> Result<(), Failure> {
+    let tenants = args.sizes.created_tenants;
+    let times = template::run(server, args.rounds, tenants).await?;
+    let each = |name| median(&times, name).map(|ms| ms / tenants as f64);
+    report.template_vs_files = Some(times::ratio(&times, "files", "template"));
+    (report.template_ms, report.files_ms) = (each("template"), each("files"));
+    report.raw.created = Some(tenants);
+    report.raw.template = times;
+    Ok(())
+}
+
+fn median(times: &[Times], contender: &str) -> Option<f64> {
+    times::find(times, contender).map(Times::median)
 }

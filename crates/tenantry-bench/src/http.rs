@@ -110,10 +110,15 @@ async fn one_framework(
     for server in servers {
         server.stop().await?;
     }
+    Ok(figures(&runs))
+}
+
+/// Compares the runs, which are in the order of [`CONTENDERS`].
+fn figures(runs: &[Vec<Run>]) -> Figures {
     let rates = |index: usize| runs[index].iter().map(|run: &Run| run.per_second);
     let p99 = |index: usize| median(runs[index].iter().map(|run| run.p99_ms));
     let [bare, no_ping, one, many] = [0, 1, 2, 3];
-    Ok(Figures {
+    Figures {
         vs_bare_pgpool: ratio(rates(one), rates(bare)),
         vs_bare_pgpool_no_ping: ratio(rates(one), rates(no_ping)),
         rps_bare_pgpool: median(rates(bare)),
@@ -124,5 +129,5 @@ async fn one_framework(
         p99_ms_200_tenants: p99(many),
         max_sessions: runs[many].iter().map(|run| run.max_sessions).max().unwrap_or_default(),
         errors: runs[one].iter().chain(&runs[many]).map(|run| run.errors).sum(),
-    })
+    }
 }

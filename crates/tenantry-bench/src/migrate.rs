@@ -30,7 +30,7 @@ use self::{
     two_runners::Ran,
 };
 use crate::{
-    args::{MigrateArgs, MigrateScenario},
+    args::{MigrateArgs, MigrateScenario, MigrateSizes},
     failure::Failure,
     times::{self, Times},
 };
@@ -140,33 +140,52 @@ async fn run_all(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let rounds = args.rounds;
-    let Report { raw, .. } = report;
     if only.contains(&&MigrateScenario::Noop) {
-        raw.noop = noop::run(schemas, rounds).await?;
-        report.noop_ms = times::find(&raw.noop, "tenantry").map(Times::median);
-        raw.noop_statements = noop::count(schemas).await?;
-        report.noop_statements_per_1000 = raw.noop_statements.last().map(Statements::per_1000);
+        noop(schemas, rounds, report).await?;
     }
     if only.contains(&&MigrateScenario::OneFile) {
         let OneFile { times, speedup } = one_file::run("one_file", schemas, rounds).await?;
-        raw.one_file = times;
+        report.raw.one_file = times;
         report.one_file_speedup_vs_sqlx = Some(speedup);
     }
     if only.contains(&&MigrateScenario::Create) {
-        let tenants = args.sizes.created_tenants;
-        raw.created = Some(tenants);
-        raw.create = create::run(schemas, tenants, rounds).await?;
-        report.create_speedup_vs_files = Some(times::ratio(&raw.create, "files", "tenantry"));
-        let spares = times::ratio(&raw.create, "files", "tenantry_spares");
-        report.spare_speedup_vs_files = Some(spares);
+        create(schemas, args.sizes.created_tenants, rounds, report).await?;
     }
     if only.contains(&&MigrateScenario::TwoRunners) {
-        let ran = two_runners::run(schemas, rounds).await?;
-        report.two_runners_ratio = Some(times::ratio(&ran.times, "two", "one"));
-        report.applied_twice = Some(ran.applied_twice);
-        raw.two_runners = ran.times;
-        raw.two_runners_reports = ran.reports;
+        two_runners(schemas, rounds, report).await?;
     }
+    Ok(())
+}
+
+async fn noop(schemas: &Schemas, rounds: u32, report: &mut Report) -> Result<(), Failure> {
+    let raw = &mut report.raw;
+    raw.noop = noop::run(schemas, rounds).await?;
+    report.noop_ms = times::find(&raw.noop, "tenantry").map(Times::median);
+    raw.noop_statements = noop::count(schemas).await?;
+    report.noop_statements_per_1000 = raw.noop_statements.last().map(Statements::per_1000);
+    Ok(())
+}
+
+async fn create(
+    schemas: &Schemas,
+    tenants: usize,
+    rounds: u32,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let times = create::run(schemas, tenants, rounds).await?;
+    report.create_speedup_vs_files = Some(times::ratio(&times, "files", "tenantry"));
+    report.spare_speedup_vs_files = Some(times::ratio(&times, "files", "tenantry_spares"));
+    report.raw.created = Some(tenants);
+    report.raw.create = times;
+    Ok(())
+}
+
+async fn two_runners(schemas: &Schemas, rounds: u32, report: &mut Report) -> Result<(), Failure> {
+    let ran = two_runners::run(schemas, rounds).await?;
+    report.two_runners_ratio = Some(times::ratio(&ran.times, "two", "one"));
+    report.applied_twice = Some(ran.applied_twice);
+    report.raw.two_runners = ran.times;
+    report.raw.two_runners_reports = ran.reports;
     Ok(())
 }
 
@@ -176,31 +195,36 @@ async fn run_alone(
     scenario: MigrateScenario,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let sizes = &args.sizes;
     match scenario {
-        MigrateScenario::SharedTouch => {
-            let empty = Empty::start(sizes.touching_tenants, shared_touch::SHARED).await?;
-            report.raw.server = empty.version();
-            let touched = shared_touch::run(&empty).await;
-            empty.stop().await;
-            let touched = touched?;
-            report.raw.touched = Some(touched.migrated + touched.failed);
-            report.shared_touch_failures = Some(touched.failed);
-        }
-        MigrateScenario::ConcurrentIndex => {
-            let snapshot = Duration::from_secs(sizes.snapshot_seconds);
-            let empty = Empty::start(sizes.indexed_tenants, concurrent_index::SHARED).await?;
-            report.raw.server = empty.version();
-            let done = concurrent_index::run(&empty, snapshot).await;
-            empty.stop().await;
-            report.raw.indexed = Some(sizes.indexed_tenants);
-            report.cic_fleet_dirty = Some(sizes.indexed_tenants - done?);
-        }
+        MigrateScenario::SharedTouch => shared_touch(&args.sizes, report).await,
+        MigrateScenario::ConcurrentIndex => concurrent_index(&args.sizes, report).await,
         MigrateScenario::LongFile => {
             report.lint_ms = Some(long_file::run()?.as_secs_f64() * 1e3);
+            Ok(())
         }
-        _ => one_file_fsync(args, report).await?,
+        _ => one_file_fsync(args, report).await,
     }
+}
+
+async fn shared_touch(sizes: &MigrateSizes, report: &mut Report) -> Result<(), Failure> {
+    let empty = Empty::start(sizes.touching_tenants, shared_touch::SHARED).await?;
+    report.raw.server = empty.version();
+    let touched = shared_touch::run(&empty).await;
+    empty.stop().await;
+    let touched = touched?;
+    report.raw.touched = Some(touched.migrated + touched.failed);
+    report.shared_touch_failures = Some(touched.failed);
+    Ok(())
+}
+
+async fn concurrent_index(sizes: &MigrateSizes, report: &mut Report) -> Result<(), Failure> {
+    let snapshot = Duration::from_secs(sizes.snapshot_seconds);
+    let empty = Empty::start(sizes.indexed_tenants, concurrent_index::SHARED).await?;
+    report.raw.server = empty.version();
+    let done = concurrent_index::run(&empty, snapshot).await;
+    empty.stop().await;
+    report.raw.indexed = Some(sizes.indexed_tenants);
+    report.cic_fleet_dirty = Some(sizes.indexed_tenants - done?);
     Ok(())
 }
 

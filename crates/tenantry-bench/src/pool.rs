@@ -68,101 +68,135 @@ impl<'a> Bench<'a> {
     }
 
     async fn run_one(&mut self, scenario: Scenario, report: &mut Report) -> Result<(), Failure> {
-        let sizes = self.args.sizes;
         match scenario {
-            Scenario::OneTenant => {
-                let tenants = self.world.tenants(1).await?;
-                let (figures, raw) =
-                    one_tenant::run(&self.course("one_tenant"), &self.world, tenants).await?;
-                report.one_tenant = Some(figures);
-                report.raw.one_tenant = raw;
-            }
-            Scenario::Uniform200 => {
-                let tenants = self.world.tenants(sizes.uniform_tenants).await?;
-                let popularity = Popularity::Uniform(tenants.len());
-                let course = self.course("uniform_200");
-                let (figures, raw) =
-                    many_tenants::run(&course, &self.world, tenants, popularity).await?;
-                report.uniform_200 = Some(figures);
-                report.raw.uniform_200 = raw;
-            }
-            Scenario::Zipf1000 => {
-                let tenants = self.world.tenants(sizes.zipf_tenants).await?;
-                let popularity = Popularity::Zipf(Zipf::new(tenants.len(), EXPONENT));
-                let course = self.course("zipf_1000");
-                let (figures, raw) =
-                    many_tenants::run(&course, &self.world, tenants, popularity).await?;
-                report.zipf_1000 = Some(figures);
-                report.raw.zipf_1000 = raw;
-            }
-            Scenario::IdleTenantBytes => {
-                let raw = idle_tenant::run(sizes.idle_tenants, self.args.rounds).await?;
-                report.idle_tenant_bytes = raw.bytes();
-                report.raw.idle_tenant = Some(raw);
-            }
-            Scenario::LayerOverheadUs => {
-                let raw = layer::run(sizes.layer_requests, self.args.rounds).await?;
-                report.layer_overhead_us = Some(raw.overhead_us());
-                report.raw.layer = Some(raw);
-            }
-            Scenario::Fairness => {
-                let tenants = self.world.tenants(fairness::TENANTS).await?;
-                let course = self.course("fairness");
-                let (figures, raw) = fairness::run(&course, &self.world, tenants).await?;
-                report.fairness = Some(figures);
-                report.raw.fairness = raw;
-            }
-            Scenario::Steady => {
-                let tenants = self.world.tenants(fairness::TENANTS_WITH_A_CROWD).await?;
-                let course = self.course("steady");
-                let (figures, raw) =
-                    fairness::run_with_a_crowd(&course, &self.world, tenants).await?;
-                report.steady = Some(figures);
-                report.raw.steady = raw;
-            }
-            Scenario::Order => {
-                let tenants = self.world.tenants(sizes.uniform_tenants).await?;
-                let course = self.course("order");
-                let (figures, raw) = order::run(&course, &self.world, tenants).await?;
-                report.order = Some(figures);
-                report.raw.order = raw;
-            }
-            Scenario::BackendPrivateMb => {
-                let raw = backend_memory::run(&self.world, sizes).await?;
-                report.backend_private_mb = Some(raw.figures());
-                report.raw.backend_memory = Some(raw);
-            }
-            Scenario::Observability => {
-                let tenants = self.world.tenants(1).await?;
-                let course = self.course("observability");
-                let (figures, raw) = observability::run(&course, &self.world, tenants).await?;
-                report.observability = Some(figures);
-                report.raw.observability = raw;
-            }
-            Scenario::MetricsText => {
-                let server = self.world.options("metrics_text");
-                let rounds = self.args.rounds;
-                let figures = metrics_text::run(server, sizes.metrics_tenants, rounds).await?;
-                report.metrics_text = Some(figures);
-            }
-            Scenario::Recovery => {
-                report.recovery = Some(recovery::run(self.args.rounds).await?);
-            }
-            Scenario::UnknownIdsShare => {
-                let tenants = self.world.tenants(unknown_ids::TENANTS).await?;
-                let course = self.course("unknown_ids_share");
-                let (share, raw) = unknown_ids::run(&course, &self.world, tenants).await?;
-                report.unknown_ids_share = Some(share);
-                report.raw.unknown_ids_share = raw;
-            }
-            Scenario::CatalogHangShare => {
-                let tenants = self.world.tenants(catalog_hang::TENANTS).await?;
-                let (course, hang) = (self.course("catalog_hang_share"), sizes.hang);
-                let (share, raw) = catalog_hang::run(&course, hang, &self.world, tenants).await?;
-                report.catalog_hang_share = Some(share);
-                report.raw.catalog_hang_share = raw;
-            }
+            Scenario::OneTenant => self.one_tenant(report).await,
+            Scenario::Uniform200 => self.uniform(report).await,
+            Scenario::Zipf1000 => self.zipf(report).await,
+            Scenario::IdleTenantBytes => self.idle_tenant(report).await,
+            Scenario::LayerOverheadUs => self.layer(report).await,
+            Scenario::Fairness => self.fairness(report).await,
+            Scenario::Steady => self.steady(report).await,
+            Scenario::Order => self.order(report).await,
+            Scenario::BackendPrivateMb => self.backend_memory(report).await,
+            Scenario::Observability => self.observability(report).await,
+            Scenario::MetricsText => self.metrics_text(report).await,
+            Scenario::Recovery => self.recovery(report).await,
+            Scenario::UnknownIdsShare => self.unknown_ids(report).await,
+            Scenario::CatalogHangShare => self.catalog_hang(report).await,
         }
+    }
+
+    async fn one_tenant(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let tenants = self.world.tenants(1).await?;
+        let (figures, raw) =
+            one_tenant::run(&self.course("one_tenant"), &self.world, tenants).await?;
+        report.one_tenant = Some(figures);
+        report.raw.one_tenant = raw;
+        Ok(())
+    }
+
+    async fn uniform(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let tenants = self.world.tenants(self.args.sizes.uniform_tenants).await?;
+        let popularity = Popularity::Uniform(tenants.len());
+        let course = self.course("uniform_200");
+        let (figures, raw) = many_tenants::run(&course, &self.world, tenants, popularity).await?;
+        report.uniform_200 = Some(figures);
+        report.raw.uniform_200 = raw;
+        Ok(())
+    }
+
+    async fn zipf(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let tenants = self.world.tenants(self.args.sizes.zipf_tenants).await?;
+        let popularity = Popularity::Zipf(Zipf::new(tenants.len(), EXPONENT));
+        let course = self.course("zipf_1000");
+        let (figures, raw) = many_tenants::run(&course, &self.world, tenants, popularity).await?;
+        report.zipf_1000 = Some(figures);
+        report.raw.zipf_1000 = raw;
+        Ok(())
+    }
+
+    async fn idle_tenant(&self, report: &mut Report) -> Result<(), Failure> {
+        let raw = idle_tenant::run(self.args.sizes.idle_tenants, self.args.rounds).await?;
+        report.idle_tenant_bytes = raw.bytes();
+        report.raw.idle_tenant = Some(raw);
+        Ok(())
+    }
+
+    async fn layer(&self, report: &mut Report) -> Result<(), Failure> {
+        let raw = layer::run(self.args.sizes.layer_requests, self.args.rounds).await?;
+        report.layer_overhead_us = Some(raw.overhead_us());
+        report.raw.layer = Some(raw);
+        Ok(())
+    }
+
+    async fn fairness(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let tenants = self.world.tenants(fairness::TENANTS).await?;
+        let (figures, raw) = fairness::run(&self.course("fairness"), &self.world, tenants).await?;
+        report.fairness = Some(figures);
+        report.raw.fairness = raw;
+        Ok(())
+    }
+
+    async fn steady(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let tenants = self.world.tenants(fairness::TENANTS_WITH_A_CROWD).await?;
+        let course = self.course("steady");
+        let (figures, raw) = fairness::run_with_a_crowd(&course, &self.world, tenants).await?;
+        report.steady = Some(figures);
+        report.raw.steady = raw;
+        Ok(())
+    }
+
+    async fn order(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let tenants = self.world.tenants(self.args.sizes.uniform_tenants).await?;
+        let (figures, raw) = order::run(&self.course("order"), &self.world, tenants).await?;
+        report.order = Some(figures);
+        report.raw.order = raw;
+        Ok(())
+    }
+
+    async fn backend_memory(&self, report: &mut Report) -> Result<(), Failure> {
+        let raw = backend_memory::run(&self.world, self.args.sizes).await?;
+        report.backend_private_mb = Some(raw.figures());
+        report.raw.backend_memory = Some(raw);
+        Ok(())
+    }
+
+    async fn observability(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let tenants = self.world.tenants(1).await?;
+        let course = self.course("observability");
+        let (figures, raw) = observability::run(&course, &self.world, tenants).await?;
+        report.observability = Some(figures);
+        report.raw.observability = raw;
+        Ok(())
+    }
+
+    async fn metrics_text(&self, report: &mut Report) -> Result<(), Failure> {
+        let server = self.world.options("metrics_text");
+        let tenants = self.args.sizes.metrics_tenants;
+        report.metrics_text = Some(metrics_text::run(server, tenants, self.args.rounds).await?);
+        Ok(())
+    }
+
+    async fn recovery(&self, report: &mut Report) -> Result<(), Failure> {
+        report.recovery = Some(recovery::run(self.args.rounds).await?);
+        Ok(())
+    }
+
+    async fn unknown_ids(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let tenants = self.world.tenants(unknown_ids::TENANTS).await?;
+        let course = self.course("unknown_ids_share");
+        let (share, raw) = unknown_ids::run(&course, &self.world, tenants).await?;
+        report.unknown_ids_share = Some(share);
+        report.raw.unknown_ids_share = raw;
+        Ok(())
+    }
+
+    async fn catalog_hang(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let tenants = self.world.tenants(catalog_hang::TENANTS).await?;
+        let (course, hang) = (self.course("catalog_hang_share"), self.args.sizes.hang);
+        let (share, raw) = catalog_hang::run(&course, hang, &self.world, tenants).await?;
+        report.catalog_hang_share = Some(share);
+        report.raw.catalog_hang_share = raw;
         Ok(())
     }
 

@@ -10,7 +10,8 @@ use crate::{
     pool::{
         CONNECTIONS,
         backend_memory::BackendPrivateMb,
-        fairness::{Fairness, Steady},
+        fairness::{Fairness, FairnessSeries, Steady},
+        idle_tenant::IdleTenant,
         many_tenants::ManyTenants,
         metrics_text::MetricsText,
         observability::Observability,
@@ -25,11 +26,7 @@ use crate::{
 
 /// Renders the figures with their targets, followed by the raw data.
 pub(crate) fn render(report: &Report) -> String {
-    let mut figures = table(["scenario", "figure", "value", "target", ""]);
-    for line in lines(report) {
-        figures.add_row(line.cells());
-    }
-    let mut text = figures.to_string();
+    let mut text = figures(lines(report)).to_string();
     for details in [races(report), fairness_runs(report)].into_iter().flatten() {
         text += &format!("\n\n{details}");
     }
@@ -50,86 +47,72 @@ pub(crate) fn render_http(report: &HttpReport) -> String {
 
 /// Renders the figures of migrations with their targets, followed by the raw data.
 pub(crate) fn render_migrate(report: &migrate::Report) -> String {
-    let mut figures = table(["scenario", "figure", "value", "target", ""]);
-    for line in migrate_lines(report) {
-        figures.add_row(line.cells());
-    }
-    let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
     let raw = &report.raw;
-    let scenarios = [
+    let runs = runs([
         ("noop", &raw.noop),
         ("one_file", &raw.one_file),
         ("create", &raw.create),
         ("two_runners", &raw.two_runners),
         ("one_file_fsync", &raw.one_file_fsync),
-    ];
+    ]);
+    format!("{}\n\n{runs}", figures(migrate_lines(report)))
+}
+
+/// Renders the figures of fingerprints and drift with their targets, followed by the raw data.
+pub(crate) fn render_schema(report: &schema::Report) -> String {
+    let raw = &report.raw;
+    let runs = runs([("1000x20", &raw.large), ("growth", &raw.growth), ("x2", &raw.small)]);
+    format!("{}\n\n{runs}", figures(schema_lines(report)))
+}
+
+/// Renders the figures of clones with their targets, followed by the raw data.
+pub(crate) fn render_clone(report: &clone::Report) -> String {
+    let raw = &report.raw;
+    let runs = runs([
+        ("structure", &raw.structure),
+        ("rows", &raw.rows),
+        ("anonymized", &raw.anonymized),
+        ("template", &raw.template),
+    ]);
+    format!("{}\n\n{runs}", figures(clone_lines(report)))
+}
+
+/// Renders the figures of the test kit with their targets, followed by the raw data.
+pub(crate) fn render_test_kit(report: &test_kit::Report) -> String {
+    let runs = runs([("test_kit", &report.raw.test_kit)]);
+    format!("{}\n\n{runs}", figures(test_kit_lines(report)))
+}
+
+fn figures(lines: impl IntoIterator<Item = Line>) -> Table {
+    let mut figures = table(["scenario", "figure", "value", "target", ""]);
+    for line in lines {
+        figures.add_row(line.cells());
+    }
+    figures
+}
+
+/// The times of all contenders of these scenarios.
+fn runs<'a>(scenarios: impl IntoIterator<Item = (&'a str, &'a Vec<Times>)>) -> Table {
+    let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
     for (scenario, contenders) in scenarios {
         for times in contenders {
             runs.add_row(times_row(scenario, times));
         }
     }
-    format!("{figures}\n\n{runs}")
+    runs
 }
 
-pub(crate) fn render_schema(report: &schema::Report) -> String {
-    let mut figures = table(["scenario", "figure", "value", "target", ""]);
-    for line in schema_lines(report) {
-        figures.add_row(line.cells());
-    }
-    let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
-    let raw = &report.raw;
-    for (scenario, contenders) in
-        [("1000x20", &raw.large), ("growth", &raw.growth), ("x2", &raw.small)]
-    {
-        for times in contenders {
-            runs.add_row(times_row(scenario, times));
-        }
-    }
-    format!("{figures}\n\n{runs}")
-}
-
-/// Renders the figures of clones with their targets, followed by the raw data.
-pub(crate) fn render_clone(report: &clone::Report) -> String {
-    let mut figures = table(["scenario", "figure", "value", "target", ""]);
-    for line in clone_lines(report) {
-        figures.add_row(line.cells());
-    }
-    let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
-    let raw = &report.raw;
-    for (scenario, contenders) in [
-        ("structure", &raw.structure),
-        ("rows", &raw.rows),
-        ("anonymized", &raw.anonymized),
-        ("template", &raw.template),
-    ] {
-        for times in contenders {
-            runs.add_row(times_row(scenario, times));
-        }
-    }
-    format!("{figures}\n\n{runs}")
-}
-
-/// Renders the figures of the test kit with their targets.
-pub(crate) fn render_test_kit(report: &test_kit::Report) -> String {
+fn test_kit_lines(report: &test_kit::Report) -> [Line; 4] {
     let ms = |figure, ms: f64| Line::new("test_kit", figure, format!("{ms:.1} ms"));
     let at_most = |figure, value: f64, most: f64| {
         ms(figure, value).target(format!("at most {most} ms"), value <= most)
     };
-    let lines = [
+    [
         at_most("tenant_ms", report.tenant_ms, 15.0),
         at_most("alone_ms", report.alone_ms, 40.0),
         ms("create_database_ms", report.create_database_ms),
         ms("connect_ms", report.connect_ms),
-    ];
-    let mut figures = table(["scenario", "figure", "value", "target", ""]);
-    for line in lines {
-        figures.add_row(line.cells());
-    }
-    let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
-    for times in &report.raw.test_kit {
-        runs.add_row(times_row("test_kit", times));
-    }
-    format!("{figures}\n\n{runs}")
+    ]
 }
 
 fn clone_lines(report: &clone::Report) -> Vec<Line> {
@@ -189,58 +172,46 @@ fn times_row(scenario: &str, times: &Times) -> [String; 4] {
 }
 
 fn migrate_lines(report: &migrate::Report) -> Vec<Line> {
-    let noop_ms = report.noop_ms.map(|ms| {
-        Line::new("noop", "noop_ms", format!("{ms:.0} ms")).target("at most 1000 ms", ms <= 1_000.0)
-    });
-    let statements = report.noop_statements_per_1000.map(|statements| {
-        Line::new("noop", "noop_statements_per_1000", format!("{statements:.1}"))
-            .target("at most 50", statements <= 50.0)
-    });
-    let one_file = report.one_file_speedup_vs_sqlx.map(|times| {
-        Line::times("one_file", "one_file_speedup_vs_sqlx", times)
-            .target("at least 2x", times >= 2.0)
-    });
-    let create = report.create_speedup_vs_files.map(|times| {
-        Line::times("create", "create_speedup_vs_files", times).target("at least 2x", times >= 2.0)
-    });
-    let spare = report.spare_speedup_vs_files.map(|times| {
-        Line::times("create", "spare_speedup_vs_files", times).target("at least 12x", times >= 12.0)
-    });
-    let two_runners = report.two_runners_ratio.map(|times| {
-        Line::times("two_runners", "two_runners_ratio", times).target("at most 1.2x", times <= 1.2)
-    });
-    let twice = report.applied_twice.map(|tenants| {
-        Line::new("two_runners", "applied_twice", tenants.to_string()).target("none", tenants == 0)
-    });
-    let fsync = report
-        .one_file_speedup_vs_sqlx_fsync
-        .map(|times| Line::times("one_file_fsync", "one_file_speedup_vs_sqlx_fsync", times));
-    let touched = report.shared_touch_failures.map(|files| {
-        Line::new("shared_touch", "shared_touch_failures", files.to_string())
-            .target("none", files == 0)
-    });
-    let dirty = report.cic_fleet_dirty.map(|tenants| {
-        Line::new("concurrent_index", "cic_fleet_dirty", tenants.to_string())
-            .target("none", tenants == 0)
-    });
-    let lint = report.lint_ms.map(|ms| {
-        Line::new("long_file", "lint_ms", format!("{ms:.0} ms"))
-            .target("at most 1000 ms", ms <= 1_000.0)
-    });
+    let at_least = |scenario, figure, times: Option<f64>, least: f64| {
+        times.map(|times| {
+            Line::times(scenario, figure, times)
+                .target(format!("at least {least}x"), times >= least)
+        })
+    };
+    let at_most_ms = |scenario, figure, ms: Option<f64>, most: f64| {
+        ms.map(|ms| {
+            Line::new(scenario, figure, format!("{ms:.0} ms"))
+                .target(format!("at most {most} ms"), ms <= most)
+        })
+    };
+    let none = |scenario, figure, count: Option<usize>| {
+        count.map(|count| Line::new(scenario, figure, count.to_string()).target("none", count == 0))
+    };
     let lines = [
-        noop_ms,
-        statements,
-        one_file,
-        create,
-        spare,
-        two_runners,
-        twice,
-        touched,
-        dirty,
-        lint,
-        fsync,
+        at_most_ms("noop", "noop_ms", report.noop_ms, 1_000.0),
+        report.noop_statements_per_1000.map(statements_per_1000),
+        at_least("one_file", "one_file_speedup_vs_sqlx", report.one_file_speedup_vs_sqlx, 2.0),
+        at_least("create", "create_speedup_vs_files", report.create_speedup_vs_files, 2.0),
+        at_least("create", "spare_speedup_vs_files", report.spare_speedup_vs_files, 12.0),
+        report.two_runners_ratio.map(two_runners),
+        none("two_runners", "applied_twice", report.applied_twice),
+        none("shared_touch", "shared_touch_failures", report.shared_touch_failures),
+        none("concurrent_index", "cic_fleet_dirty", report.cic_fleet_dirty),
+        at_most_ms("long_file", "lint_ms", report.lint_ms, 1_000.0),
+        report
+            .one_file_speedup_vs_sqlx_fsync
+            .map(|times| Line::times("one_file_fsync", "one_file_speedup_vs_sqlx_fsync", times)),
     ];
     lines.into_iter().flatten().collect()
+}
+
+fn statements_per_1000(statements: f64) -> Line {
+    Line::new("noop", "noop_statements_per_1000", format!("{statements:.1}"))
+        .target("at most 50", statements <= 50.0)
+}
+
+fn two_runners(times: f64) -> Line {
+    Line::times("two_runners", "two_runners_ratio", times).target("at most 1.2x", times <= 1.2)
 }
 
 fn http_lines(framework: &'static str, of: &Figures) -> [Line; 8] {
@@ -303,60 +274,40 @@ impl Line {
 
 fn lines(report: &Report) -> Vec<Line> {
     let mut lines = Vec::new();
-    if let Some(figures) = &report.one_tenant {
-        lines.extend(one_tenant(figures));
-    }
-    if let Some(figures) = &report.uniform_200 {
-        lines.extend(uniform(figures));
-    }
-    if let Some(figures) = &report.zipf_1000 {
-        lines.extend(many_tenants("zipf_1000", figures));
-    }
-    if let Some(idle) = &report.raw.idle_tenant {
-        lines.push(match idle.bytes() {
-            Some(bytes) => Line::new("idle_tenant_bytes", "bytes", format!("{bytes:.0}"))
-                .target("at most 1024", bytes <= 1_024.0),
-            None => cannot("idle_tenant_bytes", "bytes"),
-        });
-    }
-    if let Some(us) = report.layer_overhead_us {
-        let line = Line::new("layer_overhead_us", "microseconds", format!("{us:.2}"));
-        lines.push(line.target("at most 2", us <= 2.0));
-    }
-    if let Some(figures) = &report.fairness {
-        lines.extend(fairness(figures));
-    }
-    if let Some(figures) = &report.steady {
-        lines.extend(steady(figures));
-    }
-    if let Some(figures) = &report.order {
-        lines.extend(order(figures));
-    }
-    if let Some(figures) = &report.backend_private_mb {
-        lines.extend(backend_memory(figures));
-    }
-    if let Some(figures) = &report.observability {
-        lines.extend(observability(figures));
-    }
-    if let Some(figures) = &report.metrics_text {
-        lines.extend(metrics_text(figures));
-    }
-    if let Some(figures) = &report.recovery {
-        lines.extend(recovery(figures));
-    }
-    if let Some(share) = report.unknown_ids_share {
-        lines.push(
-            Line::times("unknown_ids_share", "new ids against one", share)
-                .target("at least 0.80x", share >= 0.8),
-        );
-    }
-    if let Some(share) = report.catalog_hang_share {
-        lines.push(
-            Line::times("catalog_hang_share", "during against before", share)
-                .target("at least 0.95x", share >= 0.95),
-        );
-    }
+    lines.extend(report.one_tenant.iter().flat_map(one_tenant));
+    lines.extend(report.uniform_200.iter().flat_map(uniform));
+    lines.extend(report.zipf_1000.iter().flat_map(|figures| many_tenants("zipf_1000", figures)));
+    lines.extend(report.raw.idle_tenant.iter().map(idle_tenant));
+    lines.extend(report.layer_overhead_us.map(layer));
+    lines.extend(report.fairness.iter().flat_map(fairness));
+    lines.extend(report.steady.iter().flat_map(steady));
+    lines.extend(report.order.iter().flat_map(order));
+    lines.extend(report.backend_private_mb.iter().flat_map(backend_memory));
+    lines.extend(report.observability.iter().flat_map(observability));
+    lines.extend(report.metrics_text.iter().flat_map(metrics_text));
+    lines.extend(report.recovery.iter().flat_map(recovery));
+    lines.extend(report.unknown_ids_share.map(|share| {
+        Line::times("unknown_ids_share", "new ids against one", share)
+            .target("at least 0.80x", share >= 0.8)
+    }));
+    lines.extend(report.catalog_hang_share.map(|share| {
+        Line::times("catalog_hang_share", "during against before", share)
+            .target("at least 0.95x", share >= 0.95)
+    }));
     lines
+}
+
+fn idle_tenant(idle: &IdleTenant) -> Line {
+    match idle.bytes() {
+        Some(bytes) => Line::new("idle_tenant_bytes", "bytes", format!("{bytes:.0}"))
+            .target("at most 1024", bytes <= 1_024.0),
+        None => cannot("idle_tenant_bytes", "bytes"),
+    }
+}
+
+fn layer(us: f64) -> Line {
+    Line::new("layer_overhead_us", "microseconds", format!("{us:.2}"))
+        .target("at most 2", us <= 2.0)
 }
 
 fn one_tenant(figures: &OneTenant) -> [Line; 2] {
@@ -528,17 +479,21 @@ fn fairness_runs(report: &Report) -> Option<Table> {
         "max sessions",
     ]);
     for (scenario, series) in all {
-        table.add_row([
-            scenario.to_owned(),
-            series.contender.to_owned(),
-            format!("{:.0}", series.median_of(|run| run.total_per_second)),
-            format!("{:.1}", series.median_of(|run| run.quiet_p50_ms)),
-            format!("{:.1}", series.median_of(|run| run.quiet_p99_ms)),
-            series.errors().to_string(),
-            series.max_sessions().to_string(),
-        ]);
+        table.add_row(fairness_row(scenario, series));
     }
     (table.row_count() > 0).then_some(table)
+}
+
+fn fairness_row(scenario: &str, series: &FairnessSeries) -> [String; 7] {
+    [
+        scenario.to_owned(),
+        series.contender.to_owned(),
+        format!("{:.0}", series.median_of(|run| run.total_per_second)),
+        format!("{:.1}", series.median_of(|run| run.quiet_p50_ms)),
+        format!("{:.1}", series.median_of(|run| run.quiet_p99_ms)),
+        series.errors().to_string(),
+        series.max_sessions().to_string(),
+    ]
 }
 
 fn table<const N: usize>(head: [&str; N]) -> Table {

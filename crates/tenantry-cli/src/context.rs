@@ -47,7 +47,7 @@ impl Context {
         let interrupt = Interrupt::listen();
         let url = global.database_url.as_deref();
         if url.is_some_and(redact::has_password) {
-            output.warn("the password in --database-url can be seen by other users of this machine: use DATABASE_URL, .pgpass or database.password_file");
+            output.warn("other users of this machine can see the password in --database-url: use DATABASE_URL, .pgpass or database.password_file");
         }
         for (variable, nearest) in &settings.unknown_variables {
             let nearest = nearest
@@ -84,7 +84,7 @@ impl Context {
     /// would fail, and the command would seem to have run.
     pub(crate) async fn reach(&self) -> Result<(), Failure> {
         let manager = self.manager()?;
-        let lease = self.interruptible("nothing was begun", manager.shared().acquire()).await?;
+        let lease = self.interruptible("nothing was started", manager.shared().acquire()).await?;
         drop(lease);
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Context {
         self.tenant_migrations()?.ok_or_else(|| {
             let folder = self.settings.text(&key::TENANT_MIGRATIONS).unwrap_or_default();
             Failure::new(format!("there are no migrations: no folder {folder}")).hint(
-                "set migrations.tenants to the folder, or make the first file with `migrate new`",
+                "set migrations.tenants to the folder, or create the first file with `migrate new`",
             )
         })
     }
@@ -135,7 +135,7 @@ impl Context {
     fn without_url(&self, failure: Failure) -> Failure {
         match self.has_given_manager() && self.settings.text(&key::DATABASE_URL).is_none() {
             true => Failure::new(format!(
-                "{} connects to its database by itself, and does not tell PostgreSQL's programs how",
+                "{} opens its own connections, so PostgreSQL's programs do not know the database",
                 self.program()
             ))
             .hint("set DATABASE_URL to the same database"),

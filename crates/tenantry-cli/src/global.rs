@@ -14,19 +14,19 @@ pub(crate) struct Global {
     /// Database; prefer DATABASE_URL, since other users of the machine can see arguments
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// Any setting, such as pool.max_connections=5; `tenantry config` lists them
+    /// Set any setting, such as pool.max_connections=5; `tenantry config` lists them
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Print the report as JSON, and nothing else, on standard output
+    /// Print only the report, as JSON, on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Exit with 1 for warnings, too
     #[arg(long, global = true)]
     pub(crate) strict: bool,
-    /// No progress and no notes
+    /// Print no progress and no notes
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Log what the library does; -vv with statements
+    /// Log the library's actions; -vv includes statements
     #[arg(long, short, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }

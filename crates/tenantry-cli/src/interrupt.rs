@@ -20,7 +20,7 @@ impl Interrupt {
         tokio::spawn(async move {
             wait_for_signal().await;
             output::tell(
-                "stopping: what is under way is brought to its end; Ctrl-C again stops at once\n",
+                "stopping: finishing the work in progress; press Ctrl-C again to stop immediately\n",
             );
             sender.send_replace(true);
             wait_for_signal().await;

@@ -29,30 +29,17 @@ impl Service {
     pub(crate) fn new(text: &str) -> Result<Self, Failure> {
         // The parser's message can contain the password.
         let mut url = Url::parse(text)
-            .map_err(|error| Failure::new(format!("the URL of the metrics: {error}")))?;
+            .map_err(|error| Failure::new(format!("invalid metrics URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Failure::new(format!(
-                "the URL of the metrics begins with {}: not http or https",
+                "invalid metrics URL: the scheme is {}, not http or https",
                 url.scheme()
             )));
         }
-        let authorization = match (url.username(), url.password()) {
-            ("", None) => None,
-            (user, password) => {
-                let decoded = |text| {
-                    url::form_urlencoded::parse(format!("v={text}").as_bytes())
-                        .next()
-                        .map(|(_, v)| v.into_owned())
-                };
-                let (user, password) = (decoded(user), password.and_then(decoded));
-                let login =
-                    format!("{}:{}", user.unwrap_or_default(), password.unwrap_or_default());
-                Some(format!("Basic {}", STANDARD.encode(login)))
-            }
-        };
+        let authorization = authorization(&url);
         // Both can only fail for URLs without a host, which http URLs have.
         let stripped = url.set_username("").and_then(|()| url.set_password(None));
-        stripped.map_err(|()| Failure::new("the URL of the metrics has no host"))?;
+        stripped.map_err(|()| Failure::new("invalid metrics URL: no host"))?;
         let agent =
             ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().new_agent();
         let full = url.to_string();
@@ -89,13 +76,32 @@ impl Service {
     pub(crate) async fn figures(&self) -> Result<ServiceFigures, Failure> {
         let text = self.text().await?;
         let exposition: Exposition = text.parse().map_err(|error| {
-            Failure::while_doing(format_args!("{} is not the text of metrics", self.shown), &error)
+            Failure::while_doing(
+                format_args!("{} does not serve Prometheus metrics", self.shown),
+                &error,
+            )
         })?;
         ServiceFigures::read(&exposition).ok_or_else(|| {
-            Failure::new(format!("{} has no metrics of Tenantry", self.shown))
+            Failure::new(format!("{} has no Tenantry metrics", self.shown))
                 .hint("does the service register TenantManager::collector, or serve ops_routes?")
         })
     }
+}
+
+/// Returns the header for the user and password of a URL, if it has them.
+fn authorization(url: &Url) -> Option<String> {
+    let (user, password) = match (url.username(), url.password()) {
+        ("", None) => return None,
+        login => login,
+    };
+    let decoded = |text| {
+        url::form_urlencoded::parse(format!("v={text}").as_bytes())
+            .next()
+            .map(|(_, value)| value.into_owned())
+    };
+    let (user, password) = (decoded(user), password.and_then(decoded));
+    let login = format!("{}:{}", user.unwrap_or_default(), password.unwrap_or_default());
+    Some(format!("Basic {}", STANDARD.encode(login)))
 }
 
 #[cfg(test)]

@@ -15,13 +15,13 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Default, Args)]
 #[group(skip)]
 pub(crate) struct Selection {
-    /// Every tenant of the catalog
+    /// All tenants of the catalog
     #[arg(long, short, conflicts_with_all = ["tenant", "tenants"])]
     pub(crate) all: bool,
-    /// A tenant; may be given several times
+    /// One tenant; can be repeated
     #[arg(long, short, value_name = "ID")]
     pub(crate) tenant: Vec<String>,
-    /// Several tenants: `a,b,c`, `@FILE` with an id on each line, or `-` for standard input
+    /// Several tenants: `a,b,c`, `@FILE` with one id per line, or `-` for standard input
     #[arg(long, value_name = "IDS|@FILE|-")]
     pub(crate) tenants: Option<String>,
 }
@@ -37,7 +37,7 @@ impl Selection {
         if let Some(list) = &self.tenants {
             let listed = read_list(list)?;
             if listed.is_empty() {
-                return Err(Failure::new(format!("--tenants {list} names no tenant"))
+                return Err(Failure::new(format!("--tenants {list} selects no tenant"))
                     .hint("list at least one id, or use --all for every tenant"));
             }
             ids.extend(listed);
@@ -59,7 +59,8 @@ impl Selection {
         if self.is_given() {
             return self.schemas();
         }
-        Err(Failure::new("no tenant is named").hint("name one with --tenant ID, or all with --all"))
+        Err(Failure::new("no tenant is selected")
+            .hint("select one with --tenant ID, or all with --all"))
     }
 }
 
@@ -104,7 +105,7 @@ mod tests {
         assert_eq!(from_file.ids().ok().flatten().unwrap(), ["a", "c"]);
         fs::write(&path, "\n# nobody\n").unwrap();
         let error = from_file.ids().unwrap_err().to_string();
-        assert!(error.contains("names no tenant"), "{error}");
+        assert!(error.contains("selects no tenant"), "{error}");
         fs::remove_file(&path).unwrap();
         assert!(from_file.ids().unwrap_err().to_string().contains("reading tenant ids"));
     }

@@ -74,7 +74,7 @@ impl Admin {
         let text = text.replace('\'', "");
         self.run(format!("comment on database {name} is '{text}'"))
             .await
-            .map_err(Error::sql(format!("write a remark to database {name}")))
+            .map_err(Error::sql(format!("comment on database {name}")))
     }
 
     /// Names of databases that carry this remark.

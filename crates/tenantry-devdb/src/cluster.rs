@@ -138,7 +138,7 @@ impl Cluster {
         let result = run(command.arg("-l").arg(self.log_file()), "pg_ctl start");
         result.map_err(|error| match last_lines(&self.log(), 20) {
             log if log.is_empty() => error,
-            log => Error::failed("starting the server", format!("{error}; its log says:\n{log}")),
+            log => Error::failed("starting the server", format!("{error}; its log:\n{log}")),
         })
     }
 

@@ -255,7 +255,7 @@ fn drop_blocking(url: &str, name: &DatabaseName) -> Result<(), Error> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Error::io("make a runtime to drop a database"))?
+        .map_err(Error::io("create a runtime to drop a database"))?
         .block_on(drop_database(url, name))
 }
 

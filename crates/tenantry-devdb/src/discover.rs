@@ -46,10 +46,10 @@ impl Binaries {
     /// The error says what is missing, as the end of a sentence.
     pub(crate) fn in_folder(folder: &Path) -> Result<Self, String> {
         if !folder.is_dir() {
-            return Err("there is no such folder".to_owned());
+            return Err("the folder does not exist".to_owned());
         }
         if let Some(name) = PROGRAMS.iter().find(|name| !folder.join(name).is_file()) {
-            return Err(format!("it holds no {name}"));
+            return Err(format!("it does not contain {name}"));
         }
         // Links are resolved to the real folder, so that one installation is found once.
         let postgres = folder.join("postgres");
@@ -57,7 +57,7 @@ impl Binaries {
         let real = postgres.parent().filter(|real| real.join("pg_ctl").is_file());
         let answer = stdout_of(&postgres, "--version")?;
         let version = Version::parse(&answer)
-            .ok_or_else(|| format!("`postgres --version` says {:?}", answer.trim()))?;
+            .ok_or_else(|| format!("`postgres --version` prints {:?}", answer.trim()))?;
         Ok(Self { folder: real.unwrap_or(folder).to_owned(), version })
     }
 }
@@ -107,10 +107,10 @@ impl Search {
         let names = PROGRAMS.join(", ");
         let mut places = vec![
             "TENANTRY_PG_BIN: not set".to_owned(),
-            format!("PATH: no folder with {names}"),
+            format!("PATH: no folder contains {names}"),
             "pg_config --bindir: no such program, or its folder lacks them".to_owned(),
         ];
-        let patterns = self.patterns.iter().map(|p| format!("{}: not there", p.display()));
+        let patterns = self.patterns.iter().map(|p| format!("{}: does not exist", p.display()));
         places.extend(patterns);
         places
     }
@@ -248,6 +248,6 @@ mod tests {
 
         fs::remove_file(on_path.join("initdb")).unwrap();
         let error = search.newest().unwrap_err().to_string();
-        assert!(error.contains("it holds no initdb"), "{error}");
+        assert!(error.contains("it does not contain initdb"), "{error}");
     }
 }

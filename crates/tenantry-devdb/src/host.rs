@@ -40,9 +40,7 @@ impl Host {
     pub(crate) fn named(url: &str) -> Result<Self, Error> {
         // The cause is not shown: it may be part of a password.
         let sound = given(url).map(Self::Named);
-        sound.map_err(|_| {
-            Error::failed("creating a database", "its server's URL is not a sound one")
-        })
+        sound.map_err(|_| Error::failed("creating a database", "the URL of its server is invalid"))
     }
 
     /// A session in the database that others are created from.

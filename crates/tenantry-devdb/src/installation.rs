@@ -16,8 +16,7 @@ async fn find_by(search: Search) -> Result<Binaries, Error> {
     if let Some(binaries) = blocking(move || here.newest()).await? {
         return Ok(binaries);
     }
-    let mut tried =
-        vec!["DATABASE_URL: not set, or not of use for a server of one's own".to_owned()];
+    let mut tried = vec!["DATABASE_URL: not set, or unusable for a separate server".to_owned()];
     tried.extend(search.places());
     match download().await {
         Ok(binaries) => Ok(binaries),
@@ -52,17 +51,17 @@ mod tests {
         let error = find_by(nowhere()).await.unwrap_err();
         for text in [error.to_string(), format!("{error:?}")] {
             for phrase in [
-                "no PostgreSQL server to work with",
+                "no PostgreSQL server is available",
                 "- DATABASE_URL: not set",
                 "- TENANTRY_PG_BIN: not set",
-                "- PATH: no folder with postgres, initdb, pg_ctl",
+                "- PATH: no folder contains postgres, initdb, pg_ctl",
                 "- pg_config --bindir: ",
-                "- /nowhere/*/bin: not there",
+                "- /nowhere/*/bin: does not exist",
                 "- download: the feature `download` of tenantry-devdb is off",
                 "- install PostgreSQL",
                 "- set DATABASE_URL to a server",
                 "- set TENANTRY_PG_BIN to the folder",
-                "- turn on the feature `download`",
+                "- enable the feature `download`",
             ] {
                 assert!(text.contains(phrase), "{phrase:?} is not in {text}");
             }

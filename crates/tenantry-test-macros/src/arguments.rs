@@ -1,4 +1,4 @@
-//! What is written in the parentheses of the attribute.
+//! The arguments of the attribute.
 
 use syn::{
     Ident, LitInt, LitStr, Path, Token, parenthesized,
@@ -34,7 +34,7 @@ impl Parse for Arguments {
         }
         arguments.threads = runtime.threads()?;
         if let (Some(migrations), Some(_)) = (&arguments.migrations, &arguments.tenants) {
-            let text = "`tenants` says where the migrations are: leave `migrations` out";
+            let text = "`tenants` already names the migrations: remove `migrations`";
             return Err(syn::Error::new(migrations.span(), text));
         }
         Ok(arguments)
@@ -57,14 +57,14 @@ impl Arguments {
             "flavor" => once(name, &mut runtime.flavor, value(input)?),
             "worker_threads" => once(name, &mut runtime.workers, value(input)?),
             other => {
-                let text = format!("unknown argument `{other}`: there are {KNOWN}");
+                let text = format!("unknown argument `{other}`: the arguments are {KNOWN}");
                 Err(syn::Error::new(name.span(), text))
             }
         }
     }
 }
 
-/// What is said of the runtime.
+/// The arguments about the runtime.
 #[derive(Default)]
 struct Runtime {
     flavor: Option<LitStr>,
@@ -79,7 +79,7 @@ impl Runtime {
         match (flavor.as_ref().map(|(name, span)| (name.as_str(), span)), &self.workers) {
             (None | Some(("current_thread", _)), None) => Ok(None),
             (Some(("multi_thread", _)), Some(literal)) if workers == Some(0) => {
-                Err(syn::Error::new(literal.span(), "a runtime has at least one worker thread"))
+                Err(syn::Error::new(literal.span(), "a runtime needs at least one worker thread"))
             }
             (Some(("multi_thread", _)), _) => Ok(Some(workers.unwrap_or(2))),
             (None | Some(("current_thread", _)), Some(literal)) => {
@@ -87,7 +87,7 @@ impl Runtime {
                 Err(syn::Error::new(literal.span(), text))
             }
             (Some((_, span)), _) => {
-                let text = "there are the flavors \"current_thread\" and \"multi_thread\"";
+                let text = "the flavors are \"current_thread\" and \"multi_thread\"";
                 Err(syn::Error::new(*span, text))
             }
         }

@@ -6,13 +6,13 @@ use syn::{FnArg, ItemFn, LitStr, ReturnType, spanned::Spanned as _};
 
 use crate::arguments::Arguments;
 
-/// Makes a `#[test]` function around the async one.
+/// Creates a `#[test]` function around the async one.
 pub(crate) fn expand(arguments: &Arguments, function: ItemFn) -> syn::Result<TokenStream> {
     check(&function)?;
     let ItemFn { attrs, vis, sig, block } = &function;
     let (name, inputs, output) = (&sig.ident, &sig.inputs, &sig.output);
     let call = match inputs.is_empty() {
-        // The tenant is there while the test runs all the same.
+        // The tenant still exists while the test runs.
         true => quote!(|_tenant| #name()),
         false => quote!(#name),
     };
@@ -52,19 +52,20 @@ fn run(output: &ReturnType) -> TokenStream {
 fn check(function: &ItemFn) -> syn::Result<()> {
     let sig = &function.sig;
     if sig.asyncness.is_none() {
-        let text = "a test with a tenant is an `async fn`";
+        let text = "a test with a tenant must be an `async fn`";
         return Err(syn::Error::new_spanned(sig.fn_token, text));
     }
     if !sig.generics.params.is_empty() {
-        return Err(syn::Error::new_spanned(&sig.generics, "a test has no type parameters"));
+        return Err(syn::Error::new_spanned(&sig.generics, "a test must not have type parameters"));
     }
     if let Some(second) = sig.inputs.iter().nth(1) {
-        let text = "a test takes one `TestTenant`, or nothing; `another()` makes a second tenant";
+        let text =
+            "a test takes one `TestTenant` or no argument; `another()` creates a second tenant";
         return Err(syn::Error::new_spanned(second, text));
     }
     match sig.inputs.first() {
         Some(FnArg::Receiver(receiver)) => {
-            Err(syn::Error::new_spanned(receiver, "a test is a function and not a method"))
+            Err(syn::Error::new_spanned(receiver, "a test must be a function, not a method"))
         }
         _ => Ok(()),
     }

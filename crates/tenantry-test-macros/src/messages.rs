@@ -1,10 +1,10 @@
-//! What the compiler says, and where, when the attribute is not used as it should be.
+//! The compiler's messages, and their places, if the attribute is misused.
 
 use syn::{Error, ItemFn, parse_str};
 
 use crate::{arguments::Arguments, expand::expand};
 
-/// Returns the text that an error points at, and what it says.
+/// Returns the text that an error points at, and its message.
 fn told(error: &Error) -> (String, String) {
     (error.span().source_text().unwrap_or_default(), error.to_string())
 }
@@ -22,11 +22,15 @@ fn function(written: &str) -> (String, String) {
 #[test]
 fn arguments_that_do_not_fit_are_pointed_at() {
     for (written, place, says) in [
-        ("migration = \"m\"", "migration", "unknown argument `migration`: there are `migrations`"),
+        (
+            "migration = \"m\"",
+            "migration",
+            "unknown argument `migration`: the arguments are `migrations`",
+        ),
         ("migrations", "", "expected `=`"),
         ("migrations = 5", "5", "expected string literal"),
         ("alone, alone", "alone", "`alone` is given twice"),
-        ("migrations = \"a\", tenants = b", "\"a\"", "leave `migrations` out"),
+        ("migrations = \"a\", tenants = b", "\"a\"", "remove `migrations`"),
         ("fixtures = \"users\"", "=", "expected parentheses"),
         ("fixtures(users)", "users", "expected string literal"),
         ("alone shared = \"s\"", "shared", "expected `,`"),
@@ -49,7 +53,7 @@ fn arguments_that_do_not_fit_are_pointed_at() {
 fn functions_that_are_no_tests_are_pointed_at() {
     for (written, place, says) in [
         ("fn t() {}", "fn", "`async fn`"),
-        ("async fn t<T>(t: T) {}", "<T>", "no type parameters"),
+        ("async fn t<T>(t: T) {}", "<T>", "must not have type parameters"),
         ("async fn t(a: TestTenant, b: TestTenant) {}", "b: TestTenant", "`another()`"),
         ("async fn t(self) {}", "self", "not a method"),
     ] {
@@ -59,7 +63,7 @@ fn functions_that_are_no_tests_are_pointed_at() {
     }
 }
 
-/// Types are beyond a macro: the compiler complains about code that has the place of what was written.
+/// A macro does not know types: the compiler reports errors at the place of the written code.
 #[test]
 fn types_that_do_not_fit_are_pointed_at() {
     let written = "async fn t(t: String) -> u8 {}";

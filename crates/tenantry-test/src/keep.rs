@@ -40,7 +40,7 @@ pub(crate) fn tell(test: &str, database_url: &str, schema: &str) {
     };
     let url = without_password(database_url);
     eprintln!(
-        "tenantry-test: kept what test {test} has left{stays}; look at it with\n  \
+        "tenantry-test: kept the data of test {test}{stays}; inspect it with\n  \
          PGOPTIONS='-c search_path=\"{schema}\"' psql '{url}'"
     );
 }

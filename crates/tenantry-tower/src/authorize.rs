@@ -3,18 +3,18 @@ use tenantry::{TenantDb, admission::AuthorizeError};
 
 /// Decides whether a caller may use a tenant; see [`TenantLayer::authorize`](crate::TenantLayer::authorize).
 ///
-/// It is asked when the tenant is known to exist, be it active or suspended. That it is suspended is told
-/// to callers whom the hook lets in; others are denied as anywhere else. On the handle of a suspended
-/// tenant nothing can be run: a hook that asks the tenant's own database, as the one below does, denies
-/// all callers then, its members too.
+/// It runs once the tenant is known to exist, whether active or suspended. Only callers that it
+/// accepts learn that a tenant is suspended; others are denied as usual. No statement can run on
+/// the handle of a suspended tenant: a hook that queries the tenant's own database, like the one
+/// below, then denies all callers, including members.
 ///
-/// A closure implements it when it
-/// takes its arguments by reference and returns a future that borrows neither: what the future needs
-/// it has to take out first. A type may implement it with an `async fn` that borrows both.
+/// A closure implements it if it takes its arguments by reference and returns a future that borrows
+/// neither: it must extract what the future needs first. A type can implement it with an `async fn`
+/// that borrows both.
 ///
 /// # Examples
 ///
-/// The caller has to be in the tenant's own table of users:
+/// The caller must be in the tenant's own table of users:
 ///
 /// ```no_run
 /// use http::request::Parts;
@@ -46,7 +46,7 @@ pub trait Authorize: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`AuthorizeError`] when the caller may not, or when that could not be found out.
+    /// [`AuthorizeError`] if the caller may not, or if that could not be determined.
     fn authorize(
         &self,
         db: &TenantDb,

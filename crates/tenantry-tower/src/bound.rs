@@ -1,11 +1,11 @@
-//! Whose session or token is it?
+//! Binding of a session or token to a tenant.
 
 use tenantry::{Error, TenantId, admission::CallerTenant};
 
-/// What a [`TenantLayer::bound_to`](crate::TenantLayer::bound_to) closure returns.
+/// The return type of a [`TenantLayer::bound_to`](crate::TenantLayer::bound_to) closure.
 ///
-/// Implemented for `Option<TenantId>`, for `Result<Option<TenantId>, tenantry::Error>`, and for futures
-/// of either. `M` tells values from futures and is inferred.
+/// Implemented for `Option<TenantId>`, for `Result<Option<TenantId>, tenantry::Error>`, and for
+/// futures of either. `M` distinguishes values from futures and is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which tenant the caller belongs to",
     note = "return `Option<TenantId>`, `Result<Option<TenantId>, tenantry::Error>`, or an `async move` block with either"
@@ -15,7 +15,7 @@ pub trait BoundTo<M>: Send + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error`] when it could not be determined.
+    /// [`Error`] if it could not be determined.
     fn caller_tenant(
         self,
     ) -> impl Future<Output = Result<Option<TenantId>, Error>> + Send + 'static;

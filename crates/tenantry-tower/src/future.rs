@@ -14,8 +14,8 @@ use crate::{
     served::Served,
 };
 
-/// Looking a tenant up and asking whether the caller may use it. One allocation, because the future
-/// of an `async fn` has no name; everything around it is a plain state.
+/// Looks up a tenant and checks whether the caller may use it. One allocation, because the future
+/// of an `async fn` has no name; everything around it is plain state.
 type Admission = Pin<Box<dyn Future<Output = Result<(Parts, Served), Rejection>> + Send>>;
 
 pin_project! {
@@ -23,7 +23,7 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// As safe as the inner service's future, the `bound_to` closures and the authorize hook are; this one keeps nothing.
+    /// As safe as the inner service's future, the `bound_to` closures and the authorize hook.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, ReqBody, P = ProblemJson>
     where
@@ -48,7 +48,7 @@ pin_project! {
         Serving {
             #[pin]
             response: S::Future,
-            // Taken when the response is there.
+            // Taken when the response is ready.
             served: Option<Served>,
         },
         Rejected {
@@ -58,7 +58,7 @@ pin_project! {
     }
 }
 
-/// What is needed once it is known whether the request may go on.
+/// The state that is needed after the admission.
 struct Next<S, ReqBody, P> {
     inner: S,
     body: ReqBody,

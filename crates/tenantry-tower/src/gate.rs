@@ -1,4 +1,4 @@
-//! What is decided about a request, apart from how the answer is written.
+//! The admission of a request, apart from the response.
 
 use http::request::Parts;
 use tenantry::{
@@ -11,7 +11,7 @@ use crate::{rejection::Rejection, resolve::Head, served::Served};
 
 pub(crate) type Gate = gate::Gate<Parts, SendFutures>;
 
-/// Returns the tenant that has to be admitted; `None` when there is none and none is needed.
+/// Returns the tenant to admit; `None` if there is none and none is required.
 pub(crate) fn target(gate: &Gate, parts: &Parts) -> Result<Option<Target>, Rejection> {
     Ok(gate.target(&Head(parts), parts)?)
 }
@@ -26,15 +26,15 @@ pub(crate) async fn admit(
     parts.extensions.remove::<NoTenant>();
     let served = Served::new(&db, &mut parts);
     match target {
-        // That of an outer layer is about another handle.
+        // That of an outer layer belongs to another handle.
         Target::Own(_) => drop(parts.extensions.remove::<Switch>()),
         Target::Switched(switch) => drop(parts.extensions.insert(switch)),
     }
     Ok((parts, served))
 }
 
-/// Marks a request that goes on without a tenant. The handle of an outer layer is taken away: a
-/// caller must not get around this layer's hook by leaving the id out.
+/// Marks a request that continues without a tenant, and removes the handle of an outer layer: a
+/// caller must not bypass this layer's hook by omitting the id.
 pub(crate) fn without_tenant(gate: &Gate, parts: &mut Parts) {
     parts.extensions.remove::<TenantDb>();
     parts.extensions.remove::<Switch>();

@@ -17,7 +17,7 @@ use crate::{
     service::TenantService,
 };
 
-/// Finds out which tenant a request is for, and refuses requests for which there is none.
+/// Determines the tenant of each request, and rejects requests without one.
 ///
 /// By default the id is that of the header `x-tenant-id`, every request must have one, everybody may
 /// use every tenant, and rejections are problem documents. See the [crate's documentation](crate) for
@@ -50,7 +50,7 @@ pub struct TenantLayer<P = ProblemJson> {
 }
 
 impl TenantLayer {
-    /// Makes a layer that finds tenants with this manager.
+    /// Creates a layer that looks up tenants with this manager.
     pub fn new(manager: TenantManager) -> Self {
         let header = Header::default();
         Self {
@@ -61,20 +61,19 @@ impl TenantLayer {
 }
 
 impl<P> TenantLayer<P> {
-    /// Sets where the tenant id is read from. Default: [`Header`], the header `x-tenant-id`.
+    /// Sets the source of the tenant id. Default: [`Header`], the header `x-tenant-id`.
     ///
-    /// See [`resolve`](crate::resolve) for what there is; a closure will do as well.
+    /// See [`resolve`](crate::resolve) for the resolvers; a closure is one, too.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.gate.set_resolver(move |parts: &Parts| resolver.resolve(parts));
         self
     }
 
-    /// Requires the caller's session or token to belong to the tenant that the request is for. Default:
-    /// nothing is compared.
+    /// Requires the caller's session or token to belong to the requested tenant. Default: no check.
     ///
-    /// Use it wherever callers sign in. Without it, a session cookie of tenant A that is sent with the
-    /// header of tenant B is served from B's database, and ids that are the same in every tenant, such
-    /// as that of a seeded administrator, then name another person.
+    /// Use it wherever callers sign in. Without it, a request with a session cookie of tenant A and
+    /// the header of tenant B is served from B's database. Ids that are the same in every tenant,
+    /// such as that of a seeded administrator, then refer to a different person.
     ///
     /// The closure takes the request, as `&Parts`, and returns the tenant of the caller's session or
     /// token, as a value or a future; see [`BoundTo`] for the types. It can return an `async` block, but
@@ -87,27 +86,27 @@ impl<P> TenantLayer<P> {
     /// | `None` | 403, [`NotBound`](crate::RejectionKind::NotBound) |
     /// | an error | 503 or 500, depending on the error |
     ///
-    /// `None` is refused because an anonymous caller and a session layer that has not run yet look the
-    /// same. So this layer has to be *inside* of the one that reads the session or verifies the token;
-    /// outside of it, every request is refused. Routes for people who are not signed in, such as the
-    /// login, go on a layer without `bound_to`.
+    /// `None` is rejected because an anonymous caller and a session layer that has not run yet look
+    /// the same. So this layer must be *inside* the one that reads the session or verifies the
+    /// token; outside of it, every request is rejected. Put routes for callers who are not signed
+    /// in, such as the login, on a layer without `bound_to`.
     ///
-    /// The closure is called before the catalog is asked and before [`authorize`](Self::authorize): a
-    /// refusal costs no look-up and does not reveal whether the tenant exists. It must return a tenant
-    /// that was stored at sign-in or that is part of a signed token, never one that it reads from the
-    /// request itself.
+    /// The closure is called before the catalog look-up and before [`authorize`](Self::authorize):
+    /// a rejection costs no look-up and does not reveal whether the tenant exists. It must return a
+    /// tenant that was stored at sign-in or is part of a signed token, never one that it reads from
+    /// the request itself.
     ///
-    /// A second call adds a check and does not replace the first: every closure has to return the
-    /// requested tenant. To accept a session *or* a token, put both into one closure. Of nested layers,
-    /// each checks the tenant that it finds itself, so each needs its own.
+    /// A second call adds a check: every closure must return the requested tenant. To accept a
+    /// session *or* a token, put both into one closure. Nested layers each check the tenant that
+    /// they find, so each needs its own.
     ///
-    /// With [`optional`](Self::optional), a request without a tenant id passes unchecked: there is
-    /// nothing to compare, and it gets no handle. Handlers of such requests must not take a user id from
-    /// the session for one of their own, because it is an id within some tenant.
+    /// With [`optional`](Self::optional), a request without a tenant id passes unchecked and gets
+    /// no handle. Handlers of such requests must not use a user id from the session, because it is
+    /// an id within some tenant.
     ///
     /// # Examples
     ///
-    /// A token that an outer layer has verified:
+    /// A token that an outer layer verified:
     ///
     /// ```no_run
     /// use tenantry::TenantId;
@@ -124,8 +123,8 @@ impl<P> TenantLayer<P> {
     /// # }
     /// ```
     ///
-    /// A session whose store is asynchronous, as that of tower-sessions. What the future needs is taken
-    /// out of the request first, because the future must not borrow from it:
+    /// A session with an asynchronous store, such as that of tower-sessions. The future must not
+    /// borrow from the request, so extract what it needs first:
     ///
     /// ```no_run
     /// use tenantry::{Error, TenantId};
@@ -140,7 +139,7 @@ impl<P> TenantLayer<P> {
     ///     let session = parts.extensions.get::<Session>().cloned();
     ///     async move {
     ///         let Some(session) = session else { return Ok(None) };
-    ///         // A store that is down is a 503, and does not sign anybody out.
+    ///         // An unavailable store is a 503, and signs nobody out.
     ///         let tenant = session.get::<String>("tenant").await.map_err(Error::catalog)?;
     ///         Ok(tenant.and_then(|tenant| TenantId::parse(&tenant).ok()))
     ///     }
@@ -155,14 +154,14 @@ impl<P> TenantLayer<P> {
         self
     }
 
-    /// Asks whether the caller may use the tenant, after the tenant was found and before the inner
-    /// service is called. Default: everybody may.
+    /// Sets a hook that decides whether the caller may use the tenant. It runs after the tenant was
+    /// found and before the inner service is called. Default: every caller may.
     ///
-    /// A suspended tenant is asked about too, with a handle on which nothing can be run; that it is
-    /// suspended is told only to callers whom the hook lets in.
+    /// The hook also runs for a suspended tenant, with a handle on which no statement can run; only
+    /// callers that the hook accepts learn that it is suspended.
     ///
-    /// It is either a closure or a type that implements [`Authorize`]. Whatever else than `Ok(())` it
-    /// ends with, the inner service is not called. A second hook replaces the first.
+    /// It is either a closure or a type that implements [`Authorize`]. Unless it returns `Ok(())`,
+    /// the inner service is not called. A second hook replaces the first.
     pub fn authorize(mut self, hook: impl Authorize) -> Self {
         let hook = Arc::new(hook);
         self.gate.set_authorize(move |db: &TenantDb, parts: &Parts| {
@@ -172,24 +171,24 @@ impl<P> TenantLayer<P> {
         self
     }
 
-    /// Lets operators act for a tenant other than their own, by an id that this resolver reads: a header as a
-    /// rule. Default: nothing but the request's own id counts.
+    /// Lets operators act for another tenant, whose id this resolver reads, usually from a header.
+    /// Default: only the request's own id counts.
     ///
-    /// The hook gets the [`Switch`](crate::Switch) and the request, as `&Parts`, and decides before the tenant is
-    /// looked up: a refusal, which is a 403, does not reveal whether it exists. It must know the caller from
-    /// something that an outer layer has verified, such as a role in a session or token, and not from what the
-    /// request says by itself. A caller that it lets in may use *every* tenant
-    /// that it allows.
+    /// The hook gets the [`Switch`](crate::Switch) and the request, as `&Parts`, and decides before
+    /// the tenant is looked up: a rejection, which is a 403, does not reveal whether the tenant
+    /// exists. It must identify the caller by something that an outer layer verified, such as a
+    /// role in a session or token, and not by the request itself. A caller that it accepts may use
+    /// *every* tenant that it allows.
     ///
-    /// | of a request that switches | |
+    /// | for a request that switches | |
     /// |---|---|
-    /// | its own id | need not be there; where it is, [`bound_to`](Self::bound_to) compares it with the session or token |
-    /// | [`authorize`](Self::authorize) | is not asked, since an operator is no member of the tenant |
-    /// | an unknown or suspended tenant | 404 and 403, as for everybody |
+    /// | its own id | optional; if present, [`bound_to`](Self::bound_to) compares it with the session or token |
+    /// | [`authorize`](Self::authorize) | is not called, because an operator is not a member of the tenant |
+    /// | an unknown or suspended tenant | 404 and 403, as for every caller |
     /// | the log | a line at `info` with the fields `tenant` and `from` for each request served, at `warn` for each one refused |
-    /// | the extensions | have the [`Switch`](crate::Switch) beside the handle |
+    /// | the extensions | contain the [`Switch`](crate::Switch) next to the handle |
     ///
-    /// An id to switch to that equals the request's own is no switch. A second call replaces the first.
+    /// An id that equals the request's own is not a switch. A second call replaces the first.
     ///
     /// # Examples
     ///
@@ -197,7 +196,7 @@ impl<P> TenantLayer<P> {
     /// use http::request::Parts;
     /// use tenantry_tower::{AuthorizeError, Switch, TenantLayer, resolve::Header};
     ///
-    /// /// What a layer outside of this one has verified.
+    /// /// Verified by an outer layer.
     /// #[derive(Clone)]
     /// struct Login {
     ///     is_support: bool,
@@ -224,23 +223,23 @@ impl<P> TenantLayer<P> {
         self
     }
 
-    /// Lets requests without a tenant id pass, without a handle. By default they are refused.
+    /// Lets requests without a tenant id pass, without a handle. By default they are rejected.
     ///
-    /// An id that *is* there and is malformed, unknown, suspended or not the caller's is refused all
-    /// the same. The request carries [`NoTenant`](crate::NoTenant) instead of a handle, and the
+    /// A malformed, unknown or suspended id, or one that is not the caller's, is still rejected. A
+    /// request without an id carries [`NoTenant`](crate::NoTenant) instead of a handle, and the
     /// [`SharedDb`](tenantry::SharedDb).
     pub fn optional(mut self) -> Self {
         self.gate.set_presence(Presence::Optional);
         self
     }
 
-    /// Sets what is answered when a request is refused. Default: [`ProblemJson`].
+    /// Sets the response to a rejected request. Default: [`ProblemJson`].
     ///
-    /// Needed where the response body cannot be made of a `String`, as in tonic.
+    /// Required if the response body cannot be created from a `String`, as in tonic.
     ///
     /// # Examples
     ///
-    /// Not telling strangers which tenants exist:
+    /// Hiding from strangers which tenants exist:
     ///
     /// ```no_run
     /// use http::StatusCode;

@@ -1,8 +1,8 @@
-//! Which tenant is a request for? A [`TenantLayer`] answers that before a handler runs, and puts
-//! the tenant's database handle into the request's extensions.
+//! A tower middleware that determines a request's tenant. Before a handler runs, [`TenantLayer`]
+//! puts the tenant's database handle into the request's extensions.
 //!
-//! It is a [tower](tower_layer) middleware for anything that speaks [`http`]: axum, hyper, tonic.
-//! For axum there are extractors on top of it in the crate `tenantry-axum`.
+//! It works with everything that is built on [tower](tower_layer) and [`http`]: axum, hyper, tonic.
+//! The crate `tenantry-axum` adds extractors for axum.
 //!
 //! # What happens to a request
 //!
@@ -17,14 +17,14 @@
 //! | insert the [`TenantDb`] into the extensions | no connection is taken | |
 //! | call the inner service | its first statement takes a connection | |
 //!
-//! Whatever stands in the way of the look-up, such as a database that cannot be reached in time, is
-//! a 503 with `Retry-After`; a setup that cannot work is a 500. An unknown, suspended or malformed
-//! tenant never reaches the inner service. See [`Rejection`] for the response and how to replace it.
+//! If the look-up fails, for example because the database is unreachable, the response is a 503
+//! with `Retry-After`; a setup that cannot work is a 500. An unknown, suspended or malformed tenant
+//! never reaches the inner service. See [`Rejection`] for the response and how to replace it.
 //!
 //! # A tenant id from outside is only a hint
 //!
-//! Anybody can send any header, host name or path. The layer makes sure that the tenant *exists*,
-//! not that the caller *belongs* to it. So do one of these:
+//! Anyone can send any header, host name or path. The layer ensures that the tenant *exists*, not
+//! that the caller *belongs* to it. So do one of these:
 //!
 //! - take the id from something that an earlier layer has verified, such as the claims of a token:
 //!   [`resolve::Extension`];
@@ -39,7 +39,7 @@
 //! use tenantry::TenantDb;
 //! use tenantry_tower::{AuthorizeError, Resolve, TenantLayer, resolve};
 //!
-//! /// What an authentication layer has put into the extensions.
+//! /// Inserted into the extensions by an authentication layer.
 //! #[derive(Clone)]
 //! struct User {
 //!     tenant: String,
@@ -60,11 +60,11 @@
 //!
 //! | where | what | when |
 //! |---|---|---|
-//! | the field `tenant` of the current span, if the span declares it | the id | the request has a valid one, be it refused or not |
-//! | the response's extensions | the [`Tenant`](tenantry::Tenant) | the request was let in |
+//! | the field `tenant` of the current span, if the span declares it | the id | the request has a valid one, whether rejected or not |
+//! | the response's extensions | the [`Tenant`](tenantry::Tenant) | the request was admitted |
 //!
-//! So the span of an outer tracing layer names the tenant, and an access log or a counter reads it from the
-//! response. With tower-http's `TraceLayer`:
+//! So the span of an outer tracing layer names the tenant, and access logs and counters can read it
+//! from the response. With tower-http's `TraceLayer`:
 //!
 //! ```text
 //! TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
@@ -72,16 +72,17 @@
 //! })
 //! ```
 //!
-//! Of nested layers the innermost one's tenant is in the response.
+//! With nested layers, the response contains the tenant of the innermost one.
 //!
 //! # Where to put it
 //!
-//! Inside of everything that should see rejections (tracing, CORS, compression) and of what the
-//! resolver, `bound_to` or the hook reads (sessions, authentication); outside of what needs a tenant. A CORS preflight
-//! carries no tenant header, so a layer that answers it has to be outside.
+//! Put it inside everything that should see rejections (tracing, CORS, compression) and inside
+//! whatever the resolver, `bound_to` or the hook reads (sessions, authentication); outside of
+//! everything that needs a tenant. A CORS preflight has no tenant header, so the layer that answers
+//! it must be outside.
 //!
 //! Layers nest: the innermost one decides. An [optional](TenantLayer::optional) one that finds no
-//! tenant takes away what an outer one has put there.
+//! tenant removes the handle of an outer one.
 
 mod authorize;
 mod bound;

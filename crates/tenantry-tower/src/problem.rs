@@ -7,8 +7,8 @@ use tenantry::{admission, problem_of_framework};
 problem_of_framework! {
     /// A problem document: the error format of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
     ///
-    /// The layer and the extractors answer with it; an application may do so too, so that its clients
-    /// find one format.
+    /// The layer and the extractors respond with it. An application can use it, too, so that its
+    /// clients see a single format.
     ///
     /// # Examples
     ///
@@ -28,7 +28,7 @@ problem_of_framework! {
 }
 
 impl Problem {
-    /// Makes the response: `application/problem+json`, with `Retry-After` where that is known.
+    /// Creates the response: `application/problem+json`, with `Retry-After` if that is known.
     #[must_use]
     pub fn to_response<B: From<String>>(&self) -> Response<B> {
         let mut response = Response::new(B::from(self.document.to_json()));

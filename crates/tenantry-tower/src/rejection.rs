@@ -4,7 +4,7 @@ use tenantry::rejection_of_framework;
 use crate::problem::Problem;
 
 rejection_of_framework! {
-    /// Why a request was not let in.
+    /// The reason why a request was rejected.
     ///
     /// | [kind](tenantry::admission::Rejection::kind) | status | type of the [problem](Self::problem) |
     /// |---|---|---|
@@ -17,14 +17,16 @@ rejection_of_framework! {
     /// | [`Unavailable`](crate::RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
     /// | [`Internal`](crate::RejectionKind::Internal) | 500 | `about:blank` |
     ///
-    /// A stranger can tell from 404 and 403 which tenants exist, but not which of them are suspended: that is
-    /// told to callers whom [`bound_to`](crate::TenantLayer::bound_to) and
-    /// [`authorize`](crate::TenantLayer::authorize) let in. Where that is a secret,
-    /// [`on_rejection`](crate::TenantLayer::on_rejection) can answer both alike.
+    /// A stranger can tell from 404 and 403 which tenants exist, but not which of them are
+    /// suspended: only callers that [`bound_to`](crate::TenantLayer::bound_to) and
+    /// [`authorize`](crate::TenantLayer::authorize) accept learn that. If the existence of tenants
+    /// is a secret, [`on_rejection`](crate::TenantLayer::on_rejection) can give both the same
+    /// response.
     ///
-    /// What is underneath, the database's own words perhaps, is [`source`](std::error::Error::source): it goes to
-    /// the log, at `warn` for 503 and at `error` for 500, and never into a response. `NotBound` is logged at
-    /// `warn` when the caller's session or token belongs to another tenant, and at `info` when there is none.
-    /// The other kinds are the caller's doing and are logged at `debug`.
+    /// The cause, which may contain database error texts, is the
+    /// [`source`](std::error::Error::source). It goes to the log, at `warn` for 503 and at `error`
+    /// for 500, and never into a response. `NotBound` is logged at `warn` if the caller's session
+    /// or token belongs to another tenant, and at `info` if there is none. The other kinds are the
+    /// caller's mistakes and are logged at `debug`.
     pub struct Rejection(StatusCode, Problem);
 }

@@ -4,7 +4,7 @@ use crate::rejection::Rejection;
 
 /// Turns a [`Rejection`] into a response.
 ///
-/// It is implemented by [`ProblemJson`] and by closures; see
+/// Implemented by [`ProblemJson`] and by closures; see
 /// [`TenantLayer::on_rejection`](crate::TenantLayer::on_rejection).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not make a response with a body of type `{B}`",
@@ -12,11 +12,11 @@ use crate::rejection::Rejection;
     note = "`ProblemJson`, the default, needs a body that is made from a `String`: set another response with `TenantLayer::on_rejection`"
 )]
 pub trait Respond<B> {
-    /// Makes the response.
+    /// Creates the response.
     fn respond(&self, rejection: &Rejection) -> Response<B>;
 }
 
-/// Answers with [`Rejection::problem`], in any body that can be made of a `String`.
+/// Responds with [`Rejection::problem`], in any body that can be created from a `String`.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct ProblemJson {}

@@ -1,7 +1,7 @@
 use http::{Method, Response, request::Parts, uri::PathAndQuery};
 use tenantry::{Tenant, TenantDb, TransactionWatch};
 
-/// A request that was let in, until its response is there.
+/// An admitted request, until its response is ready.
 pub(crate) struct Served {
     tenant: Tenant,
     watch: TransactionWatch,
@@ -10,7 +10,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Leaves the handle with the request.
+    /// Puts the handle into the request's extensions.
     pub(crate) fn new(db: &TenantDb, parts: &mut Parts) -> Self {
         let (db, watch) = db.watch_transactions();
         let (method, path) = (parts.method.clone(), parts.uri.path_and_query().cloned());
@@ -19,8 +19,9 @@ impl Served {
         Self { tenant, watch, method, path }
     }
 
-    /// Leaves the tenant with the response, unless an inner layer has. If the response reports success, the log
-    /// gets a warning of each transaction that was dropped without commit.
+    /// Puts the tenant into the response's extensions, unless an inner layer already has. If the
+    /// response reports success, logs a warning for each transaction that was dropped without
+    /// commit.
     pub(crate) fn answer<B>(self, response: &mut Response<B>) {
         if response.status().is_success() {
             let path = self.path.as_ref().map_or("", PathAndQuery::path);

@@ -14,7 +14,7 @@ use crate::{
     respond::{ProblemJson, Respond},
 };
 
-/// A service whose requests are for a tenant; made by a [`TenantLayer`](crate::TenantLayer).
+/// A service whose requests have a tenant, created by a [`TenantLayer`](crate::TenantLayer).
 #[derive(Clone)]
 pub struct TenantService<S, P = ProblemJson> {
     inner: S,
@@ -27,12 +27,12 @@ impl<S, P> TenantService<S, P> {
         Self { inner, gate, respond }
     }
 
-    /// Returns the service that is called with requests that have been let in.
+    /// Returns the service that is called with admitted requests.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// Returns the service that is called with requests that have been let in.
+    /// Returns the service that is called with admitted requests.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -64,8 +64,8 @@ where
         let (mut parts, body) = request.into_parts();
         match gate::target(&self.gate, &parts) {
             Ok(Some(target)) => {
-                // The service that has said that it is ready is the one to be called; its clone has
-                // not been asked yet and stays here.
+                // The service that is ready must be called; its clone, which was not polled yet,
+                // stays here.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
                 let gate = Arc::clone(&self.gate);

@@ -1,4 +1,4 @@
-//! Each tenant's connections. In earnest, `/admin` belongs behind authentication.
+//! Each tenant's connections. In production, `/admin` belongs behind authentication.
 
 use actix_web::web::{Data, Json};
 use serde_json::{Value, json};

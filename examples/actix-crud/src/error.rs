@@ -1,13 +1,14 @@
-//! What clients are told when something goes wrong.
+//! The responses to failed requests.
 
 use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode};
+use example_support::crud::{Refusal, refusal};
 use tenantry_actix::{DbError, Problem};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
     #[error("there is no such user")]
     NoSuchUser,
-    #[error("there is a user with this email already")]
+    #[error("a user with this email already exists")]
     EmailTaken,
     #[error("a value is too long or malformed")]
     InvalidValue,
@@ -17,14 +18,9 @@ pub(crate) enum AppError {
 
 impl From<sqlx::Error> for AppError {
     fn from(error: sqlx::Error) -> Self {
-        let Some(answer) = error.as_database_error() else {
-            return Self::Db(error.into());
-        };
-        // Class 22 are data exceptions: a text that is too long, or holds a zero byte.
-        let is_data_exception = answer.code().is_some_and(|code| code.starts_with("22"));
-        match (answer.is_unique_violation(), is_data_exception) {
-            (true, _) => Self::EmailTaken,
-            (_, true) => Self::InvalidValue,
+        match refusal(&error) {
+            Some(Refusal::Duplicate) => Self::EmailTaken,
+            Some(Refusal::InvalidValue) => Self::InvalidValue,
             _ => Self::Db(error.into()),
         }
     }
@@ -48,14 +44,15 @@ impl ResponseError for AppError {
 
     fn error_response(&self) -> HttpResponse {
         match self {
-            // Its own response also writes to the log what the client is not told.
+            // Its own response also logs the details that the client does not get.
             Self::Db(error) => error.error_response(),
             _ => Problem::new(self.status_code()).detail(self.to_string()).to_response(),
         }
     }
 }
 
-/// What actix says of a path or a body that cannot be read, as a problem. Of a path it would be 404.
+/// Turns actix's error for an unreadable path or body into a problem. For a path, actix would
+/// respond with 404.
 pub(crate) fn unreadable<E>(_: E, _: &HttpRequest) -> actix_web::Error {
     AppError::InvalidValue.into()
 }

@@ -1,4 +1,4 @@
-//! A REST API for several tenants, as `axum-crud` has it, on actix-web.
+//! The REST API of `axum-crud`, on actix-web.
 //!
 //! Run it with `cargo run -p actix-crud` and try the commands that it prints.
 
@@ -33,7 +33,7 @@ async fn serve() -> anyhow::Result<()> {
     let listener = bind()?;
 
     let database = database().await?;
-    // Once and here, not in each worker: all of them share one budget of connections.
+    // Once, not in each worker: all of them share one connection budget.
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(SchemaDiscovery::default())
@@ -48,7 +48,7 @@ async fn serve() -> anyhow::Result<()> {
         let (manager, ops) = (of_workers.clone(), ops.clone());
         App::new().configure(|service| routes(service, manager, ops))
     })
-    // A client that goes away takes its handler along, and the statement that runs for it.
+    // If a client disconnects, its handler is dropped, and its running statement cancelled.
     .h1_allow_half_closed(false)
     .listen(listener)?;
     show(server.addrs()[0], "the tenants are acme and globex", &crud::to_try(&manager).await);
@@ -61,7 +61,7 @@ async fn serve() -> anyhow::Result<()> {
 fn routes(service: &mut web::ServiceConfig, manager: TenantManager, ops: OpsService) {
     let middleware = TenantMiddleware::new(manager.clone());
     let of_a_tenant = web::scope("")
-        // Of two, the last is outermost: there is a tenant when the request is logged.
+        // The last `wrap` is outermost: the tenant is known when the request is logged.
         .wrap(from_fn(log_request))
         .wrap(middleware)
         .service(web::resource("/users").get(users::list).post(users::create))
@@ -77,7 +77,7 @@ fn routes(service: &mut web::ServiceConfig, manager: TenantManager, ops: OpsServ
         .route("/admin/pools", get().to(admin::pools))
         // /health, /livez, /readyz and /metrics.
         .service(ops)
-        // The last, for it takes every path that is left.
+        // Last, because it takes every remaining path.
         .service(of_a_tenant);
 }
 

@@ -1,4 +1,4 @@
-//! The plans, which are in the schema that all tenants share.
+//! The plans, which are in the shared schema.
 
 use actix_web::web::{Data, Json};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The routes of the users of one tenant.
+//! Routes for the users of one tenant.
 
 use actix_web::{
     HttpResponse,
@@ -16,8 +16,7 @@ pub(crate) async fn list(Db(db): Db) -> Result<Json<Vec<User>>, AppError> {
     Ok(Json(User::all(&db).await?))
 }
 
-/// Lists users on a handle that has been validated first: if the database does not answer, it is asked
-/// again for a while.
+/// Lists users on a handle that was validated first, with retries if the database does not answer.
 pub(crate) async fn list_validated(Db(db): Db) -> Result<Json<Vec<User>>, AppError> {
     Ok(Json(User::all(&db.ready().await?).await?))
 }

@@ -1,7 +1,7 @@
-//! A database that Rails has made, taken over without a statement that changes what Rails knows.
+//! A database created by Rails, adopted without any statement that changes what Rails manages.
 //!
-//! Run it with `cargo run -p adopted`. It says what it does, and ends by itself. `cargo run -p adopted -- first-migration`
-//! prints the first migration, made of the schema of a customer.
+//! Run it with `cargo run -p adopted`. It prints its steps and then exits. `cargo run -p adopted --
+//! first-migration` prints the first migration, generated from a customer's schema.
 
 mod rails;
 
@@ -37,7 +37,7 @@ async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The customers, as Rails lists them. The table is only read.
+/// The customers that Rails lists. The table is only read.
 fn accounts() -> TableCatalog {
     TableCatalog::query(
         "select subdomain as id, 'customer_' || id as container,
@@ -47,7 +47,8 @@ fn accounts() -> TableCatalog {
     )
 }
 
-/// The first one is that of `first_migration`: what Rails had made of the schema that is furthest behind.
+/// The first one is the output of `first_migration`: the state of the schema that is furthest
+/// behind.
 fn migrations() -> Result<Migrations, MigrationsError> {
     Migrations::from_files([
         ("0001_rails.sql", include_str!("../migrations/0001_rails.sql")),
@@ -85,7 +86,7 @@ async fn baseline(
 
 async fn projects_of(manager: &TenantManager, customer: &str) -> anyhow::Result<String> {
     let db = match manager.tenant(customer).await {
-        // Rails has suspended it; its data is migrated all the same.
+        // Rails has suspended it; its data is still migrated.
         Err(error) if error.kind() == tenantry::ErrorKind::Suspended => {
             return Ok(error.to_string());
         }
@@ -101,7 +102,7 @@ async fn first_migration(manager: &TenantManager) -> anyhow::Result<()> {
     let script = manager.migrator().baseline_script("customer_3").await?;
     say(script.sql.trim_end());
     for difference in script.differences {
-        eprintln!("not made by it: {difference}");
+        eprintln!("not in the file: {difference}");
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! What another application has made.
+//! The database of another application.
 
 use sqlx::{Connection, PgConnection};
 
-/// Makes the database that is taken over, unless it is there.
+/// Creates the database to adopt, unless it exists.
 pub(crate) async fn make(url: &str) -> sqlx::Result<()> {
     let mut conn = PgConnection::connect(url).await?;
     let is_there = "select to_regclass('public.accounts') is not null";

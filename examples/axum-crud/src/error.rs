@@ -1,9 +1,10 @@
-//! What clients are told when something goes wrong.
+//! The responses to failed requests.
 
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use example_support::crud::{Refusal, refusal};
 use tenantry_axum::{DbError, Problem};
 
 pub(crate) enum AppError {
@@ -15,14 +16,9 @@ pub(crate) enum AppError {
 
 impl From<sqlx::Error> for AppError {
     fn from(error: sqlx::Error) -> Self {
-        let Some(answer) = error.as_database_error() else {
-            return Self::Db(error.into());
-        };
-        // Class 22 are data exceptions: a text that is too long, or holds a zero byte.
-        let is_data_exception = answer.code().is_some_and(|code| code.starts_with("22"));
-        match (answer.is_unique_violation(), is_data_exception) {
-            (true, _) => Self::EmailTaken,
-            (_, true) => Self::InvalidValue,
+        match refusal(&error) {
+            Some(Refusal::Duplicate) => Self::EmailTaken,
+            Some(Refusal::InvalidValue) => Self::InvalidValue,
             _ => Self::Db(error.into()),
         }
     }
@@ -38,7 +34,7 @@ impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::NoSuchUser => (StatusCode::NOT_FOUND, "there is no such user"),
-            Self::EmailTaken => (StatusCode::CONFLICT, "there is a user with this email already"),
+            Self::EmailTaken => (StatusCode::CONFLICT, "a user with this email already exists"),
             Self::InvalidValue => (StatusCode::BAD_REQUEST, "a value is too long or malformed"),
             Self::Db(error) => return error.into_response(),
         };

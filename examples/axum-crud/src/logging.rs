@@ -1,4 +1,4 @@
-//! What is written to stderr: lines for people, or the library's events as JSON for programs.
+//! The log on stderr: lines for people, or the library's events as JSON for programs.
 
 use std::env;
 
@@ -26,11 +26,11 @@ impl LogFormat {
     }
 }
 
-/// Sends to stderr what the program and the libraries have to say; `RUST_LOG` says how much of it.
+/// Writes the log of the program and the libraries to stderr, filtered by `RUST_LOG`.
 pub(crate) fn start(format: LogFormat) -> anyhow::Result<()> {
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     if format == LogFormat::Json {
-        // These are the library's events, and come from the hook already.
+        // The library's events already come from the hook.
         for target in ["tenantry::query=off", "tenantry::pool=off", "tenantry::server=off"] {
             filter = filter.add_directive(target.parse()?);
         }
@@ -43,7 +43,7 @@ pub(crate) fn start(format: LogFormat) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says how the library's events are logged.
+/// Returns how the library's events are logged.
 pub(crate) fn hooks(builder: ManagerBuilder, format: LogFormat) -> ManagerBuilder {
     match format {
         LogFormat::Plain => builder
@@ -53,10 +53,10 @@ pub(crate) fn hooks(builder: ManagerBuilder, format: LogFormat) -> ManagerBuilde
             .on_pool_evicted(|of: PoolEvicted| {
                 tracing::info!(tenant = %of.tenant_id, reason = of.reason.as_str(), "pool evicted");
             }),
-        // A logger of one's own is a closure that gets every event.
+        // A custom logger is a closure that gets every event.
         LogFormat::Json => builder.on_event(|event: Event| match serde_json::to_string(&event) {
             Ok(line) => eprintln!("{line}"),
-            Err(error) => tracing::error!(%error, "an event cannot be written"),
+            Err(error) => tracing::error!(%error, "cannot write an event"),
         }),
     }
 }

@@ -1,7 +1,8 @@
-//! A REST API for several tenants: users of one tenant each, and plans that all of them share.
+//! A REST API for several tenants: each tenant's users, and plans that all tenants share.
 //!
-//! Run it with `cargo run -p axum-crud` and try the commands that it prints. With arguments it has the commands of
-//! `tenantry` on its own database, migrations and seeds: `cargo run -p axum-crud -- migrate --all`.
+//! Run it with `cargo run -p axum-crud` and try the commands that it prints. With arguments, it
+//! runs the commands of `tenantry` on its own database, migrations and seeds: `cargo run -p
+//! axum-crud -- migrate --all`.
 
 mod data;
 mod error;
@@ -57,7 +58,8 @@ async fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command of `tenantry`, such as `migrate --all` or `doctor`, with what this service has compiled in.
+/// Runs a command of `tenantry`, such as `migrate --all` or `doctor`, with the migrations and seeds
+/// compiled into this service.
 async fn run_command() -> anyhow::Result<ExitCode> {
     let database = database().await?;
     let manager = TenantManager::builder(database.url()).max_connections(10).build()?;
@@ -67,8 +69,8 @@ async fn run_command() -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Gives each tenant a connection before its first request. A tenant for which there is none is no
-/// reason not to start.
+/// Opens a connection for each tenant before its first request. The service starts even if that
+/// fails for a tenant.
 async fn warm_up(manager: &TenantManager) {
     let report = manager.warm_up(crud::TENANTS, WarmUp::default()).await;
     tracing::info!(

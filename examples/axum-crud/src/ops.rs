@@ -1,4 +1,4 @@
-//! What is asked about the service itself. In earnest, `/admin` belongs behind authentication.
+//! Routes about the service itself. In production, `/admin` belongs behind authentication.
 
 use std::env;
 
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tenantry::{MetricsOptions, TenantManager};
 use tenantry_axum::OpsRoutes;
 
-/// Makes `/health`, `/livez`, `/readyz`, `/metrics` and `/admin/pools`. None of them needs a tenant.
+/// Creates `/health`, `/livez`, `/readyz`, `/metrics` and `/admin/pools`. None of them needs a
+/// tenant.
 pub(crate) fn routes(manager: TenantManager) -> anyhow::Result<Router> {
     let metrics =
         MetricsOptions::default().tenant_labels(tenants_shown()?).process(true).runtime(true);
@@ -20,7 +21,8 @@ pub(crate) fn routes(manager: TenantManager) -> anyhow::Result<Router> {
     Ok(routes.into_router()?.merge(admin))
 }
 
-/// Reads who may see `/metrics`. One of the two alone is a mistake that must not leave it open.
+/// Reads the credentials for `/metrics`. Setting only one of the two is an error, and must not
+/// leave it open.
 fn credentials() -> anyhow::Result<Option<(String, String)>> {
     match (variable("METRICS_USER")?, variable("METRICS_PASS")?) {
         (Some(user), Some(password)) => Ok(Some((user, password))),
@@ -29,13 +31,13 @@ fn credentials() -> anyhow::Result<Option<(String, String)>> {
     }
 }
 
-/// Reads how many tenants have series of their own. `/metrics` names none unless it is asked for.
+/// Reads how many tenants get separate series. By default, `/metrics` names none.
 fn tenants_shown() -> anyhow::Result<usize> {
     let most = variable("METRICS_TENANTS")?.map_or(Ok(0), |most| most.parse());
     most.context("METRICS_TENANTS must be a number")
 }
 
-/// Reads a variable of the environment; an empty one counts as none.
+/// Reads an environment variable; an empty one counts as unset.
 fn variable(name: &str) -> Result<Option<String>, env::VarError> {
     match env::var(name) {
         Err(env::VarError::NotPresent) => Ok(None),

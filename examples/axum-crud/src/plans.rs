@@ -1,4 +1,4 @@
-//! The plans, which are in the schema that all tenants share.
+//! The plans, which are in the shared schema.
 
 use axum::{Json, extract::State};
 use serde::Serialize;

@@ -16,7 +16,8 @@ pub(crate) struct User {
     created_at: DateTime<Utc>,
 }
 
-/// What `#[derive(FromRow)]` writes. sqlx's macros would compile sqlx a second time, and you wait for the first build.
+/// The output of `#[derive(FromRow)]`. sqlx's macros would compile sqlx twice, and prolong the
+/// first build.
 impl FromRow<'_, PgRow> for User {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
@@ -79,7 +80,7 @@ impl User {
         .await
     }
 
-    /// Returns `true` if there was such a user.
+    /// Returns `true` if the user existed.
     pub(crate) async fn delete(db: &TenantDb, id: Uuid) -> sqlx::Result<bool> {
         let deleted = sqlx::query("delete from users where id = $1").bind(id).execute(db).await?;
         Ok(deleted.rows_affected() > 0)

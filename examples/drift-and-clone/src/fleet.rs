@@ -1,4 +1,4 @@
-//! A fleet that is migrated, tampered with, looked at, and cloned from.
+//! A fleet that is migrated, tampered with, inspected, and cloned from.
 
 use example_support::{database, say};
 use tenantry::{

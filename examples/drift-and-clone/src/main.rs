@@ -1,11 +1,11 @@
 //! Drift: a fleet of 50 tenants, one of which was tampered with.
 //!
-//! Run it with `cargo run -p drift-and-clone`. It says what it does, and ends by itself.
+//! Run it with `cargo run -p drift-and-clone`. It prints its steps and then exits.
 //!
-//! `drift URL A B` compares two schemas of a database instead: it exits with 0 when they are alike, 1 when they are
-//! different, 2 when it could not find out. `repair URL A B` prints the SQL that makes B like A. `clone URL A B [--data]`
-//! copies A to a schema B that is not there yet, without its rows or with them; `anonymize URL A B RULES.toml` does so with
-//! personal data masked.
+//! `drift URL A B` compares two schemas of a database instead, and exits with 0 if they are equal,
+//! 1 if they differ, and 2 if the comparison failed. `repair URL A B` prints the SQL that makes B
+//! like A. `clone URL A B [--data]` copies A to a new schema B, optionally with its rows;
+//! `anonymize URL A B RULES.toml` also masks personal data.
 
 mod fleet;
 mod masks;

@@ -10,7 +10,7 @@ use tenantry::{
     schema::{SchemaModel, compare, introspect, repair, without_consequences},
 };
 
-/// Says what is different in `actual`.
+/// Prints the differences of `actual`.
 pub(crate) async fn drift(url: &str, expected: &str, actual: &str) -> anyhow::Result<ExitCode> {
     let (expected, actual) = read(url, expected, actual).await?;
     let differences = compare(&expected, &actual);
@@ -23,7 +23,7 @@ pub(crate) async fn drift(url: &str, expected: &str, actual: &str) -> anyhow::Re
     Ok(ExitCode::from(u8::from(!differences.is_empty())))
 }
 
-/// Prints the SQL that makes `actual` like `expected`, and runs none of it.
+/// Prints the SQL that makes `actual` like `expected`, without running it.
 pub(crate) async fn show_repair(
     url: &str,
     expected: &str,
@@ -34,7 +34,7 @@ pub(crate) async fn show_repair(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Copies a schema to a name that there is not yet.
+/// Copies a schema to a new name.
 pub(crate) async fn clone(
     url: &str,
     from: &str,

@@ -1,4 +1,4 @@
-//! What clients are told when something goes wrong.
+//! The responses to failed requests.
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use tenantry_actix::mapped_response_for;

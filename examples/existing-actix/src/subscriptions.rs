@@ -1,4 +1,5 @@
-//! Who gets the newsletter: handlers, and the functions that they call with the pool or a transaction.
+//! Newsletter subscriptions: handlers, and the functions that they call with the pool or a
+//! transaction.
 
 use actix_web::{
     HttpResponse,
@@ -31,7 +32,7 @@ pub(crate) async fn subscribe(
             store_token(tx, id).await
         })
         .await?;
-    // In earnest it is sent by e-mail.
+    // In production it is sent by e-mail.
     Ok(HttpResponse::Created().json(token))
 }
 

@@ -1,4 +1,4 @@
-//! What clients are told when something goes wrong.
+//! The responses to failed requests.
 
 use axum::{
     http::StatusCode,

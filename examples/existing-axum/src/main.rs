@@ -1,5 +1,5 @@
-//! A service that was written for one customer, with an sqlx pool in its state, ported to many tenants. The README shows
-//! the whole difference.
+//! A service written for one customer, with an sqlx pool in its state, ported to many tenants. The
+//! README shows the whole difference.
 //!
 //! Run it with `cargo run -p existing-axum` and try the commands that it prints.
 

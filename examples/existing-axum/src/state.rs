@@ -1,4 +1,4 @@
-//! What handlers share, made for each request: the tenant's database takes the pool's place.
+//! The handlers' state, created for each request: the tenant's database takes the pool's place.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) currency: &'static str,
 }
 
-/// The middleware that makes the state of a request.
+/// The middleware that creates the state of a request.
 pub(crate) async fn with_state(
     State(settings): State<Arc<Settings>>,
     Db(db): Db,

@@ -1,4 +1,4 @@
-//! The messages of `proto/notes.proto`, and what `build.rs` makes of its service.
+//! The messages of `proto/notes.proto`, and the code that `build.rs` generates from its service.
 
 #![allow(
     clippy::allow_attributes_without_reason,

@@ -34,7 +34,7 @@ async fn connect(url: &str) -> anyhow::Result<NotesClient<Channel>> {
     Ok(NotesClient::new(Endpoint::new(url.to_owned())?.connect().await?))
 }
 
-/// Metadata are headers: the tenant travels as it does over HTTP.
+/// Metadata are headers: the tenant is sent as over HTTP.
 fn of_tenant<T>(message: T, tenant: &str) -> anyhow::Result<Request<T>> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("x-tenant-id", MetadataValue::<Ascii>::try_from(tenant)?);

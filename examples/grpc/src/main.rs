@@ -38,7 +38,7 @@ async fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A service of tonic is a route like any other. Only what a refused client is told differs.
+/// A tonic service is a route like any other. Only the response to a rejected client differs.
 fn app(manager: TenantManager) -> Router {
     let tenant = TenantLayer::new(manager);
     let grpc = Router::new()

@@ -31,7 +31,7 @@ impl Notes for Service {
         Ok(Response::new(note))
     }
 
-    /// Reads page by page: a client that takes its time holds no connection meanwhile.
+    /// Reads page by page, so a slow client holds no connection meanwhile.
     async fn list(
         &self,
         request: Request<ListNotes>,
@@ -55,7 +55,7 @@ impl Notes for Service {
     }
 }
 
-/// The handle that the layer has put into the request's extensions.
+/// Returns the handle that the layer put into the request's extensions.
 fn db_of<T>(request: &Request<T>) -> Result<TenantDb, Status> {
     let db = request.extensions().get::<TenantDb>().cloned();
     db.ok_or_else(|| Status::internal("there is no TenantLayer around this service"))
@@ -66,7 +66,7 @@ async fn page(db: &TenantDb, after: i64) -> sqlx::Result<Vec<Note>> {
     sqlx::query_as(notes).bind(after).bind(PAGE as i64).fetch_all(db).await
 }
 
-/// The first notes over HTTP, at the same port.
+/// Returns the first notes over HTTP, on the same port.
 pub(crate) async fn first(Db(db): Db) -> Result<Json<Vec<String>>, DbError> {
     let notes = page(&db, 0).await?;
     Ok(Json(notes.into_iter().map(|note| note.text).collect()))

@@ -1,16 +1,16 @@
-//! What a client is told when something goes wrong: the same as over HTTP, as a gRPC status.
+//! The response to a failed call: the same as over HTTP, as a gRPC status.
 
 use axum::{body::Body, response::Response};
 use tenantry::admission::{Failure, Problem};
 use tenantry_axum::Rejection;
 use tonic::{Code, Status};
 
-/// Answers a request that the layer does not let in.
+/// Responds to a request that the layer rejects.
 pub(crate) fn refuse(rejection: &Rejection) -> Response<Body> {
     status(&rejection.problem().into_core()).into_http()
 }
 
-/// Answers a call that the database has refused. The log has its words, the client has not.
+/// Responds to a call that the database refused. Only the log contains the database's message.
 pub(crate) fn failed(error: sqlx::Error) -> Status {
     let failure = Failure::from(tenantry::Error::from(error)).mapped();
     failure.log();

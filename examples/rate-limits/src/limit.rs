@@ -17,10 +17,10 @@ use tower_governor::{
 /// How many requests a tenant may send at once.
 const BURST: u32 = 5;
 
-/// How long it takes until it may send another one.
+/// The time until it may send another one.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Limits the requests for these routes. A layer outside of it must have found the tenant.
+/// Limits the requests for these routes. An outer layer must have found the tenant.
 pub(crate) fn limited(routes: Router) -> anyhow::Result<Router> {
     let config = GovernorConfigBuilder::default()
         .period(PERIOD)
@@ -31,8 +31,8 @@ pub(crate) fn limited(routes: Router) -> anyhow::Result<Router> {
     Ok(routes.route_layer(GovernorLayer::new(config).error_handler(refuse)))
 }
 
-/// The tenant that an outer layer has found. A client cannot invent one: there is one bucket for each tenant that
-/// exists, so nobody gets around the limit or fills the memory with buckets.
+/// The tenant that an outer layer found. A client cannot invent one: each existing tenant has one
+/// bucket, so clients can neither bypass the limit nor fill the memory with buckets.
 #[derive(Debug, Clone, Copy)]
 struct ByTenant;
 
@@ -45,7 +45,7 @@ impl KeyExtractor for ByTenant {
     }
 }
 
-/// Answers in the format of the other layers.
+/// Responds in the format of the other layers.
 fn refuse(error: GovernorError) -> Response<Body> {
     let problem = match error {
         // The time is in whole seconds, rounded down.
@@ -55,7 +55,7 @@ fn refuse(error: GovernorError) -> Response<Body> {
                 .retry_after(Duration::from_secs(wait_time + 1))
         }
         error => {
-            tracing::error!(%error, "the limit has to be inside of a TenantLayer");
+            tracing::error!(%error, "the limit must be inside a TenantLayer");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
         }
     };

@@ -1,4 +1,4 @@
-//! A rate limit for each tenant: one that sends too much is refused, and slows down no other.
+//! A rate limit for each tenant: excess requests are rejected, and slow down no other tenant.
 //!
 //! Run it with `cargo run -p rate-limits` and try the commands that it prints.
 

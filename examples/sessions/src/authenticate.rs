@@ -1,4 +1,5 @@
-//! Who is it? The middleware outside of the tenant layers, which puts the caller into the extensions.
+//! Authentication: the middleware outside of the tenant layers, which puts the caller into the
+//! extensions.
 
 use axum::{
     Extension,
@@ -18,7 +19,7 @@ use crate::{
     token::{Caller, Keys},
 };
 
-/// Reads what signing in has stored in the session. Without it, the request ends here.
+/// Reads the login stored in the session. Without it, the request ends here.
 pub(crate) async fn by_session(
     Extension(session): Extension<Session>,
     mut request: Request,
@@ -30,15 +31,15 @@ pub(crate) async fn by_session(
             next.run(request).await
         }
         Ok(None) => Problem::new(StatusCode::UNAUTHORIZED).detail("sign in first").to_response(),
-        // A store that is down signs nobody out.
+        // An unavailable store signs nobody out.
         Err(error) => {
-            tracing::error!(%error, "the session cannot be read");
+            tracing::error!(%error, "cannot read the session");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE).to_response()
         }
     }
 }
 
-/// Reads a token that we have signed. Without it, the request ends here.
+/// Reads a token signed by this service. Without it, the request ends here.
 pub(crate) async fn by_token(
     State(keys): State<Keys>,
     mut request: Request,
@@ -47,7 +48,7 @@ pub(crate) async fn by_token(
     let caller = match bearer(request.headers()).map(|token| keys.verify(token)) {
         Some(Ok(caller)) => caller,
         Some(Err(error)) => {
-            tracing::info!(%error, "token refused");
+            tracing::info!(%error, "token rejected");
             return unauthorized();
         }
         None => return unauthorized(),
@@ -60,7 +61,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-/// Says the same of every token that is not good: why it is not helps only who has forged it.
+/// Gives the same response for every invalid token: the reason would only help a forger.
 fn unauthorized() -> Response {
     let problem = Problem::new(StatusCode::UNAUTHORIZED).detail("a valid token is needed");
     let mut response = problem.to_response();

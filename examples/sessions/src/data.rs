@@ -1,11 +1,12 @@
-//! What has to be there before the first request: the schemas of the tenants, their tables, and some rows.
+//! Setup before the first request: the tenants' schemas, their tables, and some rows.
 
 use tenantry::{TenantManager, migrate::Migrations, seed::Seed};
 
 /// The tenants of this example, each with its members. Grace is a member of both.
 const TENANTS: [(&str, &[&str]); 2] = [("acme", &["ada", "grace"]), ("globex", &["grace", "bob"])];
 
-/// Brings what is there up to date, and creates what is missing. Any number of instances may do so at once.
+/// Migrates existing tenants, and creates missing ones. Any number of instances can do so
+/// concurrently.
 pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
     let tenants = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
     let migrator = manager.migrator().tenants(tenants.clone());
@@ -15,8 +16,8 @@ pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first note and the members of a tenant. No statement names a schema: the tenant's own is the only one
-/// that it finds.
+/// The first note and the members of a tenant. No statement names a schema: each finds only the
+/// tenant's own.
 fn first_rows() -> Seed {
     Seed::new("first rows", |tx| {
         Box::pin(async move {

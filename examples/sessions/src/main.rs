@@ -1,4 +1,5 @@
-//! Callers who are signed in, with a cookie or with a token, and served for the tenant alone that they have signed in to.
+//! Callers signed in with a cookie or a token, who are served only for the tenant that they signed
+//! in to.
 //!
 //! Run it with `cargo run -p sessions` and try the commands that it prints.
 
@@ -59,7 +60,7 @@ fn app(manager: &TenantManager, keys: Keys) -> Router {
     by_cookie(manager).merge(by_jwt(manager, keys))
 }
 
-/// For browsers. The header stands for the host by which a browser says which tenant it means.
+/// For browsers. The header stands in for the host, by which a browser selects the tenant.
 fn by_cookie(manager: &TenantManager) -> Router {
     let signed_in = Router::new()
         .route("/notes", get(notes))
@@ -75,11 +76,11 @@ fn by_cookie(manager: &TenantManager) -> Router {
         .route_layer(TenantLayer::new(manager.clone()));
     // No `Secure` cookie here: this example has no TLS.
     let sessions = SessionManagerLayer::new(MemoryStore::default()).with_secure(false);
-    // Outside of the tenant layers, which read what it finds out.
+    // Outside of the tenant layers, which read its result.
     signed_in.merge(anybody).layer(sessions)
 }
 
-/// For programs. The tenant is the token's, so that there is no other one to compare it with.
+/// For programs. The tenant comes from the token, so there is nothing to compare it with.
 fn by_jwt(manager: &TenantManager, keys: Keys) -> Router {
     let of_the_token = resolve::Extension::new(|caller: &Caller| Some(caller.tenant.as_str()));
     Router::new()

@@ -1,12 +1,12 @@
-//! May they? The hook of the tenant layers.
+//! Authorization: the hook of the tenant layers.
 
 use axum::http::request::Parts;
 use tenantry_axum::{Authorize, AuthorizeError, TenantDb};
 
 use crate::token::Caller;
 
-/// Lets in whom the tenant's own table has as a member. A session or a token says who was one when it was made;
-/// a member who was removed since then stays out although the token is valid for an hour.
+/// Accepts members in the tenant's own table. A session or token only proves membership at sign-in;
+/// a member who was removed since then is rejected, although the token is valid for an hour.
 pub(crate) struct Members;
 
 impl Authorize for Members {

@@ -15,7 +15,7 @@ pub(crate) struct SignIn {
     name: String,
 }
 
-/// Stores who has signed in, and to which tenant. In earnest a password is checked here.
+/// Stores who signed in, and to which tenant. In production, check a password here.
 pub(crate) async fn sign_in(
     Db(db): Db,
     Extension(session): Extension<Session>,
@@ -25,7 +25,7 @@ pub(crate) async fn sign_in(
         return Err(StatusCode::FORBIDDEN.into());
     }
     let caller = Caller { sub: who.name, tenant: db.tenant().id().to_string() };
-    // Another id, so that a session that somebody else has begun cannot become this one.
+    // A new id prevents session fixation.
     let stored = match session.cycle_id().await {
         Ok(()) => session.insert(CALLER, caller).await,
         Err(error) => Err(error),
@@ -40,6 +40,6 @@ pub(crate) async fn sign_out(
 }
 
 fn unavailable(error: tower_sessions::session::Error) -> DbError {
-    tracing::error!(%error, "the session cannot be stored");
+    tracing::error!(%error, "cannot store the session");
     StatusCode::SERVICE_UNAVAILABLE.into()
 }

@@ -1,4 +1,4 @@
-//! Who a caller is and for which tenant, and tokens that say so, signed by us.
+//! The caller's identity and tenant, and signed tokens that contain them.
 
 use std::{
     env,
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 /// ([RFC 7518, 3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)), in bytes.
 const SHORTEST_SECRET: usize = 32;
 
-/// Who somebody is and for which tenant. A value that [`Keys::verify`] has returned, or that signing in has stored in a
-/// session, is true.
+/// A caller's identity and tenant. A value returned by [`Keys::verify`], or stored in a session at
+/// sign-in, can be trusted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Caller {
     /// Who.
@@ -25,12 +25,12 @@ pub(crate) struct Caller {
     pub(crate) tenant: String,
 }
 
-/// What a token claims.
+/// The claims of a token.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     #[serde(flatten)]
     caller: Caller,
-    /// Until when, in seconds since 1970.
+    /// The expiry, in seconds since 1970.
     exp: u64,
 }
 
@@ -47,7 +47,8 @@ struct Inner {
 }
 
 impl Keys {
-    /// Takes the secret of `JWT_SECRET`, or else one that is forgotten at the end of the program.
+    /// Uses the secret in `JWT_SECRET`, or otherwise a random one that is lost when the program
+    /// exits.
     pub(crate) fn from_env() -> Result<Self, io::Error> {
         let secret = match env::var("JWT_SECRET") {
             Ok(secret) => secret.into_bytes(),
@@ -64,14 +65,13 @@ impl Keys {
             inner: Arc::new(Inner {
                 signing: EncodingKey::from_secret(&secret),
                 verifying: DecodingKey::from_secret(&secret),
-                // This algorithm and no other, whatever the token says of itself; and its end is
-                // checked.
+                // Only this algorithm, whatever the token's header says. The expiry is checked.
                 validation: Validation::new(Algorithm::HS256),
             }),
         })
     }
 
-    /// Makes a token that is good for an hour.
+    /// Creates a token that is valid for one hour.
     pub(crate) fn sign(&self, sub: &str, tenant: &str) -> Result<String, Error> {
         let end = SystemTime::now() + Duration::from_secs(3600);
         let exp = end.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -80,7 +80,7 @@ impl Keys {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.inner.signing)
     }
 
-    /// Reads a token that we have signed and that has not expired.
+    /// Reads a token that was signed by this service and has not expired.
     pub(crate) fn verify(&self, token: &str) -> Result<Caller, Error> {
         let Inner { verifying, validation, .. } = &*self.inner;
         Ok(jsonwebtoken::decode::<Claims>(token, verifying, validation)?.claims.caller)

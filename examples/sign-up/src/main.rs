@@ -1,4 +1,4 @@
-//! A route that provisions a tenant in one request, to be served in the next.
+//! A route that provisions a tenant, which is served from the next request on.
 //!
 //! Run it with `cargo run -p sign-up` and try the commands that it prints.
 
@@ -21,7 +21,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Schemas kept ready for the next tenants that sign up.
+/// Spare schemas for the next tenants that sign up.
 const SPARES: usize = 3;
 
 #[tokio::main]
@@ -42,7 +42,7 @@ async fn serve() -> anyhow::Result<()> {
         .build()?;
     catalog.create_table(manager.shared()).await?;
 
-    // The tenants that there are get what is new, before anybody is served.
+    // Existing tenants are migrated before any request is served.
     let migrations = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
     let migrator = manager.migrator().tenants(migrations.clone());
     migrate(&migrator).await?;

@@ -1,4 +1,4 @@
-//! What a tenant does with its database: notes.
+//! The notes of a tenant.
 
 use axum::{Json, http::StatusCode};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! The route that makes a tenant.
+//! The route that creates a tenant.
 
 use axum::{
     Json,
@@ -16,12 +16,12 @@ use tenantry_axum::{DbError, Problem};
 
 #[derive(Deserialize)]
 pub(crate) struct SignUp {
-    /// What the tenant is called in requests.
+    /// The tenant's id in requests.
     id: String,
     company: String,
 }
 
-/// Provisions a tenant. When this has been answered, the tenant is served.
+/// Provisions a tenant. Once the response arrives, the tenant is served.
 pub(crate) async fn sign_up(
     State(provisioner): State<Provisioner>,
     Json(SignUp { id, company }): Json<SignUp>,
@@ -32,7 +32,7 @@ pub(crate) async fn sign_up(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-/// Why nobody was signed up.
+/// The reason why the sign-up failed.
 pub(crate) struct Refusal(Error);
 
 impl IntoResponse for Refusal {
@@ -43,7 +43,7 @@ impl IntoResponse for Refusal {
                 StatusCode::BAD_REQUEST,
                 "an id has 1 to 56 letters, digits, - and _, and begins with a letter or a digit",
             ),
-            // What the database says is for the log.
+            // Only the log contains the database's message.
             _ => return DbError::from(self.0).into_response(),
         };
         Problem::new(status).detail(detail).to_response()

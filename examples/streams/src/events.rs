@@ -16,8 +16,8 @@ use crate::messages::Follow;
 /// How long a browser waits before it connects again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Streams the messages of the tenant. A browser whose connection was lost sends the id of the last event that it
-/// has got, and misses none.
+/// Streams the tenant's messages. After a lost connection, a browser sends the id of the last event
+/// that it received, and misses none.
 pub(crate) async fn stream(
     CurrentTenant(tenant): CurrentTenant,
     Extension(follow): Extension<Follow>,
@@ -32,9 +32,9 @@ pub(crate) async fn stream(
                 Ok(messages) => for message in messages {
                     yield Event::default().id(message.id.to_string()).json_data(message);
                 },
-                // The client comes again, and hears then whether it may.
+                // The client reconnects, and is then told whether it may.
                 Err(error) => {
-                    tracing::info!(%error, "a stream of events has ended");
+                    tracing::info!(%error, "an event stream has ended");
                     return;
                 }
             }

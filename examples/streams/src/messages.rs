@@ -1,4 +1,5 @@
-//! The messages of a tenant: written in one transaction with their announcement, and followed from any point on.
+//! The messages of a tenant: written and announced in one transaction, and followed from any point
+//! on.
 
 use std::future::pending;
 
@@ -23,10 +24,10 @@ pub(crate) struct New {
 /// How many messages are read at a time.
 const BATCH: usize = 100;
 
-/// Writes a message. The server announces it when the transaction commits, and not at all otherwise.
+/// Writes a message. The server announces it only when the transaction commits.
 ///
-/// Messages of a tenant are written one after another: ids are given out in the order of commits then, and who
-/// has read up to an id has missed none before it. Reading does not wait for this lock.
+/// Messages of a tenant are written one at a time, so ids are in commit order: a reader that has
+/// read up to an id has missed no earlier message. Reading does not wait for this lock.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     tenant: Option<&TenantId>,
@@ -45,14 +46,14 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// What it takes to follow the messages of tenants.
+/// Everything needed to follow the messages of tenants.
 #[derive(Debug, Clone)]
 pub(crate) struct Follow {
     pub(crate) manager: TenantManager,
     pub(crate) news: News,
 }
 
-/// A place among the messages of a tenant.
+/// A position in the messages of a tenant.
 #[derive(Debug)]
 pub(crate) struct Follower {
     manager: TenantManager,
@@ -65,24 +66,26 @@ impl Follow {
     /// Follows a tenant from the message after this one on.
     pub(crate) fn after(&self, tenant: &TenantId, last: i64) -> Follower {
         let mut news = self.news.of(tenant);
-        // What there is already counts as new.
+        // Existing messages count as new.
         news.mark_changed();
         Follower { manager: self.manager.clone(), news, tenant: tenant.clone(), last }
     }
 }
 
 impl Follower {
-    /// Waits until there may be messages to read. It holds no connection, so it can be one branch of a `select!`.
+    /// Waits until there may be messages to read. It holds no connection, so it can be a branch of
+    /// a `select!`.
     pub(crate) async fn wait(&mut self) {
         if self.news.changed().await.is_err() {
             pending().await
         }
     }
 
-    /// Reads the next messages, if there are any. The handle is a new one each time, so a tenant that was suspended
-    /// or dropped is an error.
+    /// Reads the next messages, if there are any. It looks up the tenant each time, so a suspended
+    /// or dropped tenant is an error.
     ///
-    /// It holds a connection while it runs: do not stop polling it half-way and wait for something else.
+    /// It holds a connection while it runs: do not stop polling it midway to wait for something
+    /// else.
     pub(crate) async fn read(&mut self) -> Result<Vec<Message>, Error> {
         let db = self.manager.tenant(self.tenant.clone()).await?;
         let query =

@@ -13,22 +13,22 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The channel of the announcements, one for all tenants. The payload is the tenant's id alone: everyone who
-/// can send one wakes streams, and these read through their own tenant's handle.
+/// The channel of the announcements, one for all tenants. The payload is only the tenant's id:
+/// anyone who can send one only wakes streams, which then read through their own tenant's handle.
 pub(crate) const CHANNEL: &str = "messages";
 
-/// How long to wait before a lost connection is tried again.
+/// The delay before reconnecting a lost connection.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long connecting may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who waits for which tenant.
+/// The streams that wait for each tenant.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct News(Arc<Mutex<HashMap<TenantId, watch::Sender<()>>>>);
 
 impl News {
-    /// Returns what changes when there is something new for a tenant.
+    /// Returns a receiver that changes when there is something new for a tenant.
     pub(crate) fn of(&self, tenant: &TenantId) -> watch::Receiver<()> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.entry(tenant.clone()).or_default().subscribe()
@@ -53,16 +53,16 @@ impl News {
         }
     }
 
-    /// Passes on what the server announces until the connection is lost.
+    /// Passes on announcements until the connection is lost.
     async fn hear(&self, mut listener: PgListener) {
-        // What was announced while nothing listened is lost, so everybody looks.
+        // Announcements made while nothing listened are lost, so every stream checks.
         self.wake(None);
         while let Ok(Some(news)) = listener.try_recv().await {
             if let Ok(tenant) = TenantId::parse(news.payload()) {
                 self.wake(Some(&tenant));
             }
         }
-        tracing::warn!("lost the connection that hears of new messages");
+        tracing::warn!("lost the connection that listens for new messages");
     }
 
     /// Wakes the streams of a tenant, or all of them, and forgets tenants that nothing waits for.

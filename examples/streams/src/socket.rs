@@ -20,7 +20,7 @@ use crate::messages::{self, Follow, Follower};
 /// The largest message that a client may send, in bytes.
 const LARGEST: usize = 4096;
 
-/// How often a client is asked for a sign of life, and how long it may take to read what is sent to it.
+/// The ping interval, and the time that a client has to read what is sent to it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Deserialize)]
@@ -46,9 +46,9 @@ pub(crate) async fn upgrade(
 
 type End = (u16, &'static str);
 
-/// Talks with a client until one of both ends it. Returns why, for the client.
+/// Talks with a client until either side ends it. Returns the reason for the client.
 ///
-/// No branch that `select!` may leave half-way holds a connection: statements run after it.
+/// No branch that `select!` can cancel holds a connection: statements run after it.
 async fn talk(socket: &mut WebSocket, follow: Follow, tenant: TenantId, last: i64) -> End {
     let mut closing = pin!(follow.manager.closing());
     let mut follower = follow.after(&tenant, last);
@@ -103,14 +103,14 @@ async fn hear(
     }
 }
 
-/// Posts a message, with a handle and a transaction of its own.
+/// Posts a message, with a separate handle and transaction.
 async fn say(follow: &Follow, tenant: &TenantId, text: &str) -> Result<(), Error> {
     let db = follow.manager.tenant(tenant.clone()).await?;
     let insert = db.transaction(async |tx| messages::insert(tx, Some(tenant), text).await);
     Ok(insert.await?)
 }
 
-/// Says why, in general words: those of the error are for the log.
+/// Returns a general reason; the details go to the log.
 fn reason(error: Error) -> End {
     tracing::info!(%error, "a websocket has ended");
     if error.is_transient() {

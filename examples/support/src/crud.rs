@@ -1,13 +1,12 @@
-//! What the same API on axum and on actix-web has in common, beside its handlers: tenants, first rows, and the lines to
-//! try.
+//! What the same API on axum and on actix-web has in common, besides its handlers: tenants, first rows, the meaning of
+//! database errors, and the lines to try.
 
 use tenantry::{TenantManager, seed::Seed};
 
 /// The tenants.
 pub const TENANTS: [&str; 2] = ["acme", "globex"];
 
-/// The first users of every tenant. The statement names no schema: the tenant's own is the only one that it
-/// finds.
+/// The first users of every tenant. The statement names no schema: it finds only the tenant's own.
 pub fn first_users() -> Seed {
     Seed::new("first users", |tx| {
         Box::pin(async move {
@@ -22,6 +21,28 @@ pub fn first_users() -> Seed {
             Ok(())
         })
     })
+}
+
+/// Why the database refused the values of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A unique value exists already.
+    Duplicate,
+    /// A text is too long, or contains a zero byte.
+    InvalidValue,
+}
+
+/// Returns why the database refused a value; `None` for every other error.
+#[must_use]
+pub fn refusal(error: &sqlx::Error) -> Option<Refusal> {
+    let answer = error.as_database_error()?;
+    if answer.is_unique_violation() {
+        return Some(Refusal::Duplicate);
+    }
+    // Class 22: data exceptions.
+    let is_data_exception = answer.code().is_some_and(|code| code.starts_with("22"));
+    is_data_exception.then_some(Refusal::InvalidValue)
 }
 
 /// Returns the lines to try, which can be pasted unchanged. They are about a user of acme that exists.

@@ -1,4 +1,4 @@
-//! The database that an example works on.
+//! The database of an example.
 
 use tenantry_devdb::{Database, Error};
 
@@ -6,7 +6,7 @@ use tenantry_devdb::{Database, Error};
 ///
 /// # Errors
 ///
-/// There is no server to work with; the message lists what was tried and what helps.
+/// If no server is available; the message lists what was tried, and remedies.
 ///
 /// # Cancel safety
 ///

@@ -1,8 +1,8 @@
-//! What every example does around the one thing that it teaches: log, port, database, the `curl` lines to try, and
-//! errors in one line.
+//! The parts that all examples share: log, port, database, the `curl` lines to try, and errors in
+//! one line.
 //!
-//! A service takes its port *before* it starts a database server: a port that is taken is reported at once, and
-//! nothing has to be undone.
+//! A service binds its port *before* it starts a database server: an occupied port is reported at
+//! once, and there is nothing to undo.
 //!
 //! ```ignore
 //! #[tokio::main]

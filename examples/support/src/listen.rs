@@ -1,4 +1,4 @@
-//! The port, which is taken before anything else is done.
+//! The port, which is bound before anything else happens.
 
 use std::{
     env, fmt, io,
@@ -7,7 +7,7 @@ use std::{
 
 const PORT: u16 = 3000;
 
-/// Why an example does not listen.
+/// The reason why an example does not listen.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ListenError {
@@ -23,12 +23,12 @@ pub enum ListenError {
 
 /// Listens on `HOST` (127.0.0.1) and `PORT` (3000; 0 for any free one).
 ///
-/// The listener is non-blocking, as `tokio::net::TcpListener::from_std` needs it; `HttpServer::listen` of actix takes
-/// it as well.
+/// The listener is non-blocking, as `tokio::net::TcpListener::from_std` requires; actix's
+/// `HttpServer::listen` accepts it, too.
 ///
 /// # Errors
 ///
-/// Says which variable is wrong, or that the port is taken.
+/// If a variable is invalid, or the port is occupied.
 pub fn bind() -> Result<TcpListener, ListenError> {
     let host = env::var("HOST").map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), |host| host.parse());
     let port = env::var("PORT").map_or(Ok(PORT), |port| port.parse());

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 ///
 /// # Panics
 ///
-/// A log has been started already.
+/// If a log was already started.
 pub fn start_log(default: &str) {
     tracing_subscriber::fmt()
         .event_format(PlainFormat::default())

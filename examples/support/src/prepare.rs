@@ -1,4 +1,4 @@
-//! What has to be there before the first request.
+//! Setup before the first request.
 
 use tenantry::{
     Error, ErrorKind, Isolation, SchemaDiscovery, TenantManager,
@@ -6,15 +6,16 @@ use tenantry::{
     provision::{CreateOptions, Provisioner},
 };
 
-/// Makes the manager of a service whose tenants, acme and globex, have a schema each, and prepares both.
+/// Creates the manager of a service with the tenants acme and globex, in a schema each, and
+/// prepares both.
 ///
 /// # Errors
 ///
-/// The files or the URL cannot be used, or as [`prepare`].
+/// If the files or the URL are invalid, and those of [`prepare`].
 ///
 /// # Cancel safety
 ///
-/// As [`prepare`].
+/// Like [`prepare`].
 pub async fn acme_and_globex(
     url: &str,
     files: &sqlx::migrate::Migrator,
@@ -31,15 +32,16 @@ pub async fn acme_and_globex(
     Ok(manager)
 }
 
-/// Migrates the schemas that exist, and creates tenants that are missing. Any number of instances may do so at once.
+/// Migrates existing schemas, and creates missing tenants. Any number of instances can do so
+/// concurrently.
 ///
 /// # Errors
 ///
-/// A schema could not be migrated, or a tenant not be created.
+/// If a schema cannot be migrated, or a tenant cannot be created.
 ///
 /// # Cancel safety
 ///
-/// When cancelled, some schemas may be migrated and some tenants created; each is as a whole.
+/// When cancelled, some schemas may be migrated and some tenants created, each completely.
 pub async fn prepare(
     migrator: &TenantMigrator,
     provisioner: &Provisioner,
@@ -55,7 +57,7 @@ async fn create(
 ) -> Result<(), Error> {
     for tenant in tenants {
         match provisioner.create(tenant, CreateOptions::default()).await {
-            // From an earlier start, or another instance has just created it.
+            // It exists from an earlier start, or another instance has just created it.
             Err(error) if error.kind() == ErrorKind::TenantExists => {}
             created => tracing::info!(tenant, took = ?created?.duration, "created"),
         }
@@ -63,15 +65,15 @@ async fn create(
     Ok(())
 }
 
-/// Migrates the schemas that exist.
+/// Migrates existing schemas.
 ///
 /// # Errors
 ///
-/// A schema could not be migrated. The log has the whole report, the error the first failure.
+/// If a schema cannot be migrated. The log contains the whole report, the error the first failure.
 ///
 /// # Cancel safety
 ///
-/// As [`prepare`].
+/// Like [`prepare`].
 pub async fn migrate(migrator: &TenantMigrator) -> Result<(), Error> {
     let migrated = migrator.migrate_all(MigrateOptions::default()).await?.into_result();
     if let Err(incomplete) = &migrated {

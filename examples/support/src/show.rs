@@ -4,9 +4,9 @@ use std::{fmt, net::SocketAddr};
 
 /// Prints where the service listens and the lines to try, all at once.
 ///
-/// Each line is an explanation and a `curl` command in which `{url}` stands for the service's URL. An explanation ends
-/// with a colon and the status where that is not 2xx: `an unknown tenant: 404`. A test runs the lines as they are
-/// printed and compares the status.
+/// Each line is an explanation and a `curl` command in which `{url}` stands for the service's URL.
+/// An explanation ends with a colon and the status if that is not 2xx: `an unknown tenant: 404`. A
+/// test runs the lines as printed and compares the status.
 pub fn show(address: SocketAddr, about: &str, lines: &[(&str, String)]) {
     let mut text = format!("listening on http://{address}; {about}. Try:\n");
     for (explanation, line) in lines {

@@ -20,7 +20,7 @@ pub(crate) async fn list(Db(db): Db) -> Result<Json<Vec<Customer>>, Mapped> {
     Ok(Json(query.fetch_all(&db).await?))
 }
 
-/// An email that is taken is a 409, because the handler's errors are `Mapped`.
+/// A duplicate email is a 409, because the handler's errors are `Mapped`.
 pub(crate) async fn create(
     Db(db): Db,
     Json(new): Json<NewCustomer>,

@@ -1,4 +1,4 @@
-//! A small shop: customers and orders of each tenant, and a figure about all tenants.
+//! A small shop: customers and orders of each tenant, and a report on all tenants.
 //!
 //! Its queries are checked at compile time against the tenants' tables, and `tests/it` tests it with
 //! `tenantry-test`.
@@ -13,7 +13,7 @@ use tenantry_axum::TenantLayer;
 
 pub use report::orders_of_all_tenants;
 
-/// Makes the routes. A test gives the manager of its own tenant.
+/// Creates the routes. A test passes the manager of its own tenant.
 pub fn app(manager: TenantManager) -> Router {
     let of_a_tenant = Router::new()
         .route("/customers", get(customers::list).post(customers::create))

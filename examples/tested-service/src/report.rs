@@ -10,7 +10,7 @@ pub(crate) async fn show(State(manager): State<TenantManager>) -> Result<Json<i6
 ///
 /// # Errors
 ///
-/// The tenants cannot be listed, or one of them cannot be read.
+/// If the tenants cannot be listed, or one of them cannot be read.
 pub async fn orders_of_all_tenants(manager: &TenantManager) -> Result<i64, Error> {
     let mut orders = 0;
     for tenant in manager.tenants().await? {

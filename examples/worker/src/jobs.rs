@@ -5,7 +5,7 @@ use tenantry::TenantDb;
 
 use crate::orders;
 
-/// Whether a tenant has jobs that are due. A job that has failed three times is left for people.
+/// Whether a tenant has due jobs. A job that failed three times is left for people.
 pub(crate) const IS_ANY_DUE: &str = "select exists (
     select from jobs where done_at is null and attempts < 3 and run_at <= now())";
 
@@ -17,15 +17,16 @@ pub(crate) enum Ran {
     Nothing,
 }
 
-/// Runs the tenant's oldest job that is due and that no other worker has.
+/// Runs the tenant's oldest due job that no other worker has claimed.
 ///
-/// The transaction is the claim: when the worker dies, the lock is gone and the job is as it was. That is for jobs
-/// that work on the database alone. One that calls other services, and so takes long, marks the row and commits
-/// before it begins: it must not keep a connection meanwhile.
+/// The transaction is the claim: if the worker dies, the lock is released and the job unchanged.
+/// This suits jobs that only use the database. A job that calls other services, and so takes long,
+/// should mark the row and commit before it starts, so that it holds no connection meanwhile.
 pub(crate) async fn run_next(db: &TenantDb) -> sqlx::Result<Ran> {
     db.transaction(async |tx| {
         let Some(order) = claim(tx).await? else { return Ok(Ran::Nothing) };
-        // A savepoint: what a failed job has written is taken back, and the failure can be recorded.
+        // A savepoint: the writes of a failed job are rolled back, and the failure can be
+        // recorded.
         let mut attempt = tx.begin().await?;
         match orders::invoice(&mut attempt, order).await {
             Ok(()) => {

@@ -1,6 +1,7 @@
-//! A worker over all tenants, each of which has its own queue of jobs.
+//! A worker for all tenants, each of which has its own job queue.
 //!
-//! Run it with `cargo run -p worker`; Ctrl-C ends it. `cargo run -p worker -- once` ends when nothing is left to do.
+//! Run it with `cargo run -p worker`; Ctrl-C ends it. `cargo run -p worker -- once` exits when no
+//! job is left.
 
 mod jobs;
 mod orders;
@@ -48,7 +49,7 @@ async fn work(manager: &TenantManager) -> Result<(), tenantry::Error> {
     Ok(())
 }
 
-/// The worker runs on until its jobs are at their end.
+/// The worker finishes its jobs.
 async fn begin_closing_on_a_signal(manager: &TenantManager) -> std::io::Result<Infallible> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -60,7 +61,7 @@ async fn begin_closing_on_a_signal(manager: &TenantManager) -> std::io::Result<I
     Ok(pending().await)
 }
 
-/// Creates what is missing, and gives the worker something to do.
+/// Creates missing tenants, and gives the worker something to do.
 async fn place_orders(manager: &TenantManager) -> anyhow::Result<()> {
     TableCatalog::default().create_table(manager.shared()).await?;
     let migrations = Migrations::embedded(&sqlx::migrate!())?;

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use tenantry::TenantDb;
 
-/// Places an order, and the job that writes its invoice: both or neither.
+/// Places an order, atomically with the job that writes its invoice.
 pub(crate) async fn place(db: &TenantDb, amount: i64) -> sqlx::Result<()> {
     db.transaction(async |tx| {
         let order: i64 = sqlx::query_scalar("insert into orders (amount) values ($1) returning id")

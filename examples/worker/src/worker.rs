@@ -1,4 +1,4 @@
-//! The worker: finds the tenants that have jobs, and runs them.
+//! The worker: finds tenants with jobs, and runs them.
 
 use std::{fmt, time::Duration};
 
@@ -13,23 +13,26 @@ use crate::jobs::{IS_ANY_DUE, Ran, run_next};
 /// How long the worker rests when there is nothing to do.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How many jobs of a tenant are run in a round: one with thousands keeps no other waiting for long.
+/// The number of jobs per tenant and round, so that a tenant with thousands of jobs does not delay
+/// the others.
 const TURN: usize = 10;
 
-/// What was done for a tenant in a round.
+/// The work done for a tenant in a round.
 #[derive(Debug, Default)]
 struct Turn {
     done: usize,
     failed: usize,
 }
 
-/// Works until the manager begins to close. A database that is away for a while does not end it.
+/// Works until the manager begins to close. A temporary outage of the database does not end it.
 pub(crate) async fn work(manager: &TenantManager) -> Result<(), Error> {
     while !manager.is_closing() {
         match round(manager).await {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error) if error.is_transient() => tracing::warn!(%error, "the next round may do"),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "retrying in the next round")
+            }
             Err(error) => return Err(error),
         }
         tokio::select! {
@@ -40,7 +43,7 @@ pub(crate) async fn work(manager: &TenantManager) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives each tenant with jobs that are due a turn. Returns `true` if a job was run.
+/// Gives each tenant with due jobs a turn. Returns `true` if a job ran.
 pub(crate) async fn round(manager: &TenantManager) -> Result<bool, Error> {
     let due = manager.survey::<bool>(IS_ANY_DUE).await?;
     log_failures(&due);
@@ -52,7 +55,7 @@ pub(crate) async fn round(manager: &TenantManager) -> Result<bool, Error> {
     let turns = manager.for_each_tenant(options, async |db| turn(manager, &db).await).await?;
     log_failures(&turns);
     let mut has_worked = false;
-    // Another worker may have been quicker.
+    // Another worker may have been faster.
     for (tenant, turn) in turns.values().filter(|(_, turn)| turn.done + turn.failed > 0) {
         say(format!("{tenant}: {turn}"));
         has_worked = true;
@@ -60,7 +63,7 @@ pub(crate) async fn round(manager: &TenantManager) -> Result<bool, Error> {
     Ok(has_worked)
 }
 
-/// A panic or an error of one tenant is that tenant's.
+/// A panic or an error affects only its tenant.
 async fn turn(manager: &TenantManager, db: &TenantDb) -> Result<Turn, sqlx::Error> {
     let mut turn = Turn::default();
     while turn.done + turn.failed < TURN && !manager.is_closing() {
@@ -75,7 +78,7 @@ async fn turn(manager: &TenantManager, db: &TenantDb) -> Result<Turn, sqlx::Erro
 
 fn log_failures<T>(report: &EachReport<T>) {
     for (tenant, error) in report.failures() {
-        tracing::error!(tenant, %error, "its jobs are left for the next round");
+        tracing::error!(tenant, %error, "its jobs are postponed to the next round");
     }
 }
 

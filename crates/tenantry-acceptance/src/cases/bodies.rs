@@ -24,6 +24,26 @@ async fn send_half(stage: &Stage, path: &str, tenant: &str) -> Connection {
     client
 }
 
+/// Starts nine clients of one tenant, and one of each of nine others.
+async fn send_halves(stage: &Stage, path: &str) -> Vec<Connection> {
+    let mut clients = Vec::new();
+    for n in 1..=9 {
+        clients.push(send_half(stage, path, &format!("t{n}")).await);
+        clients.push(send_half(stage, path, "acme").await);
+    }
+    clients
+}
+
+/// Sends the other halves, and returns how many names were created.
+async fn complete(clients: Vec<Connection>) -> usize {
+    let mut created = 0;
+    for mut client in clients {
+        client.write(OTHER_HALF.as_bytes()).await;
+        created += client.read_to_end().await.matches("HTTP/1.1 201").count();
+    }
+    created
+}
+
 /// Nine clients of one tenant, and of each way to send, keep theirs back for as long as they like. The
 /// tenant itself and others are served by two connections meanwhile, and the nine when they go on.
 pub async fn half_sent_bodies_hold_no_connection<A: Adapter>() {
@@ -32,11 +52,7 @@ pub async fn half_sent_bodies_hold_no_connection<A: Adapter>() {
     })
     .await;
     for path in ROUTES {
-        let mut slow = Vec::new();
-        for n in 1..=9 {
-            slow.push(send_half(&stage, path, &format!("t{n}")).await);
-            slow.push(send_half(&stage, path, "acme").await);
-        }
+        let slow = send_halves(&stage, path).await;
         for _ in 0..10 {
             for tenant in ["acme", "globex", "t1", "t20"] {
                 let answer = stage.get("/own-name", tenant).await;
@@ -44,12 +60,7 @@ pub async fn half_sent_bodies_hold_no_connection<A: Adapter>() {
             }
         }
         stage.wait_until_all_are_back().await;
-        let mut created = 0;
-        for mut client in slow {
-            client.write(OTHER_HALF.as_bytes()).await;
-            created += client.read_to_end().await.matches("HTTP/1.1 201").count();
-        }
-        assert_eq!(created, 10, "one for each tenant: names are unique");
+        assert_eq!(complete(slow).await, 10, "one for each tenant: names are unique");
         let name = if path == "/users" { "new" } else { "half done" };
         for tenant in ["acme", "t1", "t9"] {
             assert!(stage.users(tenant).await.iter().any(|user| user == name), "{path} {tenant}");

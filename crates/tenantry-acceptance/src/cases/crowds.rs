@@ -12,9 +12,10 @@ use tenantry::SchemaDiscovery;
 use tokio::task::JoinSet;
 
 use crate::{
-    adapter::Adapter,
+    adapter::{Adapter, Server},
     client::{get, post},
-    stage::{Stage, eventually},
+    stage::Stage,
+    world::eventually,
 };
 
 const TENANTS: [&str; 3] = ["acme", "globex", "t1"];
@@ -37,6 +38,12 @@ pub async fn hanging_statements_leave_a_place<A: Adapter>() {
         }
     }
     drop(hanging);
+    cancel_hanging(&stage).await;
+    drop(stage.server);
+    stage.manager.close_within(Duration::from_millis(500)).await;
+}
+
+async fn cancel_hanging(stage: &Stage) {
     let mut admin = stage.admin().await;
     sqlx::query(
         "select pg_cancel_backend(pid) from pg_stat_activity \
@@ -46,8 +53,6 @@ pub async fn hanging_statements_leave_a_place<A: Adapter>() {
     .execute(&mut admin)
     .await
     .expect("the database is running");
-    drop(stage.server);
-    stage.manager.close_within(Duration::from_millis(500)).await;
 }
 
 /// Clients without any tenant ask for ever new ids. Each of those is looked up, and known tenants are
@@ -65,14 +70,7 @@ pub async fn unknown_ids_hold_nobody_up<A: Adapter>() {
     let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut guessing = JoinSet::new();
     for _ in 0..32 {
-        let (server, over, asked) = (Arc::clone(&server), Arc::clone(&over), Arc::clone(&asked));
-        guessing.spawn(async move {
-            while !over.load(Ordering::Relaxed) {
-                let id = format!("guess{}", asked.fetch_add(1, Ordering::Relaxed));
-                let answer = get("/name").tenant(&id).send(&server).await;
-                assert!(matches!(answer.status, 404 | 503), "{answer:?}");
-            }
-        });
+        guessing.spawn(guess(Arc::clone(&server), Arc::clone(&over), Arc::clone(&asked)));
     }
     for round in 0..50 {
         for tenant in TENANTS {
@@ -87,4 +85,13 @@ pub async fn unknown_ids_hold_nobody_up<A: Adapter>() {
     assert!(asked.load(Ordering::Relaxed) > 100);
     drop(server);
     stage.manager.close().await;
+}
+
+/// Sends requests for a new id each time.
+async fn guess(server: Arc<Server>, over: Arc<AtomicBool>, asked: Arc<AtomicUsize>) {
+    while !over.load(Ordering::Relaxed) {
+        let id = format!("guess{}", asked.fetch_add(1, Ordering::Relaxed));
+        let answer = get("/name").tenant(&id).send(&server).await;
+        assert!(matches!(answer.status, 404 | 503), "{answer:?}");
+    }
 }

@@ -63,10 +63,9 @@ pub async fn lets_members_in<A: Adapter>() {
         ("nobody", Some("acme"), 404),
         ("frozen", Some("frozen"), 403),
     ] {
-        let mut request = get("/members/name").tenant(tenant);
-        if let Some(user) = user {
-            request = request.header("x-user", user);
-        }
+        let request = get("/members/name").tenant(tenant);
+        let request =
+            user.into_iter().fold(request, |request, user| request.header("x-user", user));
         let answer = request.send(&stage.server).await;
         assert_eq!(answer.status, status, "{tenant} {user:?}");
         match status {

@@ -20,12 +20,9 @@ pub async fn responses_name_their_tenant<A: Adapter>() {
         ("/optional/name", None, None, 200, None),
         ("/outside/open", Some("acme"), None, 200, None),
     ] {
-        let mut request = get(path);
-        for (name, value) in [("x-tenant-id", tenant), ("x-inner", inner)] {
-            if let Some(value) = value {
-                request = request.header(name, value);
-            }
-        }
+        let headers = [("x-tenant-id", tenant), ("x-inner", inner)];
+        let given = headers.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let request = given.fold(get(path), |request, (name, value)| request.header(name, value));
         let answer = request.send(&server).await;
         assert_eq!(answer.status, status, "{path} for {tenant:?}");
         assert_eq!(answer.header("x-served-tenant"), served, "{path} for {tenant:?}");

@@ -3,7 +3,8 @@
 use crate::{
     adapter::Adapter,
     client::{Connection, post},
-    stage::{Stage, eventually},
+    stage::Stage,
+    world::eventually,
 };
 
 /// A handler that ends without a commit has changed nothing.

@@ -32,10 +32,18 @@ impl Answer {
         header.map(|header| header.1.as_str())
     }
 
+    pub(crate) fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("the body is JSON")
+    }
+
     /// Reads the body as a problem document, after checking that it is one.
     pub(crate) fn problem(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
-        let document: Value = serde_json::from_str(&self.body).expect("the body is JSON");
+        let document = self.json();
         assert_eq!(document["status"], self.status, "{document}");
         assert!(document["title"].is_string(), "{document}");
         document

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     client::Connection,
-    stage::{SETUP, catalog, eventually, offline},
+    stage::{SETUP, catalog, offline},
+    world::eventually,
 };
 
 /// A database with tenants in it, and a manager.

@@ -13,7 +13,7 @@ use tenantry::TenantDb;
 use super::within;
 
 pin_project! {
-    /// A response body that is read with its tenant in scope; made by a
+    /// A response body that is read with its tenant in scope, created by a
     /// [`ContextMiddleware`](super::ContextMiddleware).
     #[derive(Debug)]
     pub struct ContextBody<B> {

@@ -9,12 +9,13 @@ use tenantry::{TenantDb, admission::NoTenant};
 
 use super::{ContextBody, ContextFuture, within};
 
-/// Puts the tenant's handle in [scope](tenantry::context) while a request is served: for handlers and for
-/// the streams that their responses are made of.
+/// Puts the tenant's handle in [scope](tenantry::context) while a request is served, for handlers
+/// and for the streams of their responses.
 ///
-/// [`context::current`](tenantry::context::current) then returns the handle to code that cannot be handed one,
-/// such as the resolvers of a GraphQL schema. Prefer the handle itself where that is possible. Tasks that a
-/// handler spawns are not in the scope, and neither is what runs when a body is dropped.
+/// [`context::current`](tenantry::context::current) then returns the handle to code that cannot
+/// take it as an argument, such as the resolvers of a GraphQL schema. Pass the handle itself where
+/// possible. Tasks that a handler spawns are not in the scope, nor is code that runs when a body is
+/// dropped.
 ///
 /// It belongs *inside* of a [`TenantMiddleware`](crate::TenantMiddleware), so its `wrap` comes before that
 /// one's; elsewhere it does nothing and logs an error for each request. Without a tenant, where the

@@ -1,17 +1,16 @@
-use std::time::Duration;
-
 use tenantry::{
-    MetricsOptions, TenantManager,
+    TenantManager,
     ops::{Ops, OpsOptions, RegisterError},
 };
 
 use super::OpsService;
 
-/// Makes the routes `/health`, `/livez`, `/readyz` and `/metrics`, with the defaults of [`OpsScope`].
+/// Creates the routes `/health`, `/livez`, `/readyz` and `/metrics`, with the defaults of
+/// [`OpsScope`].
 ///
-/// They go beside the scope of tenants and need no tenant. None of them names one. A
-/// [`TenantMiddleware`](crate::TenantMiddleware) around the whole [`App`](actix_web::App) would cover
-/// them, too: wrap a scope instead.
+/// They are separate from the tenants' scope, need no tenant, and name none. A
+/// [`TenantMiddleware`](crate::TenantMiddleware) around the whole [`App`](actix_web::App) would
+/// cover them, too: wrap a scope instead.
 ///
 /// # Examples
 ///
@@ -40,35 +39,35 @@ pub fn ops_scope(manager: TenantManager) -> OpsService {
     OpsService::new(Ops::new(manager))
 }
 
-/// Configures the routes for those who operate a service.
+/// Configures the routes for operators.
 ///
 /// | route | answers | status |
 /// |---|---|---|
-/// | `GET /health` | a [`HealthReport`](tenantry::HealthReport) as JSON | 200 when `healthy`, else 503 |
-/// | `GET /livez` | `ok`, and touches nothing outside of the process | 200 |
-/// | `GET /readyz` | `{"status":"ok"}`, `degraded` or `unhealthy` | 200 when requests can be served, else 503 |
-/// | `GET /metrics` | the figures of the [`MetricsCollector`](tenantry::MetricsCollector) | 200; 401 without the [credentials](Self::basic_auth) |
+/// | `GET /health` | a [`HealthReport`](tenantry::HealthReport) as JSON | 200 if `healthy`, otherwise 503 |
+/// | `GET /livez` | `ok`, without any external check | 200 |
+/// | `GET /readyz` | `{"status":"ok"}`, `degraded` or `unhealthy` | 200 if requests can be served, otherwise 503 |
+/// | `GET /metrics` | the metrics of the [`MetricsCollector`](tenantry::MetricsCollector) | 200; 401 without the [credentials](Self::basic_auth) |
 ///
-/// One tenant in trouble makes none of them fail: a load balancer must not take a whole instance away
+/// One failing tenant makes none of them fail: a load balancer must not remove a whole instance
 /// because of it. A manager that is [closing](TenantManager::close) is not ready.
 ///
-/// Callers can ask the routes often without using up connections: each route checks the
-/// database one time after the other, eight times in a row and then once a second, and those who ask
-/// more often share the last answer. No answer holds the words of the database, nor its address. With [`tenant_details`](Self::tenant_details) and with
-/// [tenant labels](MetricsOptions::tenant_labels) the answers name tenants: then keep the routes to a
-/// port that customers cannot reach.
+/// Frequent requests do not use up connections: each route runs one database check at a time, at
+/// most eight in a row and then one per second, and further requests share the last answer. No
+/// answer contains database error texts or the database's address. With
+/// [`tenant_details`](Self::tenant_details) or [tenant labels](MetricsOptions::tenant_labels), the
+/// answers name tenants: then serve the routes only on a port that customers cannot reach.
 ///
-/// Metrics are written in Prometheus' text format 0.0.4, whatever the request accepts: the crate
-/// `prometheus` cannot write OpenMetrics. Every Prometheus reads it.
+/// Metrics are in Prometheus' text format 0.0.4, whatever the request accepts, because the crate
+/// `prometheus` cannot write OpenMetrics. Every Prometheus version reads it.
 ///
-/// No answer is to be stored: all have `Cache-Control: no-store`.
+/// All answers have `Cache-Control: no-store`.
 ///
 /// # Probes
 ///
-/// A liveness probe asks `/livez`. Point it at nothing else: restarting all instances does not bring a
-/// database back, and they would all connect at once when it is. A readiness probe asks `/readyz`.
-/// Kubernetes waits one second for an answer unless `timeoutSeconds` says otherwise; let it be longer
-/// than the [ping timeout](Self::ping_timeout), or the answer is never seen.
+/// Point a liveness probe only at `/livez`: restarting all instances does not bring a database
+/// back, and they would all connect at once when it returns. Point a readiness probe at `/readyz`.
+/// Kubernetes waits one second for an answer unless `timeoutSeconds` is set; set it higher than the
+/// [ping timeout](Self::ping_timeout), or the answer arrives too late.
 ///
 /// # Examples
 ///
@@ -79,9 +78,9 @@ pub fn ops_scope(manager: TenantManager) -> OpsService {
 /// use tenantry_actix::OpsScope;
 ///
 /// # fn example(manager: TenantManager, password: &str) -> Result<(), Box<dyn std::error::Error>> {
-/// // The figures of the application are in this registry, too.
+/// // This registry also contains the application's metrics.
 /// let registry = prometheus::Registry::new();
-/// // Once, and not in each worker: a registry takes the same metrics only once.
+/// // Once, not in each worker: a registry accepts the same metrics only once.
 /// let ops = OpsScope::new(manager)
 ///     .metrics(MetricsOptions::default().tenant_labels(20).runtime(true))
 ///     .registry(registry)
@@ -93,56 +92,22 @@ pub fn ops_scope(manager: TenantManager) -> OpsService {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-#[must_use = "it does nothing until it is made a service"]
+#[must_use = "it does nothing until it is built into a service"]
 pub struct OpsScope {
     pub(super) options: OpsOptions,
 }
 
+tenantry::ops_options_of_framework!(OpsScope);
+
 impl OpsScope {
-    /// Begins to configure the routes of a manager.
-    pub fn new(manager: TenantManager) -> Self {
-        Self { options: OpsOptions::new(manager) }
-    }
-
-    /// Sets whether `/health` tells of each tenant. Default: `false`, their numbers alone.
-    ///
-    /// Which tenants there are is nothing for everybody who can reach the port.
-    pub fn tenant_details(self, tell: bool) -> Self {
-        Self { options: self.options.tenant_details(tell) }
-    }
-
-    /// Sets how long the database may take to answer for `/health` and `/readyz`. Default: 2 s.
-    ///
-    /// After about that time the answer is 503. More than half of it is degraded. Shorter than what
-    /// the caller waits for, so that it sees the answer; long enough for a connection to be opened.
-    pub fn ping_timeout(self, timeout: Duration) -> Self {
-        Self { options: self.options.ping_timeout(timeout) }
-    }
-
-    /// Sets what `/metrics` has. Default: no tenant labels, and nothing of process and runtime.
-    pub fn metrics(self, options: MetricsOptions) -> Self {
-        Self { options: self.options.metrics(options) }
-    }
-
-    /// Lets only those read `/metrics` who know a user and a password. Default: everybody.
-    ///
-    /// Everybody else is answered 401. Basic authentication sends the password as good as in clear:
-    /// it belongs behind TLS. The other routes stay open, for load balancers send no credentials.
-    ///
-    /// The user should hold no colon: [RFC 7617](https://www.rfc-editor.org/rfc/rfc7617#section-2) has
-    /// the password begin after the first one.
-    pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
-        Self { options: self.options.basic_auth(user, password) }
-    }
-
-    /// Makes the routes, for [`App::service`](actix_web::App::service) or
+    /// Builds the routes, for [`App::service`](actix_web::App::service) or
     /// [`Scope::service`](actix_web::Scope::service).
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] when the registry already has metrics with the same names, as
-    /// it has when every worker makes the routes anew: make them once and clone them. Without a
-    /// registry it does not fail.
+    /// [`RegisterError`] if the registry already has metrics of the same names. That happens if
+    /// every worker builds the routes: build them once and clone them. Never fails without a
+    /// registry.
     pub fn into_service(self) -> Result<OpsService, RegisterError> {
         Ok(OpsService::new(self.options.build()?))
     }

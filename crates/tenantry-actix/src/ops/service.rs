@@ -13,10 +13,10 @@ use actix_web::{
 use tenantry::ops::{Answer, Ops};
 
 /// The routes `/health`, `/livez`, `/readyz` and `/metrics`, for
-/// [`App::service`](actix_web::App::service); made by [`ops_scope`](crate::ops_scope) and
+/// [`App::service`](actix_web::App::service), created by [`ops_scope`](crate::ops_scope) and
 /// [`OpsScope`](crate::OpsScope).
 ///
-/// Cheap to clone: all workers share what they answer with.
+/// Cheap to clone: all workers share the same state.
 #[derive(Debug, Clone)]
 #[must_use = "routes do nothing until they are in an app"]
 pub struct OpsService {
@@ -31,7 +31,8 @@ impl OpsService {
 
 impl HttpServiceFactory for OpsService {
     fn register(self, config: &mut AppService) {
-        // Four resources and no scope: a scope without a prefix would take every other path as well.
+        // Four resources instead of a scope: a scope without a prefix would take all other paths,
+        // too.
         resource("/health", &self.ops, async |ops, _| ops.health().await).register(config);
         resource("/livez", &self.ops, async |ops, _| ops.livez()).register(config);
         resource("/readyz", &self.ops, async |ops, _| ops.readyz().await).register(config);

@@ -1,4 +1,4 @@
-//! The resolvers that the core has.
+//! The resolvers of the core.
 
 use actix_web::dev::ServiceRequest;
 use tenantry::{

@@ -5,11 +5,11 @@ use tenantry::TenantId;
 
 use super::{Resolve, ResolveError};
 
-/// Reads the tenant id from a value that an outer middleware has put into the request's extensions.
+/// Reads the tenant id from a value that an outer middleware put into the request's extensions.
 ///
-/// This is the way for claims of a token: who cannot forge the token cannot choose another tenant.
-/// A request whose extensions lack the value has no tenant; so have all of them when the
-/// middleware that puts it there is inside instead of outside.
+/// Use it for the claims of a token: a caller that cannot forge the token cannot choose another
+/// tenant. A request whose extensions lack the value has no tenant. If the middleware that inserts
+/// it is inside instead of outside, no request has one.
 ///
 /// # Examples
 ///

@@ -4,6 +4,6 @@
 mod serve;
 
 pub use serve::{Serve, serve};
-/// Binds a listener for [`HttpServer::listen`](actix_web::HttpServer::listen), with an error that says in one line
-/// what to do.
+/// Binds a listener for [`HttpServer::listen`](actix_web::HttpServer::listen), with a one-line
+/// error message that contains the remedy.
 pub use tenantry::serve::bind;

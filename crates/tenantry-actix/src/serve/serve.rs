@@ -1,4 +1,4 @@
-use std::{fmt, io, time::Duration};
+use std::{fmt, io};
 
 use actix_http::{Request, Response};
 use actix_service::IntoServiceFactory;
@@ -12,27 +12,27 @@ use tenantry::{
     serve::{ServeFuture, ServeOptions, ServeReport, Serving},
 };
 
-/// actix never gives up by itself: the deadline is [`Serve::drain`].
+/// actix itself never times out: the deadline is [`Serve::drain`].
 const NO_LIMIT_OF_ACTIX: u64 = 365 * 24 * 60 * 60;
 
 /// Serves an app until the process is told to stop, then drains it and closes the manager.
 ///
-/// It takes an [`HttpServer`] that is bound and not running. Its own signals and its
-/// [`shutdown_timeout`](HttpServer::shutdown_timeout) are replaced. Awaiting it drives the server:
+/// It takes an [`HttpServer`] that is bound but not running, and replaces its signal handling and
+/// its [`shutdown_timeout`](HttpServer::shutdown_timeout). Awaiting it drives the server:
 ///
 /// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) stops it:
 ///    [`TenantManager::closing`] resolves, and `/readyz` answers 503.
-/// 2. After the [`ready_delay`](Serve::ready_delay), no connection is accepted any more and idle ones are closed.
-/// 3. Requests under way have the [`drain`](Serve::drain) time. Connections that are left then are cut: half-sent
-///    requests, clients that read slowly, streams without an end. Their handlers are dropped and their
-///    transactions rolled back. How many there were, actix does not tell.
+/// 2. After the [`ready_delay`](Serve::ready_delay), the server accepts no more connections and closes idle ones.
+/// 3. Requests in flight have the [`drain`](Serve::drain) time. The remaining connections are then cut: half-sent
+///    requests, slow readers, endless streams. Their handlers are dropped and their
+///    transactions rolled back. actix does not report how many there were.
 /// 4. The manager is [closed](TenantManager::close_within). Of several servers that share a manager, the last to
 ///    drain closes it.
 ///
-/// actix looks once a second whether its workers are done, so draining takes up to a second longer than the last
-/// request. A second signal ends all of it at once, see
-/// [`ServeEnd::Forced`](tenantry::serve::ServeEnd::Forced). A websocket or a stream of server-sent events should
-/// select on [`TenantManager::closing`]; otherwise it is cut at the deadline.
+/// actix checks its workers once a second, so draining takes up to one second longer than the last
+/// request. A second signal ends all of it at once; see
+/// [`ServeEnd::Forced`](tenantry::serve::ServeEnd::Forced). Websockets and server-sent events
+/// should select on [`TenantManager::closing`]; otherwise they are cut at the deadline.
 ///
 /// # Examples
 ///
@@ -63,15 +63,15 @@ const NO_LIMIT_OF_ACTIX: u64 = 365 * 24 * 60 * 60;
 ///
 /// # Errors
 ///
-/// The future fails when signals cannot be listened to, or the server fails.
+/// The future fails if signal handlers cannot be installed, or the server fails.
 ///
 /// # Panics
 ///
-/// As [`HttpServer::run`]: outside of a runtime, or when the server is bound to no address.
+/// Like [`HttpServer::run`]: outside of a runtime, or if the server is not bound to any address.
 ///
 /// # Cancel safety
 ///
-/// When the future is dropped, the server is stopped at once, and the manager is not closed.
+/// If the future is dropped, the server stops at once, and the manager is not closed.
 pub fn serve<F, I, S, B>(server: HttpServer<F, I, S, B>, manager: &TenantManager) -> Serve
 where
     F: Fn() -> I + Send + Clone + 'static,
@@ -91,7 +91,8 @@ where
     Serve { server, manager: manager.clone(), options: ServeOptions::default() }
 }
 
-/// A server that accepts connections and is not driven yet; made by [`serve()`]. Await it at once.
+/// A server that accepts connections but is not driven yet, created by [`serve()`]. Await it at
+/// once.
 #[must_use = "a server must be awaited"]
 pub struct Serve {
     server: Server,
@@ -99,59 +100,13 @@ pub struct Serve {
     options: ServeOptions,
 }
 
+tenantry::serve_options_of_framework!(impl[] Serve);
+
 impl Serve {
-    /// Sets how long requests under way may take once the server stops accepting. Default: 10 s.
-    ///
-    /// Together with [`ready_delay`](Self::ready_delay) and [`close_within`](Self::close_within) it should be less
-    /// than what the orchestrator waits: Kubernetes and `docker stop` kill after 30 s and 10 s by default.
-    pub fn drain(self, limit: Duration) -> Self {
-        self.with(|options| options.drain(limit))
-    }
-
-    /// Sets how long requests are still accepted while `/readyz` answers 503 already. Default: zero.
-    ///
-    /// Behind a load balancer that polls readiness, set it to its interval times its threshold, plus a second.
-    pub fn ready_delay(self, delay: Duration) -> Self {
-        self.with(|options| options.ready_delay(delay))
-    }
-
-    /// Sets how long closing the manager waits for leases after that. Default: 5 s.
-    pub fn close_within(self, limit: Duration) -> Self {
-        self.with(|options| options.close_within(limit))
-    }
-
-    /// Sets whether SIGTERM and Ctrl-C stop the server. Default: `true`.
-    ///
-    /// A program that handles signals itself turns it off and uses [`stop_when`](Self::stop_when).
-    pub fn signals(self, listen: bool) -> Self {
-        self.with(|options| options.signals(listen))
-    }
-
-    /// Sets whether a second signal ends the process. Default: `true`; see
-    /// [`ServeOptions::exit_on_second_signal`].
-    pub fn exit_on_second_signal(self, exit: bool) -> Self {
-        self.with(|options| options.exit_on_second_signal(exit))
-    }
-
-    /// Stops the server when this future ends, too.
-    pub fn stop_when(self, asked: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.with(|options| options.stop_when(asked))
-    }
-
-    /// Sets all options at once.
-    pub fn options(self, options: ServeOptions) -> Self {
-        self.with(|_| options)
-    }
-
-    /// Returns what pauses and resumes the server.
+    /// Returns the handle that pauses and resumes the server.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         self.server.handle()
-    }
-
-    fn with(mut self, change: impl FnOnce(ServeOptions) -> ServeOptions) -> Self {
-        self.options = change(self.options);
-        self
     }
 }
 
@@ -172,7 +127,7 @@ impl fmt::Debug for Serve {
     }
 }
 
-/// actix's server, as the shutdown drives it.
+/// actix's server, as seen by the shutdown.
 struct ActixServing {
     /// `None` once it has ended.
     server: Option<Server>,
@@ -188,12 +143,12 @@ impl Serving for ActixServing {
     }
 
     fn drain(&mut self) {
-        // The command is sent at once; what is dropped would wait for its end.
+        // The command is sent at once; the dropped future would only wait for the end.
         drop(self.handle.stop(true));
     }
 
     async fn cut(&mut self) -> Option<usize> {
-        // Its workers end at once, and all of their connections and handlers with them.
+        // Its workers end at once, with all of their connections and handlers.
         self.server = None;
         None
     }

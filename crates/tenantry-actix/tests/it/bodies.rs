@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{TestResult, TestServer, World, get, offline, serve};
+use crate::support::{TestResult, TestServer, World, get, offline, serve, users};
 
 const HALF_SENT: &str = "content-length: 5\r\n\r\n\"ab";
 
@@ -114,7 +114,7 @@ async fn is_read_before_the_transaction_begins() -> TestResult {
     assert!(post(&app, "/alone", "content-length: 0\r\n\r\n").await?.starts_with("HTTP/1.1 200"));
     assert!(post(&app, "/alone", "\r\n").await?.starts_with("HTTP/1.1 200"));
     assert_eq!(get(&app, "/tx", "acme").await.status, StatusCode::OK);
-    assert_eq!(world.users(&manager, "acme").await, ["ab", "acme"]);
+    assert_eq!(users(&manager, "acme").await, ["ab", "acme"]);
     manager.close().await;
     Ok(())
 }

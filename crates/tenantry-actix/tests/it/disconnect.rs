@@ -7,7 +7,7 @@ use tenantry::TenantManager;
 use tenantry_actix::{DbError, TenantMiddleware, Tx};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::support::{TestResult, TestServer, World, eventually, serve};
+use crate::support::{TestResult, TestServer, World, eventually, serve, users};
 
 async fn slow_insert(Tx(mut tx): Tx) -> Result<&'static str, DbError> {
     sqlx::query("insert into users values ('half done')").execute(&mut *tx).await?;
@@ -70,7 +70,7 @@ async fn is_noticed_by_default_when_the_connection_is_reset() -> TestResult {
     client.set_zero_linger()?;
     drop(client);
     given_up(&world, &manager).await;
-    assert_eq!(world.users(&manager, "acme").await, ["acme"]);
+    assert_eq!(users(&manager, "acme").await, ["acme"]);
     manager.close().await;
     Ok(())
 }
@@ -82,8 +82,7 @@ async fn is_not_noticed_by_default_when_the_client_closes_its_side() -> TestResu
     let manager = world.builder().max_connections(2).build()?;
     let app = app(&manager)?;
     drop(begin(&world, &app, "/quick").await?);
-    eventually("it is committed", async || world.users(&manager, "acme").await == ["acme", "done"])
-        .await;
+    eventually("it is committed", async || users(&manager, "acme").await == ["acme", "done"]).await;
     manager.close().await;
     Ok(())
 }

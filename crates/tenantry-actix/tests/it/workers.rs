@@ -7,7 +7,7 @@ use tenantry::TenantManager;
 use tenantry_actix::{Db, DbError, TenantMiddleware, Tx};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::support::{TestResult, TestServer, World, eventually, get, serve};
+use crate::support::{TestResult, TestServer, World, eventually, get, serve, users};
 
 async fn name(Db(db): Db) -> Result<String, DbError> {
     let name: String = sqlx::query_scalar("select name from users").fetch_one(&db).await?;
@@ -69,7 +69,7 @@ async fn that_end_take_no_connection_with_them() -> TestResult {
     first.handle.stop(true).await;
     drop(first);
 
-    assert_eq!(world.users(&manager, "acme").await, ["acme"]);
+    assert_eq!(users(&manager, "acme").await, ["acme"]);
     assert_eq!(backends(&manager).await, before, "a connection was opened anew");
     let second = app(&manager)?;
     workers_that_answer(&second, "acme").await;
@@ -99,8 +99,8 @@ async fn that_are_stopped_in_mid_request_leave_nothing_behind() -> TestResult {
     eventually("the transaction is open", async || manager.snapshot().leased == 1).await;
     app.handle.stop(false).await;
     eventually("the connection is back", async || manager.snapshot().leased == 0).await;
-    assert_eq!(world.users(&manager, "acme").await, ["acme"]);
-    assert_eq!(world.users(&manager, "globex").await, ["globex"]);
+    assert_eq!(users(&manager, "acme").await, ["acme"]);
+    assert_eq!(users(&manager, "globex").await, ["globex"]);
     manager.close().await;
     Ok(())
 }
@@ -116,7 +116,7 @@ fn share_a_manager_that_was_built_in_the_system_of_actix() -> TestResult {
             workers_that_answer(&app, tenant).await;
         }
         app.handle.stop(true).await;
-        assert_eq!(world.users(&manager, "acme").await, ["acme"]);
+        assert_eq!(users(&manager, "acme").await, ["acme"]);
         manager.close().await;
         Ok(())
     })

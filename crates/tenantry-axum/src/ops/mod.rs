@@ -1,6 +1,6 @@
-//! Routes for those who operate a service: health, readiness and metrics.
+//! Routes for operators: health, readiness and metrics.
 //!
-//! The handlers decide nothing: what is told, and to whom, is the core's to say.
+//! The handlers decide nothing: the core decides what is reported, and to whom.
 
 #[cfg(feature = "prometheus")]
 mod registry;

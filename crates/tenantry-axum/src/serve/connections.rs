@@ -1,4 +1,4 @@
-//! The connections that are open, so that they can be cut.
+//! Tracks open connections, so that they can be cut.
 
 use std::{
     collections::HashMap,
@@ -26,7 +26,7 @@ struct Open {
     by: HashMap<u64, Arc<Wakers>>,
 }
 
-/// Who waits for a connection to become readable or writable, and who is at work for its client.
+/// The wakers of a connection: of its reader, its writer, and the handler of its request.
 #[derive(Debug, Default)]
 struct Wakers {
     read: AtomicWaker,
@@ -34,23 +34,24 @@ struct Wakers {
     work: AtomicWaker,
 }
 
-/// Tells those who are at work for a client when its connection is cut.
+/// Wakes the handler of a request when its connection is cut.
 ///
-/// It knows the one that has looked last. HTTP/1 has one request at a time; of HTTP/2's the connection itself ends all.
+/// It only knows the handler that polled last. HTTP/1 has one request at a time; an HTTP/2
+/// connection ends all of its own handlers.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     all: Arc<Connections>,
     wakers: Arc<Wakers>,
 }
 
-/// Which half of a connection is waited for.
+/// The half of a connection that is waited for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Half {
     Read,
     Write,
 }
 
-/// The place of one connection among the open ones, until it is dropped.
+/// The registration of one open connection, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     all: Arc<Connections>,
@@ -69,7 +70,7 @@ impl Connections {
         Place { all: Arc::clone(self), number, wakers }
     }
 
-    /// Has every read and write fail from now on, those that wait included. Returns how many connections are open.
+    /// Makes all pending and future reads and writes fail. Returns the number of open connections.
     pub(super) fn cut(&self) -> usize {
         self.cut.store(true, Ordering::SeqCst);
         let open = self.open();
@@ -93,13 +94,13 @@ impl Connections {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        // Nothing panics while it is held.
+        // Nothing panics while holding it.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Watch {
-    /// Returns `true` if the connection is cut, and has the task woken when it is.
+    /// Returns `true` if the connection is cut; otherwise the task is woken once it is.
     pub(super) fn is_cut(&self, waker: &Waker) -> bool {
         self.wakers.work.register(waker);
         self.all.cut.load(Ordering::SeqCst)
@@ -115,7 +116,7 @@ impl Place {
         self.all.cut.load(Ordering::SeqCst)
     }
 
-    /// Has the task woken when the connection is cut; ready if it is already.
+    /// Wakes the task when the connection is cut; ready if it already is.
     pub(super) fn wait(&self, half: Half, waker: &Waker) -> Poll<()> {
         match half {
             Half::Read => self.wakers.read.register(waker),

@@ -1,9 +1,9 @@
 //! Handlers that end when their connection is cut.
 //!
-//! A cut connection fails at its next read or write. While a handler is under way and unread bytes of the client are
-//! buffered, such as a body that the handler ignores, hyper does neither. So handlers check for the cut themselves. A
-//! streamed body needs no check: the cut wakes the connection as the handler has asked, and hyper, which asks the body
-//! for more, flushes at the same time.
+//! A cut connection fails at its next read or write. While a handler runs and unread bytes of the
+//! client are buffered, such as a body that the handler ignores, hyper does neither. So handlers
+//! check for the cut themselves. A streamed body needs no check: the cut wakes the connection, as
+//! the handler has requested, and hyper, which polls the body, flushes at the same time.
 
 use std::{
     convert::Infallible,
@@ -22,7 +22,7 @@ use tower_service::Service;
 
 use super::{connections::Watch, guarded::GuardedIo};
 
-/// Makes the service of each connection so that it ends when the connection is cut.
+/// Creates the service of each connection, which ends when the connection is cut.
 #[derive(Clone)]
 pub(super) struct MakeCuttable<M>(pub(super) M);
 
@@ -49,7 +49,7 @@ pin_project! {
     pub(super) struct Making<F> {
         #[pin]
         service: F,
-        // Taken when the service is there.
+        // Taken when the service is ready.
         watch: Option<Watch>,
     }
 }
@@ -91,7 +91,7 @@ where
 }
 
 pin_project! {
-    /// A handler, which is dropped when its connection is cut.
+    /// A handler that is dropped when its connection is cut.
     pub(super) struct Handling<F> {
         #[pin]
         handler: Option<F>,
@@ -109,7 +109,7 @@ where
         let mut this = self.project();
         let is_cut = this.watch.as_ref().is_some_and(|watch| watch.is_cut(context.waker()));
         let Some(handler) = this.handler.as_mut().as_pin_mut().filter(|_| !is_cut) else {
-            // What the handler holds goes before its client is told anything, which it is not any more.
+            // Drops the handler's state; its client gets no response any more.
             this.handler.set(None);
             return Poll::Ready(Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()));
         };

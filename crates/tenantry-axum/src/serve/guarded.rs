@@ -51,19 +51,19 @@ impl<T> GuardedIo<T> {
         self.place.watch()
     }
 
-    /// Returns the connection as the listener has accepted it.
+    /// Returns the accepted connection.
     pub fn get_ref(&self) -> &T {
         &self.io
     }
 
-    /// Returns the connection as the listener has accepted it, such as to set an option of its socket.
+    /// Returns the accepted connection, for example to set a socket option.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.io
     }
 }
 
 impl<T: Unpin> GuardedIo<T> {
-    /// Does something with the connection unless it is cut, now or while that is waited for.
+    /// Polls the connection, unless it is cut before or meanwhile.
     fn unless_cut<R>(
         &mut self,
         half: Half,

@@ -12,7 +12,8 @@ pub use guarded::{Guarded, GuardedIo};
 pub use serve::{Listening, Serve, serve};
 use tokio::net::TcpListener;
 
-/// Binds a listener for [`serve()`](serve()), with an error that says in one line what to do.
+/// Binds a listener for [`serve()`](serve()), with a one-line error message that contains the
+/// remedy.
 ///
 /// # Examples
 ///

@@ -18,31 +18,33 @@ use super::{
     guarded::{Guarded, GuardedIo},
 };
 
-/// The listener that an app sees behind [`serve()`].
+/// The listener type that an app sees with [`serve()`].
 ///
 /// [Connect info](axum::Router::into_make_service_with_connect_info) is the listener's
-/// [`Addr`](Listener::Addr): `SocketAddr` with TCP. For more than that, such as the credentials of a Unix socket's
-/// peer, serve a listener whose `Addr` holds it. axum allows no other type here, since its implementation of
-/// [`Connected`](axum::extract::connect_info::Connected) for [`TapIo`] covers all of them.
+/// [`Addr`](Listener::Addr), which is `SocketAddr` for TCP. For more, such as the credentials of a
+/// Unix socket's peer, serve a listener with a custom `Addr`. axum allows no other type here,
+/// because its implementation of [`Connected`](axum::extract::connect_info::Connected) for
+/// [`TapIo`] covers all of them.
 pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>)>;
 
 /// Serves an app until the process is told to stop, then drains it and closes the manager.
 ///
-/// It takes what [`axum::serve()`] takes: any [`Listener`] (of TCP, of a Unix socket), and a `Router`, a method router,
-/// or one of them with [connect info](Listening). Awaiting it runs the server:
+/// It accepts the same arguments as [`axum::serve()`]: any [`Listener`] (TCP or Unix socket), and a
+/// `Router`, a method router, or one of them with [connect info](Listening). Awaiting it runs the
+/// server:
 ///
 /// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) stops it:
 ///    [`TenantManager::closing`] resolves, and `/readyz` answers 503.
-/// 2. After the [`ready_delay`](Serve::ready_delay), no connection is accepted any more and idle ones are closed.
-/// 3. Requests under way have the [`drain`](Serve::drain) time. Connections that are left then are cut: half-sent
-///    requests, clients that read slowly, streams without an end. Their handlers are dropped and their
+/// 2. After the [`ready_delay`](Serve::ready_delay), the server accepts no more connections and closes idle ones.
+/// 3. Requests in flight have the [`drain`](Serve::drain) time. The remaining connections are then cut: half-sent
+///    requests, slow readers, endless streams. Their handlers are dropped and their
 ///    transactions rolled back.
 /// 4. The manager is [closed](TenantManager::close_within). Of several servers that share a manager, the last to
 ///    drain closes it.
 ///
-/// A second signal ends all of it at once, see [`ServeEnd::Forced`](tenantry::serve::ServeEnd::Forced).
-/// A websocket or a stream of server-sent events should select on [`TenantManager::closing`]; otherwise it is
-/// cut at the deadline.
+/// A second signal ends all of it at once; see
+/// [`ServeEnd::Forced`](tenantry::serve::ServeEnd::Forced). Websockets and server-sent events
+/// should select on [`TenantManager::closing`]; otherwise they are cut at the deadline.
 ///
 /// # Examples
 ///
@@ -67,12 +69,12 @@ pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>
 ///
 /// # Errors
 ///
-/// The future fails when signals cannot be listened to.
+/// The future fails if signal handlers cannot be installed.
 ///
 /// # Cancel safety
 ///
-/// When the future is dropped, the manager is not closed and connections that are open are served on, as with
-/// [`axum::serve()`].
+/// If the future is dropped, the manager is not closed and open connections are still served, as
+/// with [`axum::serve()`].
 pub fn serve<L, M, S>(listener: L, app: M, manager: &TenantManager) -> Serve<L, M>
 where
     L: Listener,
@@ -81,7 +83,7 @@ where
     Serve { listener, app, manager: manager.clone(), options: ServeOptions::default() }
 }
 
-/// A server that has not started yet; made by [`serve()`]. Awaiting it runs the server.
+/// A server that has not started yet, created by [`serve()`]. Awaiting it runs the server.
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L, M> {
     listener: L,
@@ -90,62 +92,16 @@ pub struct Serve<L, M> {
     options: ServeOptions,
 }
 
+tenantry::serve_options_of_framework!(impl[L: Listener, M] Serve<L, M>);
+
 impl<L: Listener, M> Serve<L, M> {
-    /// Sets how long requests under way may take once the server stops accepting. Default: 10 s.
-    ///
-    /// Together with [`ready_delay`](Self::ready_delay) and [`close_within`](Self::close_within) it should be less
-    /// than what the orchestrator waits: Kubernetes and `docker stop` kill after 30 s and 10 s by default.
-    pub fn drain(self, limit: Duration) -> Self {
-        self.with(|options| options.drain(limit))
-    }
-
-    /// Sets how long requests are still accepted while `/readyz` answers 503 already. Default: zero.
-    ///
-    /// Behind a load balancer that polls readiness, set it to its interval times its threshold, plus a second.
-    pub fn ready_delay(self, delay: Duration) -> Self {
-        self.with(|options| options.ready_delay(delay))
-    }
-
-    /// Sets how long closing the manager waits for leases after that. Default: 5 s.
-    pub fn close_within(self, limit: Duration) -> Self {
-        self.with(|options| options.close_within(limit))
-    }
-
-    /// Sets whether SIGTERM and Ctrl-C stop the server. Default: `true`.
-    ///
-    /// A program that handles signals itself turns it off and uses [`stop_when`](Self::stop_when).
-    pub fn signals(self, listen: bool) -> Self {
-        self.with(|options| options.signals(listen))
-    }
-
-    /// Sets whether a second signal ends the process. Default: `true`; see
-    /// [`ServeOptions::exit_on_second_signal`].
-    pub fn exit_on_second_signal(self, exit: bool) -> Self {
-        self.with(|options| options.exit_on_second_signal(exit))
-    }
-
-    /// Stops the server when this future ends, too.
-    pub fn stop_when(self, asked: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.with(|options| options.stop_when(asked))
-    }
-
-    /// Sets all options at once.
-    pub fn options(self, options: ServeOptions) -> Self {
-        self.with(|_| options)
-    }
-
     /// Returns the address that the listener is bound to.
     ///
     /// # Errors
     ///
-    /// When the operating system cannot tell.
+    /// If the operating system cannot report it.
     pub fn local_addr(&self) -> io::Result<L::Addr> {
         self.listener.local_addr()
-    }
-
-    fn with(mut self, change: impl FnOnce(ServeOptions) -> ServeOptions) -> Self {
-        self.options = change(self.options);
-        self
     }
 }
 
@@ -189,7 +145,7 @@ impl<L: fmt::Debug, M> fmt::Debug for Serve<L, M> {
     }
 }
 
-/// axum's server, as the shutdown drives it.
+/// axum's server, as seen by the shutdown.
 struct AxumServing {
     /// `None` once it has ended.
     server: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
@@ -197,7 +153,7 @@ struct AxumServing {
     connections: Arc<Connections>,
 }
 
-/// How long connections that were cut may take to end. A handler runs on to its next `.await`.
+/// How long cut connections may take to end. A handler runs until its next `.await`.
 const LAST_STEP: Duration = Duration::from_secs(1);
 
 impl Serving for AxumServing {
@@ -207,7 +163,7 @@ impl Serving for AxumServing {
             self.server = None;
             ended?;
         }
-        // axum does not wait for connections that were upgraded.
+        // axum does not wait for upgraded connections.
         self.connections.emptied().await;
         Ok(())
     }

@@ -31,12 +31,16 @@ tenantry_acceptance::suite!(Axum);
 
 impl Adapter for Axum {
     async fn serve(app: App) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
-        let app = router(&app);
-        let server = tokio::spawn(async move { axum::serve(listener, app).await });
-        Server::new(address, Running(server))
+        serve(router(&app)).await
     }
+}
+
+/// Serves an app on a free port until the value is dropped.
+pub(crate) async fn serve(app: Router) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    Server::new(address, Running(server))
 }
 
 struct Running(JoinHandle<std::io::Result<()>>);

@@ -1,15 +1,15 @@
 //! A tenant, cloned with masked rows.
 
-use std::{fmt::Write, time::Instant};
+use std::fmt::Write;
 
 use tenantry::{
     anonymize::{Anonymize, HashMask},
-    clone::CloneOptions,
+    clone::{CloneOptions, CloneReport},
 };
 
 use super::{
     server::Server,
-    source::{COPY, SCHEMA, SCHEMA_OF_COPY, TENANT},
+    source::{SCHEMA, SCHEMA_OF_COPY, clone_tenant},
 };
 use crate::{
     args::CloneSizes,
@@ -58,34 +58,37 @@ pub(super) async fn run(
     let mut proofs = Vec::new();
     let contenders = ["plain", "anonymized"];
     let times = times::run("anonymized", &contenders, rounds, async |contender, round| {
-        let began = Instant::now();
-        let manager = database.manager()?;
         let options = match contender {
             0 => CloneOptions::default().data(true),
             _ => CloneOptions::default().anonymize(rules()),
         };
-        let provisioner = manager.provisioner();
-        let report = Box::pin(provisioner.clone_tenant(TENANT, COPY, options)).await?;
-        let mut took = began.elapsed();
-        manager.close().await;
+        let (mut took, report) = clone_tenant(&database, options).await?;
+        check(&report, sizes.masked_rows)?;
         if let Some(anonymized) = &report.anonymized {
             took = took.saturating_sub(anonymized.proof.duration);
             if round != Round::WarmUp {
                 proofs.push(anonymized.proof.duration.as_secs_f64() * 1e3);
             }
-            if anonymized.columns.len() != HASHED.len() || !anonymized.proof.is_complete() {
-                return Err(anonymized.to_string().into());
-            }
-        }
-        let copied = report.rows();
-        if usize::try_from(copied)? != sizes.masked_rows {
-            return Err(format!("{copied} of {} rows were copied", sizes.masked_rows).into());
         }
         database.drop_schemas(&[SCHEMA_OF_COPY.to_owned()]).await?;
         Ok(took)
     });
     let times = times.await?;
     Ok(Anonymized { times, proof_ms: median(proofs) })
+}
+
+/// Checks that all rows were copied and, if the clone was anonymized, all columns masked.
+fn check(report: &CloneReport, rows: usize) -> Result<(), Failure> {
+    if let Some(anonymized) = &report.anonymized {
+        if anonymized.columns.len() != HASHED.len() || !anonymized.proof.is_complete() {
+            return Err(anonymized.to_string().into());
+        }
+    }
+    let copied = report.rows();
+    if usize::try_from(copied)? != rows {
+        return Err(format!("{copied} of {rows} rows were copied").into());
+    }
+    Ok(())
 }
 
 fn rules() -> Anonymize {

@@ -1,13 +1,16 @@
 //! A tenant, cloned with its rows.
 
-use std::{fmt::Write, time::Instant};
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
 
 use sqlx::Connection;
 use tenantry::clone::CloneOptions;
 
 use super::{
     server::{Database, Server},
-    source::{self, COPY, SCHEMA, SCHEMA_OF_COPY, TENANT},
+    source::{self, SCHEMA, SCHEMA_OF_COPY, clone_tenant},
 };
 use crate::{
     args::CloneSizes,
@@ -15,6 +18,10 @@ use crate::{
     times::{self, Times},
     trusted,
 };
+
+/// Sums up the bytes of all tables, with their indexes, of the schema that follows.
+const SIZE: &str = "select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from pg_class \
+                    where relkind = 'r' and relnamespace = ";
 
 pub(super) struct Copied {
     pub(super) rows: u64,
@@ -39,27 +46,12 @@ pub(super) async fn run(
     source::create(&database, tables).await?;
     source::fill(&database, tables, sizes.large_rows).await?;
     let rows = database.number(source::count_rows(SCHEMA, tables)).await?;
-    let size = "select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from pg_class \
-                where relkind = 'r' and relnamespace = ";
-    let bytes = database.number(format!("{size} '{SCHEMA}'::regnamespace")).await?;
+    let bytes = database.number(format!("{SIZE} '{SCHEMA}'::regnamespace")).await?;
     let contenders = ["tenantry", "insert_select"];
     let times = times::run("rows", &contenders, rounds, async |contender, _| {
         let took = match contender {
-            0 => {
-                let began = Instant::now();
-                let manager = database.manager()?;
-                let options = CloneOptions::default().data(true);
-                Box::pin(manager.provisioner().clone_tenant(TENANT, COPY, options)).await?;
-                let took = began.elapsed();
-                manager.close().await;
-                took
-            }
-            _ => {
-                database.run(create_like(tables)?).await?;
-                let began = Instant::now();
-                insert_select(&database, tables).await?;
-                began.elapsed()
-            }
+            0 => clone_tenant(&database, CloneOptions::default().data(true)).await?.0,
+            _ => insert_select(&database, tables).await?,
         };
         let copied = database.number(source::count_rows(SCHEMA_OF_COPY, tables)).await?;
         if copied != rows {
@@ -82,7 +74,10 @@ fn create_like(tables: usize) -> Result<String, Failure> {
     Ok(sql)
 }
 
-async fn insert_select(database: &Database, tables: usize) -> Result<(), Failure> {
+/// Copies the rows into new tables, and returns how long it took without creating them.
+async fn insert_select(database: &Database, tables: usize) -> Result<Duration, Failure> {
+    database.run(create_like(tables)?).await?;
+    let began = Instant::now();
     let mut sql = "begin; ".to_owned();
     for table in 1..=tables {
         write!(
@@ -94,5 +89,5 @@ async fn insert_select(database: &Database, tables: usize) -> Result<(), Failure
     let mut conn = database.connect().await?;
     trusted::run(&mut conn, sql).await?;
     conn.close().await?;
-    Ok(())
+    Ok(began.elapsed())
 }

@@ -1,13 +1,18 @@
 //! The tenant that is cloned.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
+
+use tenantry::clone::{CloneOptions, CloneReport};
 
 use super::server::Database;
 use crate::failure::Failure;
 
-pub(super) const TENANT: &str = "source";
+const TENANT: &str = "source";
 pub(super) const SCHEMA: &str = "tenant_source";
-pub(super) const COPY: &str = "copy";
+const COPY: &str = "copy";
 pub(super) const SCHEMA_OF_COPY: &str = "tenant_copy";
 
 /// Tables with many rows.
@@ -86,6 +91,19 @@ pub(super) async fn fill(
     database.run(sql).await?;
     database.run("vacuum analyze".to_owned()).await?;
     database.run("checkpoint".to_owned()).await
+}
+
+/// Clones the tenant with a new manager, and returns how long it took, including its connections.
+pub(super) async fn clone_tenant(
+    database: &Database,
+    options: CloneOptions,
+) -> Result<(Duration, CloneReport), Failure> {
+    let began = Instant::now();
+    let manager = database.manager()?;
+    let report = Box::pin(manager.provisioner().clone_tenant(TENANT, COPY, options)).await?;
+    let took = began.elapsed();
+    manager.close().await;
+    Ok((took, report))
 }
 
 /// Returns a query that counts the rows of all tables.

@@ -1,13 +1,16 @@
 //! The structure of a tenant, cloned in a database with many other schemas.
 
-use std::{process::Stdio, time::Instant};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use tenantry::clone::CloneOptions;
 use tokio::process::Command;
 
 use super::{
     server::{Database, Server},
-    source::{self, COPY, SCHEMA, SCHEMA_OF_COPY, TENANT},
+    source::{self, SCHEMA, SCHEMA_OF_COPY, clone_tenant},
 };
 use crate::{
     args::CloneSizes,
@@ -38,34 +41,15 @@ pub(super) async fn run(
     let database = server.database("structure").await?;
     eprintln!("structure: creating {} schemas", sizes.neighbors);
     source::create(&database, sizes.tables).await?;
-    let neighbors: Vec<_> = (0..sizes.neighbors).collect();
-    for some in neighbors.chunks(AT_ONCE) {
-        let mut sql = String::new();
-        for tenant in some {
-            write_schema(&mut sql, *tenant, TABLES_OF_NEIGHBORS)?;
-        }
-        database.run(sql).await?;
-    }
+    create_neighbors(&database, sizes.neighbors).await?;
     database.run("vacuum analyze".to_owned()).await?;
     let bin = binaries(&database).await?;
     let expected = database.objects(SCHEMA).await?;
     times::run("structure", &["tenantry", "pg_dump"], rounds, async |contender, _| {
-        let began = Instant::now();
-        let manager = match contender {
-            0 => Some(database.manager()?),
-            _ => None,
+        let took = match contender {
+            0 => clone_tenant(&database, CloneOptions::default()).await?.0,
+            _ => pipe(&bin, &database).await?,
         };
-        match &manager {
-            Some(manager) => {
-                let options = CloneOptions::default();
-                Box::pin(manager.provisioner().clone_tenant(TENANT, COPY, options)).await?;
-            }
-            None => pipe(&bin, &database).await?,
-        }
-        let took = began.elapsed();
-        if let Some(manager) = manager {
-            manager.close().await;
-        }
         let found = database.objects(SCHEMA_OF_COPY).await?;
         if found != expected {
             return Err(format!("the copy has {found} objects of {expected}").into());
@@ -76,6 +60,18 @@ pub(super) async fn run(
     .await
 }
 
+async fn create_neighbors(database: &Database, neighbors: usize) -> Result<(), Failure> {
+    let neighbors: Vec<_> = (0..neighbors).collect();
+    for some in neighbors.chunks(AT_ONCE) {
+        let mut sql = String::new();
+        for tenant in some {
+            write_schema(&mut sql, *tenant, TABLES_OF_NEIGHBORS)?;
+        }
+        database.run(sql).await?;
+    }
+    Ok(())
+}
+
 /// Returns the folder of the server's own programs.
 async fn binaries(database: &Database) -> Result<String, Failure> {
     let mut conn = database.connect().await?;
@@ -83,7 +79,9 @@ async fn binaries(database: &Database) -> Result<String, Failure> {
     Ok(query.fetch_one(&mut conn).await?)
 }
 
-async fn pipe(bin: &str, database: &Database) -> Result<(), Failure> {
+/// Copies the structure with [`PIPE`], and returns how long it took.
+async fn pipe(bin: &str, database: &Database) -> Result<Duration, Failure> {
+    let began = Instant::now();
     let output = Command::new("sh")
         .args(["-c", PIPE])
         .env("BIN", bin)
@@ -94,7 +92,7 @@ async fn pipe(bin: &str, database: &Database) -> Result<(), Failure> {
         .output()
         .await?;
     match output.status.success() {
-        true => Ok(()),
+        true => Ok(began.elapsed()),
         false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
     }
 }

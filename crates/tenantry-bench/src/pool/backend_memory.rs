@@ -158,32 +158,13 @@ async fn visit_all(
     tenants: usize,
     visits: usize,
 ) -> Result<Backends, Failure> {
-    let mut pool = PoolOptions::default();
-    pool.max_connections = CONNECTIONS;
-    pool.reserved_connections = Some(0);
-    if let Some(most) = max_tenants_per_connection {
-        pool.max_tenants_per_connection = most;
-        pool.max_tables_per_connection = most;
-    }
-    let manager = TenantManager::builder_with(options.clone()).pool_options(pool).build()?;
-
-    let mut order: Vec<usize> = (0..tenants * visits).map(|visit| visit % tenants).collect();
-    fastrand::Rng::with_seed(1).shuffle(&mut order);
-    let order: Arc<[usize]> = order.into();
-
+    let manager = manager(options.clone(), max_tenants_per_connection)?;
+    let order = random_order(tenants, visits);
     let watcher = PgConnection::connect_with(&options.application_name("sampler")).await?;
     let (stop, stopped) = oneshot::channel();
     let watch = tokio::spawn(watch(watcher, name, stopped));
-    let (began, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
-    let mut tasks = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let visits = visit(manager.clone(), Arc::clone(&order), Arc::clone(&next));
-        tasks.spawn(visits);
-    }
-    let mut errors = 0;
-    while let Some(failed) = tasks.join_next().await {
-        errors += failed?;
-    }
+    let began = Instant::now();
+    let errors = visit_in_parallel(&manager, &order).await?;
     let elapsed = began.elapsed().as_secs_f64();
     // The receiver is only gone after a failure, and then the error is in the task.
     let _ = stop.send(());
@@ -198,6 +179,44 @@ async fn visit_all(
         errors,
         failure: seen.failure,
     })
+}
+
+fn manager(
+    options: PgConnectOptions,
+    max_tenants_per_connection: Option<usize>,
+) -> Result<TenantManager, Failure> {
+    let mut pool = PoolOptions::default();
+    pool.max_connections = CONNECTIONS;
+    pool.reserved_connections = Some(0);
+    if let Some(most) = max_tenants_per_connection {
+        pool.max_tenants_per_connection = most;
+        pool.max_tables_per_connection = most;
+    }
+    Ok(TenantManager::builder_with(options).pool_options(pool).build()?)
+}
+
+/// Returns the number of each tenant this many times.
+fn random_order(tenants: usize, visits: usize) -> Arc<[usize]> {
+    let mut order: Vec<usize> = (0..tenants * visits).map(|visit| visit % tenants).collect();
+    fastrand::Rng::with_seed(1).shuffle(&mut order);
+    order.into()
+}
+
+/// Visits all tenants of the list, one per connection at a time, and returns how many visits failed.
+async fn visit_in_parallel(
+    manager: &TenantManager,
+    order: &Arc<[usize]>,
+) -> Result<usize, Failure> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        tasks.spawn(visit(manager.clone(), Arc::clone(order), Arc::clone(&next)));
+    }
+    let mut errors = 0;
+    while let Some(failed) = tasks.join_next().await {
+        errors += failed?;
+    }
+    Ok(errors)
 }
 
 /// Visits tenants until the end of the list, and returns how many visits failed.

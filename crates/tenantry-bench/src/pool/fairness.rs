@@ -194,8 +194,12 @@ pub(crate) async fn run(
     let (busy, quiet) = tenants.split_at(1);
     let load = Load { busy: busy.into(), tasks: FLOOD, quiet: quiet.into() };
     let series = compare(course, sleepers, &load).await?;
+    Ok((figures(&series), series))
+}
+
+fn figures(series: &[FairnessSeries]) -> Fairness {
     let (ours, theirs, uncapped) = (&series[0], &series[1], &series[3]);
-    let figures = Fairness {
+    Fairness {
         quiet_p50_ms: ours.median_of(|run| run.quiet_p50_ms),
         quiet_p99_ms: ours.median_of(|run| run.quiet_p99_ms),
         pgpool_quiet_p50_ms: theirs.median_of(|run| run.quiet_p50_ms),
@@ -204,8 +208,7 @@ pub(crate) async fn run(
         total_ratio: ours.times(theirs, |run| run.total_per_second),
         quiet_p99_ratio_without_cap: theirs.times(uncapped, |run| run.quiet_p99_ms),
         total_ratio_without_cap: uncapped.times(theirs, |run| run.total_per_second),
-    };
-    Ok((figures, series))
+    }
 }
 
 /// Tenants that request less than their share, next to a crowd of others.
@@ -241,6 +244,35 @@ struct Load {
     quiet: Arc<[Tenant]>,
 }
 
+/// Tasks that send requests.
+type Clients = JoinSet<Result<Tally, Failure>>;
+
+impl Load {
+    fn flood(&self, sleeper: &Sleeper, until: Instant) -> Result<Clients, Failure> {
+        let mut clients = Clients::new();
+        for task in 0..self.tasks {
+            let random = fastrand::Rng::with_seed(u64::try_from(task)?);
+            clients.spawn(closed_loop(sleeper.clone(), Arc::clone(&self.busy), random, until));
+        }
+        Ok(clients)
+    }
+
+    fn be_quiet(
+        &self,
+        sleeper: &Sleeper,
+        began: Instant,
+        until: Instant,
+    ) -> Result<Clients, Failure> {
+        let mut clients = Clients::new();
+        for (index, tenant) in self.quiet.iter().enumerate() {
+            // Not all at the same time.
+            let offset = PERIOD * u32::try_from(index)? / u32::try_from(QUIET)?;
+            clients.spawn(open_loop(sleeper.clone(), tenant.clone(), began + offset, until));
+        }
+        Ok(clients)
+    }
+}
+
 async fn compare<const N: usize>(
     course: &Course,
     sleepers: [(&'static str, Sleeper); N],
@@ -267,17 +299,8 @@ async fn one_run(
 ) -> Result<FairnessRun, Failure> {
     let sessions = SessionSampler::start(&course.server, name).await?;
     let (began, until) = (Instant::now(), Instant::now() + course.duration);
-    let mut flood = JoinSet::new();
-    for task in 0..load.tasks {
-        let random = fastrand::Rng::with_seed(u64::try_from(task)?);
-        flood.spawn(closed_loop(sleeper.clone(), Arc::clone(&load.busy), random, until));
-    }
-    let mut quiet = JoinSet::new();
-    for (index, tenant) in load.quiet.iter().enumerate() {
-        // Not all at the same time.
-        let offset = PERIOD * u32::try_from(index)? / u32::try_from(QUIET)?;
-        quiet.spawn(open_loop(sleeper.clone(), tenant.clone(), began + offset, until));
-    }
+    let flood = load.flood(sleeper, until)?;
+    let quiet = load.be_quiet(sleeper, began, until)?;
     let quiet = sum(quiet).await?;
     let flood = sum(flood).await?;
     let elapsed = began.elapsed().as_secs_f64();
@@ -293,7 +316,7 @@ async fn one_run(
     })
 }
 
-async fn sum(mut tasks: JoinSet<Result<Tally, Failure>>) -> Result<Tally, Failure> {
+async fn sum(mut tasks: Clients) -> Result<Tally, Failure> {
     let mut total = Tally::new();
     while let Some(tally) = tasks.join_next().await {
         total.add(tally??);

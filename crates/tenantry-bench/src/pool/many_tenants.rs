@@ -34,9 +34,18 @@ pub(crate) async fn run(
     tenants: Arc<[Tenant]>,
     popularity: Popularity,
 ) -> Result<(ManyTenants, Vec<Series>), Failure> {
+    let series = race(course, &entrants(world, &tenants, &popularity)?).await?;
+    Ok((figures(&series), series))
+}
+
+fn entrants(
+    world: &World,
+    tenants: &Arc<[Tenant]>,
+    popularity: &Popularity,
+) -> Result<[Entrant; 5], Failure> {
     let work = |popularity| Work {
         tasks: TASKS,
-        tenants: Arc::clone(&tenants),
+        tenants: Arc::clone(tenants),
         popularity: Arc::new(popularity),
     };
     let entrant = |name, contender| Entrant {
@@ -53,22 +62,23 @@ pub(crate) async fn run(
         Ok(entrant(name, Contender::Tenantry(tenantry)))
     };
     let pool_per_tenant = Box::new(PoolPerTenant::new(world.options("pool_per_tenant")));
-    let entrants = [
+    Ok([
         tenantry("tenantry")?,
         Entrant { work: work(Popularity::One), ..tenantry("tenantry_one_tenant")? },
         entrant("pool_per_tenant", Contender::PoolPerTenant(pool_per_tenant)),
         set_each("set_each", Ping::BeforeAcquire),
         set_each("set_each_no_ping", Ping::Never),
-    ];
-    let series = race(course, &entrants).await?;
+    ])
+}
+
+fn figures(series: &[Series]) -> ManyTenants {
     let ours = &series[0];
-    let figures = ManyTenants {
+    ManyTenants {
         vs_pool_per_tenant: ours.times(&series[2]),
         vs_set_each: ours.times(&series[3]),
         vs_one_tenant: ours.times(&series[1]),
         max_sessions: ours.max_sessions(),
         errors: ours.errors(),
         hit_ratio: ours.median_of(|run| run.hit_ratio.unwrap_or(f64::NAN)),
-    };
-    Ok((figures, series))
+    }
 }

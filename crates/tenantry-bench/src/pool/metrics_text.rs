@@ -40,20 +40,26 @@ pub(crate) async fn run(
     if pools < tenants {
         return Err(format!("only {pools} of {tenants} tenant pools are there").into());
     }
-    let scrape = |options| -> Result<(f64, usize), Failure> {
-        let registry = Registry::new();
-        registry.register(Box::new(manager.collector(options)))?;
-        let (mut times, mut bytes) = (Vec::new(), 0);
-        for _ in 0..=rounds {
-            let began = Instant::now();
-            bytes = TextEncoder::new().encode_to_string(&registry.gather())?.len();
-            times.push(began.elapsed().as_secs_f64() * 1e3);
-        }
-        Ok((median(times), bytes))
-    };
-    let (render_ms, bytes) = scrape(MetricsOptions::default())?;
+    let (render_ms, bytes) = scrape(&manager, MetricsOptions::default(), rounds)?;
     let labelled = MetricsOptions::default().tenant_labels(LABELLED);
-    let (labelled_render_ms, labelled_bytes) = scrape(labelled)?;
+    let (labelled_render_ms, labelled_bytes) = scrape(&manager, labelled, rounds)?;
     manager.close().await;
     Ok(MetricsText { tenants, render_ms, bytes, labelled_render_ms, labelled_bytes })
+}
+
+/// Returns the median of the milliseconds, and the size of the last text in bytes.
+fn scrape(
+    manager: &TenantManager,
+    options: MetricsOptions,
+    rounds: u32,
+) -> Result<(f64, usize), Failure> {
+    let registry = Registry::new();
+    registry.register(Box::new(manager.collector(options)))?;
+    let (mut times, mut bytes) = (Vec::new(), 0);
+    for _ in 0..=rounds {
+        let began = Instant::now();
+        bytes = TextEncoder::new().encode_to_string(&registry.gather())?.len();
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok((median(times), bytes))
 }

@@ -55,14 +55,17 @@ pub(crate) async fn run(
         entrant("set_each", Contender::SetEach(set_each)),
     ];
     let series = race(course, &entrants).await?;
+    Ok((figures(&series), series))
+}
+
+fn figures(series: &[Series]) -> Order {
     let times = |other: &Series, figure: fn(&Run) -> f64| {
         ratio(series[0].rounds.iter().map(figure), other.rounds.iter().map(figure))
     };
-    let figures = Order {
+    Order {
         uniform_p50_vs_fifo: times(&series[1], |run| run.p50_ms),
         uniform_p99_vs_fifo: times(&series[1], |run| run.p99_ms),
         p50_vs_set_each: times(&series[2], |run| run.p50_ms),
         p99_vs_set_each: times(&series[2], |run| run.p99_ms),
-    };
-    Ok((figures, series))
+    }
 }

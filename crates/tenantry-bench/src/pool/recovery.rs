@@ -46,13 +46,7 @@ impl Recovery {
 /// Stops a dedicated server abruptly under load, and starts it again.
 pub(crate) async fn run(rounds: u32) -> Result<Recovery, Failure> {
     let server = DevServer::start().await?;
-    let mut admin = PgConnection::connect(&server.url()).await?;
-    trusted::run(&mut admin, "create schema tenant_acme".to_owned()).await?;
-    admin.close().await?;
-    let mut options = PoolOptions::default();
-    options.acquire_timeout = DEADLINE / 2;
-    options.statement_timeout = Some(DEADLINE / 2);
-    let manager = TenantManager::builder(server.url()).pool_options(options).build()?;
+    let manager = manager(&server).await?;
     let mut recovery = Recovery {
         first_success_ms: Vec::new(),
         longest_request_ms: Vec::new(),
@@ -60,25 +54,46 @@ pub(crate) async fn run(rounds: u32) -> Result<Recovery, Failure> {
     };
     for round in 0..rounds {
         eprintln!("recovery: round {} of {rounds}", round + 1);
-        let load = Load::start(&manager);
-        sleep(Duration::from_millis(500)).await;
-        server.stop_now().await?;
-        sleep(AWAY).await;
-        // The load sees the server as soon as this does, so neither waits for the other.
-        let starting = server.start_again();
-        let accepting = accepts(server.url());
-        let (started, accepted) = tokio::join!(starting, accepting);
-        started?;
-        sleep(Duration::from_secs(2)).await;
-        let (successes, longest) = load.stop().await;
-        let first = successes.into_iter().filter(|at| *at >= accepted).min();
-        let first = first.ok_or("no request was served after the restart")?;
-        recovery.first_success_ms.push((first - accepted).as_secs_f64() * 1e3);
+        let (first, longest) = outage(&server, &manager).await?;
+        recovery.first_success_ms.push(first.as_secs_f64() * 1e3);
         recovery.longest_request_ms.push(longest.as_secs_f64() * 1e3);
     }
     manager.close().await;
     server.close().await;
     Ok(recovery)
+}
+
+/// Creates a tenant and a manager that serves it.
+async fn manager(server: &DevServer) -> Result<TenantManager, Failure> {
+    let mut admin = PgConnection::connect(&server.url()).await?;
+    trusted::run(&mut admin, "create schema tenant_acme".to_owned()).await?;
+    admin.close().await?;
+    let mut options = PoolOptions::default();
+    options.acquire_timeout = DEADLINE / 2;
+    options.statement_timeout = Some(DEADLINE / 2);
+    Ok(TenantManager::builder(server.url()).pool_options(options).build()?)
+}
+
+/// Restarts the server under load. Returns the time from its first connection to the first response, and the duration
+/// of the longest request.
+async fn outage(
+    server: &DevServer,
+    manager: &TenantManager,
+) -> Result<(Duration, Duration), Failure> {
+    let load = Load::start(manager);
+    sleep(Duration::from_millis(500)).await;
+    server.stop_now().await?;
+    sleep(AWAY).await;
+    // The load sees the server as soon as this does, so neither waits for the other.
+    let starting = server.start_again();
+    let accepting = accepts(server.url());
+    let (started, accepted) = tokio::join!(starting, accepting);
+    started?;
+    sleep(Duration::from_secs(2)).await;
+    let (successes, longest) = load.stop().await;
+    let first = successes.into_iter().filter(|at| *at >= accepted).min();
+    let first = first.ok_or("no request was served after the restart")?;
+    Ok((first - accepted, longest))
 }
 
 /// Waits until the server accepts a connection.
@@ -108,20 +123,7 @@ impl Load {
         for _ in 0..TASKS {
             let (manager, stop) = (manager.clone(), Arc::clone(&stop));
             let successes = Arc::clone(&successes);
-            tasks.spawn(async move {
-                let mut longest = Duration::ZERO;
-                while !stop.load(Ordering::Relaxed) {
-                    let began = Instant::now();
-                    let served = request(&manager).await.is_ok();
-                    longest = longest.max(began.elapsed());
-                    if served {
-                        successes.lock().push(Instant::now());
-                    }
-                    // As many requests as a service sends, not as many as a loop can fail.
-                    sleep(Duration::from_millis(2)).await;
-                }
-                longest
-            });
+            tasks.spawn(send_until(manager, stop, successes));
         }
         Self { stop, successes, tasks }
     }
@@ -132,6 +134,26 @@ impl Load {
         let successes = std::mem::take(&mut *self.successes.lock());
         (successes, longest)
     }
+}
+
+/// Sends requests until told to stop, and returns how long the longest took.
+async fn send_until(
+    manager: TenantManager,
+    stop: Arc<AtomicBool>,
+    successes: Arc<Mutex<Vec<Instant>>>,
+) -> Duration {
+    let mut longest = Duration::ZERO;
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let served = request(&manager).await.is_ok();
+        longest = longest.max(began.elapsed());
+        if served {
+            successes.lock().push(Instant::now());
+        }
+        // As many requests as a service sends, not as many as a loop can fail.
+        sleep(Duration::from_millis(2)).await;
+    }
+    longest
 }
 
 async fn request(manager: &TenantManager) -> Result<(), tenantry::Error> {

@@ -17,7 +17,7 @@ use crate::global::Global;
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 fine (warnings, too, without --strict), 1 problems were found, 2 could not run.\n\
+    after_help = "Exit codes: 0 success (or warnings, without --strict), 1 problems found, 2 could not run.\n\
                   Guide: docs/cli.md in the repository."
 )]
 pub(crate) struct Arguments {

@@ -82,7 +82,7 @@ impl ConfigReport {
 impl Config {
     pub(crate) fn run(self, on: &Context) -> Ended {
         if on.has_given_manager() {
-            on.output.note("this program gives the database, the tenants and the pool itself: what is set under database, upkeep, tenants and pool has no effect");
+            on.output.note("this program configures the database, tenants and pool itself: settings under database, upkeep, tenants and pool have no effect");
         }
         let report = ConfigReport::new(&on.settings);
         on.output.report(&report, || report.text())?;

@@ -26,19 +26,19 @@ pub(crate) struct Drift {
     /// Tenant to compare with [default: the first]
     #[arg(long, value_name = "ID", conflicts_with_all = ["migrations", "recorded", "model"])]
     reference: Option<String>,
-    /// Compare with what the migrations make
+    /// Compare with the result of the migrations
     #[arg(long, conflicts_with_all = ["recorded", "model"])]
     migrations: bool,
-    /// Compare with what the migrations make up to each tenant's recorded version
+    /// Compare each tenant with the migrations up to its recorded version
     #[arg(long, conflicts_with = "model")]
     recorded: bool,
-    /// Compare with a model, as `schema export` writes it
+    /// Compare with a model file, as written by `schema export`
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Objects whose differences do not count; `*` stands for anything
+    /// Objects whose differences to ignore; `*` matches anything
     #[arg(long, value_name = "NAME")]
     ignore: Vec<String>,
-    /// Print the SQL that repairs each tenant that has drifted. It is not run
+    /// Print the SQL that repairs each drifted tenant, without running it
     #[arg(long)]
     repair: bool,
     /// How findings are printed
@@ -59,7 +59,7 @@ impl Drift {
         let drift = self.comparison(on)?;
         let progress = on.output.progress("drift");
         progress.say("reading and comparing schemas");
-        let report = on.interruptible("nothing was compared to the end", drift.run()).await?;
+        let report = on.interruptible("the comparison did not finish", drift.run()).await?;
         if self.repair {
             let repairs = repairs(on, &drift, &report).await;
             drop(progress);
@@ -123,7 +123,7 @@ async fn repairs(
     let mut repairs = Vec::new();
     for tenant in report.details.iter().filter(|tenant| tenant.status == DriftStatus::Drifted) {
         let repair = on
-            .interruptible("not every repair was worked out", drift.repair(&tenant.tenant_id))
+            .interruptible("not every repair was generated", drift.repair(&tenant.tenant_id))
             .await?;
         repairs.push(TenantRepair { tenant_id: Arc::clone(&tenant.tenant_id), repair });
     }

@@ -15,14 +15,15 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
-    postgres::{Child, Program},
+    output::Progress,
+    postgres::{Child, Connection, Program},
 };
 
 /// Arguments of `dump`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It holds all of the schema at one moment: tables, rows, migration records, owners and \
-                        privileges. The shared schema, extensions, and the tenant's row in the catalog are not in it."
+    after_help = "A dump is a consistent snapshot of the schema: tables, rows, migration records, owners and \
+                        privileges. It does not contain the shared schema, extensions, or the tenant's catalog entry."
 )]
 pub(crate) struct Dump {
     /// The tenant; it may be suspended
@@ -31,16 +32,16 @@ pub(crate) struct Dump {
     /// File to write [default: TENANT.dump or TENANT.sql]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// `custom` is compressed, and what `restore` reads; `plain` is SQL
+    /// `custom` is compressed, for `restore`; `plain` is SQL
     #[arg(long, value_enum, default_value_t = DumpFormat::Custom)]
     format: DumpFormat,
     /// Replace the file if it exists
     #[arg(long)]
     force: bool,
-    /// Leave out who owns the objects
+    /// Omit the owners of objects
     #[arg(long)]
     no_owner: bool,
-    /// Leave out privileges
+    /// Omit privileges
     #[arg(long)]
     no_acl: bool,
 }
@@ -77,52 +78,75 @@ pub(crate) struct DumpReport {
 
 impl Dump {
     pub(crate) async fn run(self, on: &Context) -> Ended {
-        let began = Instant::now();
         let id = parse(&self.id)?;
-        let path = self.output.clone().unwrap_or_else(|| {
-            let ending = if self.format == DumpFormat::Custom { "dump" } else { "sql" };
-            PathBuf::from(format!("{id}.{ending}"))
-        });
+        let path = self.path(&id);
         if !self.force && path.exists() {
             return Err(exists(&path));
         }
         let connection = on.upkeep_connection()?;
         let progress = on.output.progress("dump");
-        progress.say("looking the tenant up");
-        let manager = on.manager()?;
-        let dumped = async {
-            let db = manager.tenant_to_authorize(&id).await?;
-            let schema = db.tenant().placement().container().clone();
-            let server = manager.server_outline().await?;
-            let pg_dump = Program::for_server("pg_dump", &server)?;
-            let partial = Partial::create(&path)?;
-            let mut child = Child::new(&pg_dump, &connection)
-                .arg("--verbose")
-                .arg(format!("--format={}", self.format.word()))
-                .arg(format!("--schema={}", pattern(&schema)))
-                .arg("--file")
-                .arg(&partial.path);
-            for (is_given, flag) in [(self.no_owner, "--no-owner"), (self.no_acl, "--no-acl")] {
-                child = if is_given { child.arg(flag) } else { child };
-            }
-            let ran = child.run(|table| progress.say(table)).await?;
-            let bytes = partial.finish(&path, self.force)?;
-            Ok::<_, Failure>(DumpReport {
-                tenant_id: id.clone(),
-                schema: schema.to_string(),
-                file: path.display().to_string(),
-                format: self.format,
-                bytes,
-                tables: ran.tables,
-                server_version: server.version,
-                pg_dump_version: pg_dump.version,
-                duration_ms: millis(began),
-            })
-        };
-        let report = on.interruptible("the dump was not made, and no file is left", dumped).await?;
+        progress.say("looking up the tenant");
+        let dump = self.dump(on, &id, &path, &connection, &progress);
+        let report = on.interruptible("the dump was not made; no file is left", dump).await?;
         drop(progress);
         on.output.report(&report, || report.text())?;
         Ok(Exit::Fine)
+    }
+
+    fn path(&self, id: &TenantId) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| {
+            let ending = if self.format == DumpFormat::Custom { "dump" } else { "sql" };
+            PathBuf::from(format!("{id}.{ending}"))
+        })
+    }
+
+    async fn dump(
+        &self,
+        on: &Context,
+        id: &TenantId,
+        path: &Path,
+        connection: &Connection,
+        progress: &Progress,
+    ) -> Result<DumpReport, Failure> {
+        let began = Instant::now();
+        let manager = on.manager()?;
+        let db = manager.tenant_to_authorize(id).await?;
+        let schema = db.tenant().placement().container().clone();
+        let server = manager.server_outline().await?;
+        let pg_dump = Program::for_server("pg_dump", &server)?;
+        let partial = Partial::create(path)?;
+        let child = self.child(&pg_dump, connection, &schema, &partial.path);
+        let ran = child.run(|table| progress.say(table)).await?;
+        let bytes = partial.finish(path, self.force)?;
+        Ok(DumpReport {
+            tenant_id: id.clone(),
+            schema: schema.to_string(),
+            file: path.display().to_string(),
+            format: self.format,
+            bytes,
+            tables: ran.tables,
+            server_version: server.version,
+            pg_dump_version: pg_dump.version,
+            duration_ms: millis(began),
+        })
+    }
+
+    fn child(
+        &self,
+        pg_dump: &Program,
+        connection: &Connection,
+        schema: &Ident,
+        file: &Path,
+    ) -> Child {
+        let child = Child::new(pg_dump, connection)
+            .arg("--verbose")
+            .arg(format!("--format={}", self.format.word()))
+            .arg(format!("--schema={}", pattern(schema)))
+            .arg("--file")
+            .arg(file);
+        let flags = [(self.no_owner, "--no-owner"), (self.no_acl, "--no-acl")];
+        let given = flags.into_iter().filter(|(is_given, _)| *is_given);
+        given.fold(child, |child, (_, flag)| child.arg(flag))
     }
 }
 
@@ -155,7 +179,7 @@ pub(super) fn millis(began: Instant) -> u64 {
 }
 
 fn exists(path: &Path) -> Failure {
-    Failure::new(format!("{} exists", path.display())).hint("--force replaces it")
+    Failure::new(format!("{} already exists", path.display())).hint("use --force to replace it")
 }
 
 /// A temporary file that only this user can read. It is removed unless it is finished.
@@ -168,7 +192,7 @@ struct Partial {
 impl Partial {
     fn create(target: &Path) -> Result<Self, Failure> {
         let Some(name) = target.file_name() else {
-            return Err(Failure::new(format!("{} is not the name of a file", target.display())));
+            return Err(Failure::new(format!("{} is not a file name", target.display())));
         };
         let mut name = name.to_owned();
         name.push(format!(".{}.partial", std::process::id()));

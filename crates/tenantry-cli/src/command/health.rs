@@ -37,7 +37,7 @@ impl Health {
         };
         let options = HealthOptions::default().tenants(tenants).ping_timeout(self.timeout);
         let report = on
-            .interruptible("the check has not ended", async {
+            .interruptible("the check did not finish", async {
                 Ok::<_, Failure>(manager.health(options).await)
             })
             .await?;

@@ -13,7 +13,7 @@ use crate::{context::Context, exit::Exit, failure::Failure, output};
 /// Arguments of `man`.
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// Write a page for every command into this folder, instead of the main one to standard output
+    /// Write one page per command to this folder, instead of printing the main page
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }

@@ -33,9 +33,9 @@ pub(crate) type Ended = Result<Exit, Failure>;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write a configuration file, after a look at the database
+    /// Write a configuration file, after inspecting the database
     Init(init::Init),
-    /// Show the settings in force, and where each is from
+    /// Show the settings in effect, and the source of each
     Config(config::Config),
     /// Compare every tenant's schema with the migrations
     Status(status::Status),
@@ -46,29 +46,29 @@ pub(crate) enum Command {
     Tenant(tenant::Tenant),
     /// Fill schemas with data
     Seed(seed::Seed),
-    /// Find tenants whose schemas are not what they should be
+    /// Find tenants whose schemas have drifted
     Drift(drift::Drift),
-    /// Describe a tenant's schema, or give advice about it
+    /// Export a tenant's schema, or check it for common mistakes
     #[command(subcommand)]
     Schema(schema::Schema),
-    /// Find mistakes in the configuration, on the server and in the tenants, and say how to fix them
+    /// Find problems in the configuration, on the server and in the tenants, and explain how to fix them
     Doctor(doctor::Doctor),
     /// Check the health of the database and the tenants
     Health(health::Health),
-    /// Show the load by what a service or the database says
+    /// Show sessions and load, from a service or the database
     Metrics(metrics::Metrics),
     /// Watch tenants live
     #[cfg(feature = "top")]
     Top(top::Top),
-    /// Run one statement over all tenants
+    /// Run one statement on all tenants
     Sql(sql::Sql),
     /// Start psql in a tenant's schema
     Shell(shell::Shell),
     /// Write a tenant's schema to a file, with pg_dump
     Dump(dump::Dump),
-    /// Make a tenant of a dump, with pg_restore
+    /// Create a tenant from a dump, with pg_restore
     Restore(restore::Restore),
-    /// Make a tenant to check queries against, and run a command on it
+    /// Create a throwaway tenant, and run a command against it
     Prepare(prepare::Prepare),
     /// Print a completion script for a shell
     Completions(completions::Completions),

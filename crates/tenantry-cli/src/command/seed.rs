@@ -15,7 +15,7 @@ use crate::{
 /// Arguments of `seed`.
 #[derive(Debug, Args)]
 pub(crate) struct Seed {
-    /// Seeds by name, in this order [default: all, by name]
+    /// Seeds to run, in this order [default: all, by name]
     names: Vec<String>,
     #[command(flatten)]
     selection: Selection,
@@ -25,10 +25,10 @@ pub(crate) struct Seed {
     /// List the seeds
     #[arg(long, conflicts_with_all = ["all", "tenant", "tenants", "shared"])]
     list: bool,
-    /// Tenants that are seeded at a time
+    /// Number of tenants to seed concurrently
     #[arg(long, value_name = "TENANTS", default_value_t = 8)]
     concurrency: usize,
-    /// Begin no further tenant after the first failure
+    /// Start no further tenant after the first failure
     #[arg(long)]
     fail_fast: bool,
 }
@@ -41,6 +41,13 @@ pub(crate) struct SeedReports {
     seeds: Vec<SeedReport>,
 }
 
+/// Where seeds run.
+enum Target {
+    Shared,
+    Tenants(Vec<String>),
+    AllTenants,
+}
+
 impl Seed {
     pub(crate) async fn run(self, on: &Context) -> Ended {
         let known = on.seeds()?;
@@ -49,46 +56,67 @@ impl Seed {
             on.output.report(&names, || names.join("\n"))?;
             return Ok(Exit::Fine);
         }
-        let ids = match self.shared {
-            true => None,
-            false if self.selection.is_given() => self.selection.ids()?,
-            false => {
-                return Err(Failure::new("no tenant is named")
-                    .hint("name one with --tenant ID, or all with --all"));
-            }
-        };
+        let target = self.target()?;
         let chosen = choose(on, known, &self.names)?;
         on.reach().await?;
-        let seeder = on.manager()?.seeder();
-        let mut reports = SeedReports { seeds: Vec::new() };
-        for (index, seed) in chosen.iter().enumerate() {
-            let progress = on.output.progress("seed");
-            progress.say(seed.name());
-            let options = self.options(progress);
+        let seeds = self.run_all(on, &chosen, &target).await?;
+        let reports = SeedReports { seeds };
+        let text = || reports.seeds.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        on.output.report(&reports, text)?;
+        Ok(Exit::fine_if(reports.seeds.iter().all(SeedReport::is_success)))
+    }
+
+    fn target(&self) -> Result<Target, Failure> {
+        if self.shared {
+            return Ok(Target::Shared);
+        }
+        if !self.selection.is_given() {
+            return Err(Failure::new("no tenant is selected")
+                .hint("select one with --tenant ID, or all with --all"));
+        }
+        Ok(self.selection.ids()?.map_or(Target::AllTenants, Target::Tenants))
+    }
+
+    /// Runs the seeds one after the other. After one that failed, none is started.
+    async fn run_all(
+        &self,
+        on: &Context,
+        seeds: &[Step],
+        target: &Target,
+    ) -> Result<Vec<SeedReport>, Failure> {
+        let mut reports = Vec::new();
+        for (index, seed) in seeds.iter().enumerate() {
             let not_done = format!(
-                "{} of {} seeds had ended; {} has not in every tenant",
-                index,
-                chosen.len(),
+                "{index} of {} seeds were complete; {} is incomplete in some tenants",
+                seeds.len(),
                 seed.name()
             );
-            let report = on
-                .interruptible(&not_done, async {
-                    match &ids {
-                        _ if self.shared => seeder.seed_shared(seed, options).await,
-                        Some(ids) => seeder.seed(ids, seed, options).await,
-                        None => seeder.seed_all(seed, options).await,
-                    }
-                })
-                .await?;
+            let report = on.interruptible(&not_done, self.run_one(on, seed, target)).await?;
             let success = report.is_success();
-            reports.seeds.push(report);
+            reports.push(report);
             if !success {
                 break;
             }
         }
-        let text = || reports.seeds.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        on.output.report(&reports, text)?;
-        Ok(Exit::fine_if(reports.seeds.iter().all(SeedReport::is_success)))
+        Ok(reports)
+    }
+
+    async fn run_one(
+        &self,
+        on: &Context,
+        seed: &Step,
+        target: &Target,
+    ) -> Result<SeedReport, Failure> {
+        let progress = on.output.progress("seed");
+        progress.say(seed.name());
+        let options = self.options(progress);
+        let seeder = on.manager()?.seeder();
+        let report = match target {
+            Target::Shared => seeder.seed_shared(seed, options).await,
+            Target::Tenants(ids) => seeder.seed(ids, seed, options).await,
+            Target::AllTenants => seeder.seed_all(seed, options).await,
+        };
+        Ok(report?)
     }
 
     fn options(&self, progress: Progress) -> SeedOptions {
@@ -119,16 +147,17 @@ pub(super) fn choose(
     if names.is_empty() {
         return Ok(known);
     }
-    let find = |name: &String| {
-        known.iter().find(|seed| seed.name() == name).cloned().ok_or_else(|| {
-            let all = known.iter().map(Step::name).collect::<Vec<_>>().join(", ");
-            let nearest = key::nearest(name, known.iter().map(Step::name));
-            let hint = nearest.map_or_else(
-                || format!("the seeds are {all}"),
-                |nearest| format!("did you mean {nearest}?"),
-            );
-            Failure::new(format!("there is no seed {name}")).hint(hint)
-        })
-    };
-    names.iter().map(find).collect()
+    names.iter().map(|name| find(&known, name)).collect()
+}
+
+fn find(known: &[Step], name: &str) -> Result<Step, Failure> {
+    known.iter().find(|seed| seed.name() == name).cloned().ok_or_else(|| {
+        let all = known.iter().map(Step::name).collect::<Vec<_>>().join(", ");
+        let nearest = key::nearest(name, known.iter().map(Step::name));
+        let hint = nearest.map_or_else(
+            || format!("the seeds are {all}"),
+            |nearest| format!("did you mean {nearest}?"),
+        );
+        Failure::new(format!("there is no seed {name}")).hint(hint)
+    })
 }

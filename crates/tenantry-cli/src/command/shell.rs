@@ -9,18 +9,18 @@ use crate::{context::Context, failure::Failure, postgres::Program};
 /// Arguments of `shell`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The session has the tenant's search path, role and settings, also after \\connect. It is not \
-                        kept from leaving them: whoever may use the shell may do what the role of the database may.\n\
-                        psql gets the password by its environment. A .psqlrc is read as always."
+    after_help = "The session has the tenant's search path, role and settings, even after \\connect. That is not \
+                        a security boundary: users of the shell can do everything that the database role can.\n\
+                        psql gets the password from its environment, and reads .psqlrc as usual."
 )]
 pub(crate) struct Shell {
     /// The tenant
     #[arg(value_name = "TENANT")]
     id: String,
-    /// Begin every transaction as a read-only one, unless a statement says otherwise
+    /// Make transactions read-only by default
     #[arg(long)]
     read_only: bool,
-    /// Open the shell for a suspended tenant, too
+    /// Allow a suspended tenant
     #[arg(long)]
     suspended: bool,
     /// Arguments of psql, such as `-- --command "select 1"`
@@ -63,11 +63,7 @@ impl Shell {
             false => manager.tenant(id.clone()).await.map_err(|error| {
                 let is_suspended = error.kind() == ErrorKind::Suspended;
                 let failure = Failure::from(error);
-                if is_suspended {
-                    failure.hint("--suspended opens it all the same")
-                } else {
-                    failure
-                }
+                if is_suspended { failure.hint("--suspended opens it anyway") } else { failure }
             })?,
         };
         let schema = db.tenant().placement().container().as_str();

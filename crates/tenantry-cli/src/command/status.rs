@@ -10,6 +10,7 @@ use super::Ended;
 use crate::{
     context::Context,
     exit::Exit,
+    failure::Failure,
     output::{Table, counted},
 };
 
@@ -72,29 +73,9 @@ impl Counts {
 
 impl Status {
     pub(crate) async fn run(self, on: &Context) -> Ended {
-        let manager = on.manager()?;
         let progress = on.output.progress("status");
-        progress.say("reading what is recorded in every schema");
-        let report = on
-            .interruptible("nothing was read", async {
-                let migrator = on.migrator()?;
-                let has_migrations = on.tenant_migrations()?.is_some();
-                let plan = async {
-                    match has_migrations {
-                        true => migrator
-                            .plan(Schemas::AllTenants, &on.settings.migrate_options())
-                            .await
-                            .map(Some),
-                        false => Ok(None),
-                    }
-                };
-                let (tenants, migrations) = tokio::try_join!(manager.tenants(), plan)?;
-                Ok::<_, crate::failure::Failure>(StatusReport {
-                    tenants: Counts::of(&tenants),
-                    migrations,
-                })
-            })
-            .await?;
+        progress.say("reading the migration records of every schema");
+        let report = on.interruptible("nothing was read", StatusReport::read(on)).await?;
         drop(progress);
         on.output.report(&report, || report.text(self.all))?;
         if report.migrations.is_none() {
@@ -126,6 +107,22 @@ pub(super) fn exit_of(plan: &MigrationPlan) -> Exit {
 }
 
 impl StatusReport {
+    async fn read(on: &Context) -> Result<Self, Failure> {
+        let (manager, migrator) = (on.manager()?, on.migrator()?);
+        let has_migrations = on.tenant_migrations()?.is_some();
+        let plan = async {
+            match has_migrations {
+                true => migrator
+                    .plan(Schemas::AllTenants, &on.settings.migrate_options())
+                    .await
+                    .map(Some),
+                false => Ok(None),
+            }
+        };
+        let (tenants, migrations) = tokio::try_join!(manager.tenants(), plan)?;
+        Ok(Self { tenants: Counts::of(&tenants), migrations })
+    }
+
     fn text(&self, all: bool) -> String {
         let mut text = self.tenants.text();
         if let Some(plan) = &self.migrations {

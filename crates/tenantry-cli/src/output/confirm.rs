@@ -8,7 +8,7 @@ use crate::failure::Failure;
 /// A question before something is destroyed.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Confirm {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -25,11 +25,11 @@ impl Confirm {
         }
         if !io::stdin().is_terminal() {
             return Err(Failure::new(format!(
-                "{what} has to be confirmed, and this is not a terminal"
+                "{what} must be confirmed, but this is not a terminal"
             ))
-            .hint("give --yes in scripts"));
+            .hint("use --yes in scripts"));
         }
-        tell(super::plain(&format!("{what}: type {word} to go on: ")));
+        tell(super::plain(&format!("{what}: type {word} to continue: ")));
         let mut typed = String::new();
         io::stdin()
             .read_line(&mut typed)

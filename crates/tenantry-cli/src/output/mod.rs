@@ -70,8 +70,8 @@ impl Output {
     /// Prints annotations for GitHub Actions.
     pub(crate) fn annotate(&self, annotations: &[Annotation]) -> Result<(), Failure> {
         if self.json {
-            return Err(Failure::new("--json and --format github contradict each other")
-                .hint("leave one of them out"));
+            return Err(Failure::new("--json and --format github cannot be combined")
+                .hint("remove one of them"));
         }
         annotations
             .iter()

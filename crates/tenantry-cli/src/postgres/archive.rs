@@ -61,7 +61,7 @@ fn check_format(path: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(format!("{} is not a dump in the custom format", path.display()))
-        .hint("`tenantry dump` writes one; a plain one is SQL, and `psql --file` runs it"))
+        .hint("create one with `tenantry dump`; a plain dump is SQL, which `psql --file` runs"))
 }
 
 fn broken(path: &Path, why: &str) -> Failure {
@@ -87,7 +87,7 @@ fn run(program: &Program, path: &Path, what: &str, input: Option<&str>) -> Resul
     let failure = broken(path, &format!("pg_restore {} says: {said}", program.version));
     Err(match said.contains("unsupported version") {
         true => {
-            failure.hint("a newer pg_dump has made it: install client programs of that version")
+            failure.hint("it was made by a newer pg_dump: install client programs of that version")
         }
         false => failure,
     })

@@ -85,7 +85,7 @@ impl Settings {
 
     fn wrong_column(&self, pair: &str, why: &str) -> Failure {
         Failure::new(format!("{}: {pair:?} {why}", self.place(&key::CATALOG_COLUMNS)))
-            .hint(format!("write \"id=slug\"; before = stands one of {}", COLUMNS.join(", ")))
+            .hint(format!("write \"id=slug\"; the part before = is one of {}", COLUMNS.join(", ")))
     }
 
     /// Refuses a setting that has no effect with this catalog.

@@ -94,23 +94,15 @@ fn parse(text: &str) -> Result<Vec<(&'static Key, Value, usize)>, Wrong> {
     let mut settings = Vec::new();
     for (section, value) in table.get_ref() {
         let at = line(section.span().start);
-        let name = section.get_ref().as_ref();
+        let section = section.get_ref().as_ref();
         let Some(entries) = value.get_ref().as_table() else {
-            return Err(unknown(at, name));
+            return Err(unknown(at, section));
         };
-        if !sections().any(|known| known == name) {
-            let nearest = key::nearest(name, sections());
-            return Err(Wrong {
-                line: at,
-                what: format!("unknown table [{name}]"),
-                hint: Some(match nearest {
-                    Some(nearest) => format!("did you mean [{nearest}]?"),
-                    None => format!("the tables are {}", sections().collect::<Vec<_>>().join(", ")),
-                }),
-            });
+        if !sections().any(|known| known == section) {
+            return Err(unknown_table(at, section));
         }
         for (entry, value) in entries {
-            let name = format!("{name}.{}", entry.get_ref());
+            let name = format!("{section}.{}", entry.get_ref());
             let at = line(entry.span().start);
             let key = key::find(&name).ok_or_else(|| unknown(at, &name))?;
             let read = read_value(key, value).map_err(|what| Wrong {
@@ -131,6 +123,14 @@ fn sections() -> impl Iterator<Item = &'static str> + Clone {
     names.filter(move |name| std::mem::replace(&mut last, name) != *name)
 }
 
+fn unknown_table(line: usize, name: &str) -> Wrong {
+    let hint = match key::nearest(name, sections()) {
+        Some(nearest) => format!("did you mean [{nearest}]?"),
+        None => format!("the tables are {}", sections().collect::<Vec<_>>().join(", ")),
+    };
+    Wrong { line, what: format!("unknown table [{name}]"), hint: Some(hint) }
+}
+
 fn unknown(line: usize, name: &str) -> Wrong {
     let nearest = key::nearest(name, key::ALL.iter().map(|key| key.name));
     let hint = match nearest {
@@ -140,15 +140,20 @@ fn unknown(line: usize, name: &str) -> Wrong {
     Wrong { line, what: format!("unknown key {name}"), hint: Some(hint) }
 }
 
-fn read_value(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
-    let expected = || match key.kind {
+/// Returns what a value of this type looks like in the file.
+fn expected(kind: Kind) -> String {
+    match kind {
         Kind::List => "must be a list of texts, such as [\"a\", \"b\"]".to_owned(),
-        Kind::Count => "must be a whole number from 1 on".to_owned(),
+        Kind::Count => "must be a whole number of at least 1".to_owned(),
         Kind::Switch => "must be true or false".to_owned(),
         Kind::Duration => "must be a time in quotes, such as \"5s\"".to_owned(),
         Kind::Choice(choices) => format!("must be \"{}\"", choices.join("\" or \"")),
         Kind::Text | Kind::Path | Kind::Url => "must be a text in quotes".to_owned(),
-    };
+    }
+}
+
+fn read_value(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
+    let expected = || expected(key.kind);
     match (key.kind, value.get_ref()) {
         (Kind::List, DeValue::Array(items)) => {
             let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
@@ -214,7 +219,7 @@ mod tests {
         assert_eq!(wrong("[pol]\n"), "1: unknown table [pol]; did you mean [pool]?");
         assert_eq!(
             wrong("[pool]\nmax_connections = \"5\""),
-            "2: pool.max_connections must be a whole number from 1 on; "
+            "2: pool.max_connections must be a whole number of at least 1; "
         );
         assert_eq!(
             wrong("[pool]\nacquire_timeout = 5"),

@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Path,
     /// Texts: a list in the file, separated by commas elsewhere.
     List,
-    /// A whole number from 1 on.
+    /// A whole number of at least 1.
     Count,
     /// A duration such as `5s`, `250ms` or `1m`.
     Duration,
@@ -49,15 +49,15 @@ macro_rules! keys {
 
 keys! {
     DATABASE_URL: "database.url", Kind::Url, None,
-        "postgres://user@host:port/database; DATABASE_URL will do as well";
+        "postgres://user@host:port/database; DATABASE_URL sets it, too";
     PASSWORD_FILE: "database.password_file", Kind::Path, None,
         "file whose first line is the password; without it, PGPASSWORD and ~/.pgpass are read";
     PASSWORD_COMMAND: "database.password_command", Kind::Text, None,
         "shell command that prints the password";
     UPKEEP_URL: "upkeep.url", Kind::Url, None,
-        "URL with the role that migrates and creates tenants: its user and password, on the same server and database";
+        "URL of the role that migrates and creates tenants; same server and database as database.url";
     UPKEEP_USER: "upkeep.user", Kind::Text, None,
-        "that role without a URL, if it is not the one in database.url";
+        "name of that role, as an alternative to upkeep.url";
     UPKEEP_PASSWORD_FILE: "upkeep.password_file", Kind::Path, None,
         "file whose first line is its password";
     UPKEEP_PASSWORD_COMMAND: "upkeep.password_command", Kind::Text, None,
@@ -67,39 +67,39 @@ keys! {
     CATALOG: "tenants.catalog", Kind::Choice(&["schemas", "table", "query"]), Some("schemas"),
         "where tenants are listed: the schemas that exist, a table or view, or a query";
     TABLE: "tenants.table", Kind::Text, Some("tenants"),
-        "the table or view, in the shared schema, if the catalog is one";
+        "table or view in the shared schema, with tenants.catalog = table";
     SHARED_SCHEMA: "tenants.shared_schema", Kind::Text, Some("public"),
         "schema that all tenants share";
     SEE_SHARED: "tenants.see_shared", Kind::Switch, Some("false"),
-        "whether tenants find the shared tables without naming the schema";
+        "whether the shared schema is on the tenants' search path";
     EXTENSION_SCHEMAS: "tenants.extension_schemas", Kind::List, Some(""),
         "schemas in which extensions are installed";
     CATALOG_EXCEPT: "catalog.except", Kind::List, Some(""),
-        "schemas that are never tenants', such as `audit` or `report_*`, if the catalog is the schemas";
+        "schemas that are not tenants, such as `audit` or `report_*`, with tenants.catalog = schemas";
     CATALOG_COLUMNS: "catalog.columns", Kind::List, Some(""),
-        "columns of a table of another shape, such as `id=slug`: it is only read then; see docs/catalogs.md";
+        "column mapping of an existing table, such as `id=slug`; makes it read-only; see docs/catalogs.md";
     CATALOG_QUERY: "catalog.query", Kind::Text, None,
-        "select that lists tenants, if the catalog is a query; see docs/catalogs.md";
+        "select that lists tenants, with tenants.catalog = query; see docs/catalogs.md";
     CATALOG_NOTIFY: "catalog.notify", Kind::Text, None,
-        "channel on which changes of such a table are announced with NOTIFY";
+        "NOTIFY channel that announces changes of such a table";
     MAX_CONNECTIONS: "pool.max_connections", Kind::Count, Some("20"),
-        "connections of one process to the server, at most";
+        "maximum number of connections from one process to the server";
     MAX_CONNECTIONS_PER_TENANT: "pool.max_connections_per_tenant", Kind::Count, None,
-        "connections of one tenant, at most; three quarters of the budget unless set";
+        "maximum number of connections for one tenant; default: three quarters of the budget";
     ACQUIRE_TIMEOUT: "pool.acquire_timeout", Kind::Duration, Some("5s"),
         "how long a request waits for a connection";
     CONNECT_TIMEOUT: "pool.connect_timeout", Kind::Duration, Some("3s"),
-        "how long a connection attempt takes";
+        "how long a connection attempt may take";
     STATEMENT_TIMEOUT: "pool.statement_timeout", Kind::Duration, None,
-        "how long a statement on a handle takes; unlimited unless set";
+        "how long a statement may take; unlimited unless set";
     IDLE_IN_TRANSACTION_TIMEOUT: "pool.idle_in_transaction_timeout", Kind::Duration, Some("60s"),
-        "how long a transaction is idle before the server ends it";
+        "how long a transaction may be idle before the server ends it";
     NAME_TENANTS: "pool.name_tenants", Kind::Switch, Some("false"),
-        "whether application_name ends with the tenant that a session is bound to";
+        "whether application_name includes the tenant that a session is bound to";
     INSTANCES: "service.instances", Kind::Count, Some("1"),
         "processes that share the server, each with its own budget";
     INSTANCE: "service.instance", Kind::Text, None,
-        "name of this process in application_name: tenantry/NAME; cli and the process id unless set";
+        "name of this process in application_name: tenantry/NAME; default: cli and the process id";
     METRICS_URL: "service.metrics_url", Kind::Url, None,
         "the service's /metrics, for `metrics` and `top`";
     TENANT_MIGRATIONS: "migrations.tenants", Kind::Path, Some("migrations/tenants"),
@@ -107,33 +107,33 @@ keys! {
     SHARED_MIGRATIONS: "migrations.shared", Kind::Path, Some("migrations/shared"),
         "folder with the migrations of the shared schema";
     IGNORED_CHARS: "migrations.ignored_chars", Kind::Text, None,
-        "characters that are left out of checksums, as in sqlx.toml";
+        "characters ignored in checksums, as in sqlx.toml";
     CONCURRENCY: "migrations.concurrency", Kind::Count, Some("8"),
-        "tenants that are migrated at a time";
+        "number of tenants migrated concurrently";
     LOCK_TIMEOUT: "migrations.lock_timeout", Kind::Duration, Some("2s"),
-        "how long a statement waits for a lock";
+        "how long a statement may wait for a lock";
     MIGRATION_STATEMENT_TIMEOUT: "migrations.statement_timeout", Kind::Duration, None,
-        "how long a statement of a migration takes; unlimited unless set";
+        "how long a statement of a migration may take; unlimited unless set";
     LINT_OFF: "lint.off", Kind::List, Some(""),
-        "rules for migrations that are turned off; see `tenantry migrate lint --rules`";
+        "lint rules that are turned off; see `tenantry migrate lint --rules`";
     LINT_ALLOW_SCHEMAS: "lint.allow_schemas", Kind::List, Some(""),
-        "schemas that the migrations of tenants may name";
+        "schemas that tenant migrations may name";
     LINT_SKIP_UNTIL: "lint.skip_until", Kind::Count, None,
         "version up to which migrations are not linted";
     SEEDS: "seeds.folder", Kind::Path, Some("seeds"),
-        "folder with seeds: an .sql file each";
+        "folder with seeds, one .sql file each";
     SEEDS_REPEATABLE: "seeds.repeatable", Kind::List, Some(""),
-        "seeds that are run every time, by name; all others once";
+        "names of seeds that run every time; the others run once";
     DRIFT_REFERENCE: "drift.reference", Kind::Text, None,
-        "tenant that all others are compared with; the first unless set";
+        "tenant that all others are compared with; default: the first";
     DRIFT_MODEL: "drift.model", Kind::Path, None,
         "file with the model that tenants are compared with";
     DRIFT_IGNORE: "drift.ignore", Kind::List, Some(""),
-        "objects whose differences do not count, such as `idx_tmp_*`";
+        "objects whose differences are ignored, such as `idx_tmp_*`";
     DOCTOR_SKIP: "doctor.skip", Kind::List, Some(""),
-        "checks that are left out";
+        "checks to skip";
     DOCTOR_SEVERITY: "doctor.severity", Kind::List, Some(""),
-        "severities of checks that are not the usual ones, such as `primaryKeys=info`";
+        "severities that differ from the defaults, such as `primaryKeys=info`";
 }
 
 /// Finds a setting by its name.

@@ -1,6 +1,6 @@
 //! Passwords from files and commands.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use super::{Key, Settings, key};
 use crate::failure::Failure;
@@ -10,34 +10,36 @@ impl Settings {
     pub(super) fn password(&self, file: &Key, command: &Key) -> Result<Option<String>, Failure> {
         match (self.path(file), self.text(command)) {
             (Some(_), Some(_)) => Err(Failure::new(format!(
-                "{} and {} are both set: one of them must go",
+                "{} and {} are both set: remove one of them",
                 self.place(file),
                 self.place(command)
             ))),
-            (Some(path), None) => {
-                let text = fs::read_to_string(&path).map_err(|error| {
-                    let what = format!("{}: reading {}", self.place(file), path.display());
-                    Failure::while_doing(what, &error)
-                })?;
-                self.first_line(file, &text).map(Some)
-            }
-            (None, Some(words)) => {
-                let shown = self.place(command);
-                let output = Command::new("sh").arg("-c").arg(words).output();
-                let output = output.map_err(|error| {
-                    Failure::while_doing(format_args!("{shown}: starting it"), &error)
-                })?;
-                if !output.status.success() {
-                    let failure = Failure::new(format!(
-                        "{shown}: the command has failed with {}",
-                        output.status
-                    ));
-                    return Err(failure.hint("run it by hand to see why"));
-                }
-                self.first_line(command, &String::from_utf8_lossy(&output.stdout)).map(Some)
-            }
+            (Some(path), None) => self.password_from_file(file, &path).map(Some),
+            (None, Some(words)) => self.password_from_command(command, words).map(Some),
             (None, None) => Ok(None),
         }
+    }
+
+    fn password_from_file(&self, key: &Key, path: &Path) -> Result<String, Failure> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            let what = format!("{}: reading {}", self.place(key), path.display());
+            Failure::while_doing(what, &error)
+        })?;
+        self.first_line(key, &text)
+    }
+
+    fn password_from_command(&self, key: &Key, words: &str) -> Result<String, Failure> {
+        let shown = self.place(key);
+        let output = Command::new("sh").arg("-c").arg(words).output();
+        let output = output.map_err(|error| {
+            Failure::while_doing(format_args!("{shown}: starting the command"), &error)
+        })?;
+        if !output.status.success() {
+            let failure =
+                Failure::new(format!("{shown}: the command failed with {}", output.status));
+            return Err(failure.hint("run it by hand to see why"));
+        }
+        self.first_line(key, &String::from_utf8_lossy(&output.stdout))
     }
 
     fn first_line(&self, key: &Key, text: &str) -> Result<String, Failure> {
@@ -58,7 +60,7 @@ impl Settings {
         let beside = [&key::UPKEEP_USER, &key::UPKEEP_PASSWORD_FILE, &key::UPKEEP_PASSWORD_COMMAND];
         match beside.into_iter().find(|key| self.text(key).is_some()) {
             Some(other) if url.is_some() => Err(Failure::new(format!(
-                "{} and {} are both set: one of them must go",
+                "{} and {} are both set: remove one of them",
                 self.place(&key::UPKEEP_URL),
                 self.place(other)
             ))),

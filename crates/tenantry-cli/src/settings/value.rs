@@ -34,7 +34,7 @@ impl Value {
             }
             Kind::Count => match text.parse() {
                 Ok(count) if count > 0 => Ok(Self::Count(count)),
-                _ => Err("must be a whole number from 1 on".to_owned()),
+                _ => Err("must be a whole number of at least 1".to_owned()),
             },
             Kind::Switch => match text {
                 "true" | "yes" | "on" | "1" => Ok(Self::Switch(true)),

@@ -145,7 +145,7 @@ async fn lists_of_tenants_come_from_arguments_files_and_standard_input() {
     // Nobody is not everybody.
     for (list, input) in [("-", ""), ("-", "\n# x\n"), ("@none", ""), ("", ""), (",", "")] {
         let ran = migrate(list).stdin(input).run().await.ended_with(2);
-        ran.says("names no tenant");
+        ran.says("selects no tenant");
     }
     migrate("@missing").run().await.ended_with(2).says("reading tenant ids from missing");
     migrate("-").stdin(b"\xff\xfe".as_slice()).run().await.ended_with(2).says("standard input");
@@ -218,7 +218,7 @@ async fn destruction_is_confirmed() {
         "migrate forget --all --orphans",
     ] {
         let ran = fleet.tenantry(command.split(' ')).stdin("acme\nall\nyes\n").run().await;
-        ran.ended_with(2).says("has to be confirmed").says("--yes");
+        ran.ended_with(2).says("must be confirmed").says("--yes");
     }
     assert_eq!(fleet.run("tenant list --ids").await.stdout.lines().count(), 3);
     let shown = fleet.run("tenant drop acme --dry-run").await.ended_with(0);
@@ -303,7 +303,7 @@ async fn nothing_passes_that_was_not_looked_at() {
 async fn what_was_committed_is_told_when_rows_cannot_be_printed() {
     let fleet = Fleet::new().await;
     let both = ["sql", "select 1", "--json", "--format", "csv"];
-    fleet.tenantry(both).run().await.ended_with(2).says("contradict each other");
+    fleet.tenantry(both).run().await.ended_with(2).says("cannot be combined");
     fleet.run("doctor --json --format github --only tenants").await.ended_with(2);
     let mut admin = fleet.admin().await;
     execute(&mut admin, "create table tenant_acme.w (id int)").await;

@@ -73,7 +73,7 @@ async fn a_tenant_goes_into_a_file_and_comes_back_under_another_id() {
     let mode = std::fs::metadata(fleet.folder.path().join("acme.dump")).unwrap().permissions();
     assert_eq!(mode.mode() & 0o777, 0o600);
     // The file is not replaced by accident.
-    fleet.run("dump acme").await.ended_with(2).says("acme.dump exists").says("--force");
+    fleet.run("dump acme").await.ended_with(2).says("acme.dump already exists").says("--force");
     fleet.run("dump acme --force").await.ended_with(0);
 
     let restore = ["restore", "copy", "--input", "acme.dump"];
@@ -91,7 +91,11 @@ async fn a_tenant_goes_into_a_file_and_comes_back_under_another_id() {
     assert_eq!(value(&mut admin, "select state from tenants where id = 'copy'").await, "active");
     assert_eq!(left_by(&fleet, process).await, "0", "the scratch database is removed");
     // A tenant that exists stays.
-    fleet.run("restore copy --input acme.dump").await.ended_with(2).says("there is a tenant copy");
+    fleet
+        .run("restore copy --input acme.dump")
+        .await
+        .ended_with(2)
+        .says("tenant copy already exists");
     assert_eq!(files(&fleet), ["acme.dump"]);
 }
 
@@ -104,7 +108,7 @@ async fn a_tenant_is_replaced_once_the_new_one_is_complete() {
     fleet.run("dump acme").await.ended_with(0);
     execute(&mut admin, "update tenant_acme.users set email = 'newer'").await;
     let unasked = fleet.run("restore acme --input acme.dump --replace").await.ended_with(2);
-    unasked.says("has to be confirmed");
+    unasked.says("must be confirmed");
     // Another one that uses nothing of it: a dump that cannot be restored leaves the tenant as it is.
     let broken = fleet.folder.path().join("broken.dump");
     let whole = std::fs::read(fleet.folder.path().join("acme.dump")).unwrap();
@@ -169,7 +173,7 @@ async fn wrong_versions_are_refused_with_both() {
                 echo '5; 2615 16385 SCHEMA - tenant_acme postgres'; echo 'CREATE SCHEMA tenant_acme;'";
     let new = fake(&fleet, "99.1", list);
     let ran = fleet.tenantry(["restore", "x", "--input", "acme.dump"]).env("TENANTRY_PG_BIN", &new);
-    ran.run().await.ended_with(2).says("of PostgreSQL 99.1").says("an older version");
+    ran.run().await.ended_with(2).says("from PostgreSQL 99.1").says("an older version");
     let none = fleet.folder.path().join("migrations");
     let ran = fleet.tenantry(["dump", "globex"]).env("TENANTRY_PG_BIN", none).run().await;
     ran.ended_with(2).says("there is no pg_dump");

@@ -54,7 +54,7 @@ async fn the_first_file_is_made_of_a_schema_and_replaces_none() {
     let from = "migrate baseline --from-schema tenant_acme";
     fleet.run(from).await.ended_with(2).says("has migrations, such as");
     let empty = format!("{from} --set migrations.tenants=db/new");
-    fleet.run(&format!("{empty} --version 1x")).await.ended_with(2).says("is no version");
+    fleet.run(&format!("{empty} --version 1x")).await.ended_with(2).says("is not a version");
     fleet.run(&empty.replace("tenant_acme", "absent")).await.ended_with(2).says("absent");
     fleet.run(&empty).await.ended_with(0).says("db/new/0001_baseline.sql");
     let sql = fleet.folder.read("db/new/0001_baseline.sql");

@@ -198,7 +198,7 @@ async fn without_migrations_or_seeds_that_is_said() {
     fleet.run("seed --all").await.ended_with(2).says("there are no seeds");
     fleet.run("tenant create a").await.ended_with(0).says("warning: there are no migrations");
     let kept = fleet.run("tenant create b --attributes plan=pro").await.ended_with(0);
-    kept.says("warning: the attributes are not kept");
+    kept.says("warning: the attributes are not stored");
     // The first file makes the folder.
     let made = fleet.tenantry(["migrate", "new", "add users"]).run().await.ended_with(0);
     assert!(made.stdout.ends_with("_add_users.sql\n"), "{made:?}");

@@ -35,7 +35,7 @@ async fn a_database_is_looked_at_and_described() {
         tenants.as_array().map_or_else(|| tenants["tenants"].as_array().unwrap().len(), Vec::len),
         3
     );
-    fleet.run("init").await.ended_with(2).says("tenantry.toml exists").says("--force");
+    fleet.run("init").await.ended_with(2).says("tenantry.toml already exists").says("--force");
     fleet.run("init --force --no-look").await.ended_with(0).says("--no-look was given");
 }
 
@@ -62,7 +62,7 @@ async fn a_password_is_written_only_if_that_is_wanted() {
     let args = ["--database-url", url, "init", "--yes"];
     let ran = folder.tenantry(args).run().await.ended_with(0);
     // Nobody answers there.
-    ran.clone().says("looked at no database").says(".pgpass").never_says("geheim");
+    ran.clone().says("inspected no database").says(".pgpass").never_says("geheim");
     let text = folder.read("tenantry.toml");
     assert!(text.contains("\nurl = \"postgres://app@127.0.0.1:1/saas\""), "{text}");
     assert!(!text.contains("geheim"));
@@ -77,7 +77,7 @@ async fn a_password_is_written_only_if_that_is_wanted() {
 async fn the_catalogs_table_is_made_on_request() {
     let fleet = Fleet::empty().await;
     let ran = fleet.run("init --output other.toml --create-table").await.ended_with(0);
-    ran.says("the catalog's table is there");
+    ran.says("the catalog table exists");
     let mut admin = fleet.admin().await;
     assert_eq!(value(&mut admin, "select count(*) from tenants").await, "0");
     fleet.run("--config other.toml tenant create acme").await.ended_with(0);

@@ -117,7 +117,7 @@ async fn seeds_clones_and_comparisons_are_given_up_and_leave_nothing_half_done()
     let hanging = Hanging::start(&fleet, &mut admin, "seed admin slow --tenant acme", "1").await;
     hanging.signal("TERM");
     let ran = hanging.end().await.ended_with(2);
-    ran.says("interrupted: 1 of 2 seeds had ended; slow has not");
+    ran.says("interrupted: 1 of 2 seeds were complete; slow is incomplete");
     let emails = "select string_agg(email, ',') from tenant_acme.users";
     assert_eq!(value(&mut admin, emails).await, "admin@example.com");
 
@@ -139,7 +139,7 @@ async fn seeds_clones_and_comparisons_are_given_up_and_leave_nothing_half_done()
     hanging.signal("INT");
     let ran = hanging.end().await.ended_with(2);
     assert!(ran.stdout.is_empty(), "{ran:?}");
-    ran.says("interrupted: nothing was compared to the end");
+    ran.says("interrupted: the comparison did not finish");
     execute(&mut holder, "rollback").await;
 }
 

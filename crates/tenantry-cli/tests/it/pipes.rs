@@ -134,7 +134,7 @@ async fn colours_and_questions_are_for_terminals() {
     call("health", "").env("NO_COLOR", "1").run().await.ended_with(0).never_says("\u{1b}[3");
     call("health", "").env("TERM", "dumb").run().await.ended_with(0).never_says("\u{1b}[3");
     let wrong = call("tenant drop acme", "amce\n").run().await.ended_with(2);
-    wrong.says("type acme to go on").says("nothing was done");
+    wrong.says("type acme to continue").says("nothing was done");
     let enough = call("tenant drop acme", "").run().await.ended_with(2);
     enough.says("nothing was done");
     fleet.run("tenant show acme").await.ended_with(0);

@@ -98,7 +98,7 @@ async fn a_file_that_cannot_be_read_is_told_with_its_place() {
         (
             "c.toml",
             b"[pool]\nmax_connections = 0\n",
-            "c.toml:2: pool.max_connections must be a whole number from 1 on",
+            "c.toml:2: pool.max_connections must be a whole number of at least 1",
         ),
         ("d.toml", b"[pool]\n# \xff\n", "d.toml:2: the file is not UTF-8"),
         (
@@ -257,7 +257,7 @@ async fn a_password_in_a_flag_is_warned_of() {
     let folder = Folder::new();
     let url = "postgres://app:geheim@127.0.0.1:1/d";
     let ran = folder.tenantry(["config", "--database-url", url]).run().await.ended_with(0);
-    ran.says("can be seen by other users").never_says("geheim");
+    ran.says("other users of this machine can see").never_says("geheim");
 }
 
 #[tokio::test]
@@ -277,7 +277,7 @@ async fn a_password_that_cannot_be_read_is_told_with_its_place() {
         ),
         (
             &["database.password_command=exit 3"],
-            "database.password_command (--set): the command has failed",
+            "database.password_command (--set): the command failed",
         ),
         (&["database.password_command=echo x", "database.password_file=empty"], "are both set"),
         (&["upkeep.user=boss", "upkeep.password_file=none"], "upkeep.password_file (--set)"),

@@ -10,7 +10,7 @@ fn a_useless_pg_bin_is_told_and_nothing_else_is_tried() {
     let folder = Folder::new();
     let missing = folder.path().join("missing");
     for (place, problem) in
-        [(folder.path(), "it holds no postgres"), (&missing, "there is no such folder")]
+        [(folder.path(), "it does not contain postgres"), (&missing, "the folder does not exist")]
     {
         let mut child = Running::start(command("fails").env("TENANTRY_PG_BIN", place));
         let error = child.hear();

@@ -161,7 +161,7 @@ impl Neighbour {
         let mut tasks = mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
         let problems = self.problems().await.unwrap_or_else(|error| {
-            panic!("looking at the tables of tenants at the end of the test: {error:?}")
+            panic!("reading the tenants' tables at the end of the test: {error:?}")
         });
         assert!(
             problems.is_empty(),

@@ -10,7 +10,8 @@ use tenantry::TenantDb;
 use super::within;
 
 pin_project! {
-    /// A response body that is read with its tenant in scope; made by a [`ContextLayer`](super::ContextLayer).
+    /// A response body that is read with its tenant in scope, created by a
+    /// [`ContextLayer`](super::ContextLayer).
     #[derive(Debug)]
     pub struct ContextBody<B> {
         #[pin]
@@ -31,7 +32,7 @@ impl<B: Default> Default for ContextBody<B> {
     }
 }
 
-/// So that an outer [`TenantLayer`](crate::TenantLayer) can answer in its place.
+/// Lets an outer [`TenantLayer`](crate::TenantLayer) respond in its place.
 impl<B: From<String>> From<String> for ContextBody<B> {
     fn from(text: String) -> Self {
         Self::new(text.into(), None)

@@ -7,16 +7,17 @@ use tower_service::Service;
 
 use super::{ContextBody, ContextFuture, within};
 
-/// Puts the tenant's handle in [scope](tenantry::context) while a request is served: for handlers and for
-/// the streams that their responses are made of.
+/// Puts the tenant's handle in [scope](tenantry::context) while a request is served, for handlers
+/// and for the streams of their responses.
 ///
-/// [`context::current`](tenantry::context::current) then returns the handle to code that cannot be handed one,
-/// such as the resolvers of a GraphQL schema. Prefer the handle itself where that is possible. Tasks that a
-/// handler spawns are not in the scope, and neither is what runs when a body is dropped.
+/// [`context::current`](tenantry::context::current) then returns the handle to code that cannot
+/// take it as an argument, such as the resolvers of a GraphQL schema. Pass the handle itself where
+/// possible. Tasks that a handler spawns are not in the scope, nor is code that runs when a body is
+/// dropped.
 ///
-/// It belongs *inside* of a [`TenantLayer`](crate::TenantLayer), so it is added before that one; elsewhere it
-/// does nothing and logs an error for each request. Without a tenant, where the layer is
-/// [optional](crate::TenantLayer::optional), there is no scope.
+/// It belongs *inside* a [`TenantLayer`](crate::TenantLayer), so add it before that one; elsewhere
+/// it does nothing and logs an error for each request. Without a tenant, as is possible inside an
+/// [optional](crate::TenantLayer::optional) layer, there is no scope.
 ///
 /// # Examples
 ///

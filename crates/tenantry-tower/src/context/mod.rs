@@ -1,4 +1,4 @@
-//! The tenant in scope while a request is served, its response body included.
+//! The tenant in scope while a request is served, including its response body.
 
 mod body;
 mod future;

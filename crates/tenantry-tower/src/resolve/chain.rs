@@ -3,7 +3,7 @@ use tenantry::TenantId;
 
 use super::{Resolve, ResolveError};
 
-/// Two resolvers, of which the second is asked where the first finds nothing; see [`Resolve::or`].
+/// Two resolvers, of which the second runs if the first finds nothing; see [`Resolve::or`].
 #[derive(Debug, Clone)]
 pub struct Or<A, B> {
     first: A,

@@ -3,7 +3,7 @@ use tenantry::TenantId;
 
 use super::{Resolve, ResolveError};
 
-/// A closure is a resolver. The type of its argument has to be written out:
+/// A closure is a resolver. Its argument needs an explicit type:
 ///
 /// ```
 /// use http::request::Parts;

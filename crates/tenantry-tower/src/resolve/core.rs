@@ -1,4 +1,4 @@
-//! The resolvers that the core has.
+//! The resolvers of the core.
 
 use http::request::Parts;
 use tenantry::{

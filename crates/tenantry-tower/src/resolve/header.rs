@@ -5,8 +5,8 @@ use super::{Resolve, ResolveError, head::Head};
 
 /// Reads the tenant id from a header; `x-tenant-id` by default.
 ///
-/// The header may be there twice if both say the same; if they do not, or if a proxy has joined them
-/// with a comma, the request is malformed. So is an empty one.
+/// The header may occur twice with the same value. If the values differ, if a proxy has joined them
+/// with a comma, or if the value is empty, the request is malformed.
 ///
 /// # Examples
 ///
@@ -29,11 +29,11 @@ impl Header {
         Self { inner: admission::Header::new(name.as_str().to_owned()) }
     }
 
-    /// Reads the header of this name, which has to be in lower case.
+    /// Reads the header of this name, which must be in lower case.
     ///
     /// # Panics
     ///
-    /// When it is no header name, as [`HeaderName::from_static`].
+    /// If it is not a header name, like [`HeaderName::from_static`].
     #[must_use]
     pub fn from_static(name: &'static str) -> Self {
         Self::new(HeaderName::from_static(name))

@@ -1,29 +1,29 @@
-//! Where a request says which tenant it is for.
+//! Sources of a request's tenant id.
 //!
 //! | resolver | reads | example |
 //! |---|---|---|
 //! | [`Header`] | a header | `x-tenant-id: acme` |
-//! | [`Subdomain`] | the label before a domain of yours | `acme.example.com` |
-//! | [`Host`] | the whole host, for domains that are the tenants' own | `shop.acme.test` |
+//! | [`Subdomain`] | the label before your domain | `acme.example.com` |
+//! | [`Host`] | the whole host, for the tenants' own domains | `shop.acme.test` |
 //! | [`PathPrefix`] | a segment of the path | `/t/acme/users` |
-//! | [`Extension`] | what an earlier layer has found out, such as a verified claim | |
+//! | [`Extension`] | a value from an outer layer, such as a verified claim | |
 //! | a closure | anything | |
-//! | [`Or`] | one, and another one where the first finds nothing | [`Resolve::or`] |
+//! | [`Or`] | one resolver, then another if the first finds nothing | [`Resolve::or`] |
 //!
-//! Resolvers do no I/O. Everything but [`Extension`] reads what the caller has written, which is
-//! [only a hint](crate#a-tenant-id-from-outside-is-only-a-hint).
+//! Resolvers do no I/O. All but [`Extension`] read input of the caller, which is [only a
+//! hint](crate#a-tenant-id-from-outside-is-only-a-hint).
 //!
-//! # The path and a router
+//! # The path and the router
 //!
-//! [`PathPrefix`] leaves the path as it is, so the routes have to have the prefix too. In axum, nest
-//! them and put the layer around that: outside it sees the whole path, inside the routes do not.
+//! [`PathPrefix`] does not change the path, so the routes need the prefix, too. In axum, nest them
+//! and put the layer around that: outside it sees the whole path, inside the routes it does not.
 //!
 //! ```text
 //! Router::new().nest("/t/{tenant}", routes).layer(TenantLayer::new(manager).resolver(PathPrefix::new("/t")))
 //! ```
 //!
-//! The tenant is then one of the parameters of axum's `Path` beside the route's own; take those by
-//! name, with a struct.
+//! The tenant is then one of the parameters of axum's `Path`, next to the route's own; extract
+//! those by name, with a struct.
 
 mod chain;
 mod closure;
@@ -43,25 +43,25 @@ pub(crate) use head::Head;
 pub use header::Header;
 pub use tenantry::admission::{Host, PathPrefix, ResolveError, Subdomain};
 
-/// Reads from a request which tenant it is for.
+/// Reads the tenant id from a request.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not read a tenant id from a request",
     label = "not a resolver",
     note = "use one of `resolve::{{Header, Subdomain, Host, PathPrefix, Extension}}`, or a closure `|parts: &Parts| -> Result<Option<TenantId>, ResolveError>` whose argument has its type written out"
 )]
 pub trait Resolve: Send + Sync + 'static {
-    /// Reads the tenant id. `None` when the request has none.
+    /// Reads the tenant id; `None` if the request has none.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`] when something is there that is not a tenant id. That is never the same as
-    /// none at all: the request is refused even where a tenant is optional.
+    /// [`ResolveError`] if the source contains something that is not a tenant id. That differs from
+    /// having none: the request is rejected even if a tenant is optional.
     fn resolve(&self, parts: &Parts) -> Result<Option<TenantId>, ResolveError>;
 
-    /// Asks another resolver when this one finds no tenant id.
+    /// Runs another resolver if this one finds no tenant id.
     ///
     /// An error ends the chain. The first id found counts, whatever later resolvers would find: put
-    /// what is harder to forge first.
+    /// the source that is hardest to forge first.
     ///
     /// # Examples
     ///

@@ -1,32 +1,12 @@
 //! Every link between files of the repository leads somewhere, and every page of the book is in its summary.
 
-use std::{
-    collections::HashSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, path::PathBuf};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("it is a checkout")
-}
+use crate::repository::{from_root, markdown, read, root};
 
-/// The Markdown files that people read: those of the root, of `docs`, and each README.
-fn pages() -> Vec<PathBuf> {
-    let mut folders = vec![root(), root().join("docs")];
-    for parent in ["crates", "examples"] {
-        folders.extend(entries(&root().join(parent)).filter(|path| path.is_dir()));
-    }
-    let files = folders.iter().flat_map(|folder| entries(folder));
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
-}
-
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(folder).expect("the folder is there");
-    entries.map(|entry| entry.expect("it can be read").path())
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+/// Returns the Markdown files that people read. Those between sources are parts of other pages.
+fn pages() -> impl Iterator<Item = PathBuf> {
+    markdown().into_iter().filter(|path| !path.iter().any(|folder| folder == "src"))
 }
 
 /// The lines outside of code blocks, without what stands in backticks.
@@ -84,8 +64,7 @@ fn every_link_leads_somewhere() {
                     || target.is_dir()
                     || anchors(&read(&target)).contains(anchor));
             if !is_there {
-                let page = page.strip_prefix(root()).unwrap_or(&page);
-                dead.push(format!("{}: {link}", page.display()));
+                dead.push(format!("{}: {link}", from_root(&page)));
             }
         }
     }
@@ -99,7 +78,7 @@ fn every_page_is_in_the_book() {
     let linked = links(&read(&summary));
     let linked: Vec<_> =
         linked.iter().filter_map(|link| docs.join(link).canonicalize().ok()).collect();
-    let missing = pages().into_iter().filter(|page| *page != summary && !linked.contains(page));
+    let missing = pages().filter(|page| *page != summary && !linked.contains(page));
     let missing: Vec<_> = missing.collect();
     assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
 }

@@ -67,6 +67,7 @@ mod prose;
 mod provision;
 mod recovery;
 mod refused_statements;
+mod repository;
 mod requests;
 mod resilience;
 mod resize;

@@ -181,7 +181,7 @@ async fn nothing_is_missed() -> TestResult {
     assert_eq!(post(&server, "acme", "meanwhile"), 201);
     assert_eq!(events.next(), Some(message(251, "meanwhile")));
     assert_eq!(socket.next(), Ok(message(251, "meanwhile")));
-    server.wait_for_line(&["lost the connection that hears of new messages"]);
+    server.wait_for_line(&["lost the connection that listens for new messages"]);
 
     // Announcements that anybody can make say nothing.
     for payload in ["", "a b", "globex", "nobody"] {

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::server::PATIENCE;
+use super::wait::PATIENCE;
 
 /// An answer of a server.
 #[derive(Debug, Clone)]

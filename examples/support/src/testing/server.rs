@@ -6,15 +6,12 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{Answer, answer::request, get, try_send};
-
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+use super::{Answer, answer::request, get, try_send, wait_until};
 
 /// A program that listens, until it is [stopped](Self::stop) or dropped.
 #[derive(Debug)]
@@ -178,22 +175,6 @@ impl Drop for Server {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Waits until a condition holds.
-///
-/// # Panics
-///
-/// It does not within 20 s.
-pub fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(10));
     }
 }
 

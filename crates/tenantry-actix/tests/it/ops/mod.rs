@@ -1,63 +1,66 @@
-//! What those who operate the service are told, and what nobody is.
+//! The routes for operators.
 
-mod health;
 mod hostile_ids;
 mod metrics;
 mod metrics_auth;
-mod probes;
 mod routing;
 
+use std::io;
+
 use actix_web::App;
-use tenantry::{MetricsOptions, TenantManager};
+use tenantry::TenantManager;
+use tenantry_acceptance::{
+    Server,
+    ops::{OpsSettings, ServesOps},
+};
 use tenantry_actix::{OpsScope, OpsService, RegisterError, ops_scope};
 
-use crate::support::{Answer, TENANTS, TestServer, World, eventually, serve};
+use crate::support::{TestServer, serve};
 
-type Served = Result<TestServer, Box<dyn std::error::Error>>;
+struct Actix;
 
-/// The routes alone, with their defaults.
-fn open(manager: &TenantManager) -> Served {
+tenantry_acceptance::ops_suite!(Actix);
+
+impl ServesOps for Actix {
+    async fn serve_defaults(manager: TenantManager) -> Server {
+        let server = with_defaults(&manager).expect("a port is free");
+        Server::new(server.address, server)
+    }
+
+    async fn serve(manager: TenantManager, settings: OpsSettings) -> Result<Server, RegisterError> {
+        let server = alone(routes(manager, settings)?).expect("a port is free");
+        Ok(Server::new(server.address, server))
+    }
+}
+
+/// Serves only the routes, with their defaults. Each worker creates them, as in most programs.
+fn with_defaults(manager: &TenantManager) -> io::Result<TestServer> {
     let manager = manager.clone();
-    // Made anew by each worker, as it is written in most programs.
     Ok(serve!(App::new().service(ops_scope(manager.clone()))))
 }
 
-/// The routes alone.
-fn alone(service: OpsService) -> Served {
+/// Serves only these routes.
+fn alone(service: OpsService) -> io::Result<TestServer> {
     Ok(serve!(App::new().service(service.clone())))
 }
 
-/// The routes with everything on that names tenants.
-fn talkative(manager: &TenantManager) -> Result<OpsService, RegisterError> {
-    OpsScope::new(manager.clone())
-        .tenant_details(true)
-        .metrics(MetricsOptions::default().tenant_labels(10).process(true).runtime(true))
-        .into_service()
-}
-
-/// Checks that an answer holds none of these words.
-fn assert_free_of(answer: &Answer, words: &[&str]) {
-    for word in words {
-        assert!(!answer.body.contains(word), "{word} is in:\n{}", answer.body);
-        for (name, value) in &answer.headers {
-            assert!(!value.contains(word), "{word} is in {name}");
-        }
+/// Returns the routes with these settings.
+fn routes(manager: TenantManager, settings: OpsSettings) -> Result<OpsService, RegisterError> {
+    let mut scope = OpsScope::new(manager);
+    if let Some(tell) = settings.tenant_details {
+        scope = scope.tenant_details(tell);
     }
-}
-
-/// Where the data is, and whose.
-fn secrets(world: &World) -> Vec<&str> {
-    let names = [world.database.name(), "127.0.0.1", "localhost", "postgres"];
-    names.into_iter().chain(TENANTS).collect()
-}
-
-/// Gives each of these tenants a connection that is idle.
-async fn use_tenants(manager: &TenantManager, tenants: &[&str]) {
-    let mut leases = Vec::new();
-    for tenant in tenants {
-        let db = manager.tenant(*tenant).await.expect("there is such a tenant");
-        leases.push(db.acquire().await.expect("there is a connection"));
+    if let Some(timeout) = settings.ping_timeout {
+        scope = scope.ping_timeout(timeout);
     }
-    drop(leases);
-    eventually("nobody leases", async || manager.snapshot().leased == 0).await;
+    if let Some(metrics) = settings.metrics {
+        scope = scope.metrics(metrics);
+    }
+    if let Some(registry) = settings.registry {
+        scope = scope.registry(registry);
+    }
+    if let Some((user, password)) = settings.basic_auth {
+        scope = scope.basic_auth(user, password);
+    }
+    scope.into_service()
 }

@@ -1,4 +1,4 @@
-//! The routes go beside any others and need no tenant.
+//! The routes combine with any others and need no tenant.
 
 use actix_web::{App, http::StatusCode, web};
 use tenantry_actix::{CurrentTenant, TenantMiddleware, ops_scope};

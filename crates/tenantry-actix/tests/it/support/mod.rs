@@ -1,15 +1,12 @@
-//! A database with tenants in it, a server on top, and what tests ask it with.
+//! Requests to a server on top of a database with tenants, and its log.
 
 mod client;
 mod log;
 mod server;
-mod world;
 
 pub(crate) use client::{Answer, ask, get, get_without_tenant};
 pub(crate) use log::Log;
 pub(crate) use server::{TestServer, serve};
-#[cfg(feature = "ops")]
-pub(crate) use world::TENANTS;
-pub(crate) use world::{World, eventually, offline};
+pub(crate) use tenantry_acceptance::world::{World, eventually, offline, users};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;

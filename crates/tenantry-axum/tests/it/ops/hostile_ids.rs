@@ -1,17 +1,18 @@
-//! A tenant id that is none ends up raw neither in the metrics nor in the log.
+//! An invalid tenant id appears neither in the metrics nor in the log.
 
 use axum::{Router, http::request::Parts, routing::get as on_get};
 use tenantry::TenantId;
+use tenantry_acceptance::ops::OpsSettings;
 use tenantry_axum::{CurrentTenant, Resolve, ResolveError, TenantLayer, resolve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
-use super::{talkative, use_tenants};
+use super::routes;
 use crate::support::{Log, TestResult, World};
 
-/// Reads the id from the query as it is, quotes and line breaks included.
+/// Reads the id verbatim from the query, including quotes and line breaks.
 fn from_query(parts: &Parts) -> Result<Option<TenantId>, ResolveError> {
     let Some(query) = parts.uri.query() else { return Ok(None) };
     let id = query.replace("%22", "\"").replace("%0A", "\n").replace("%20", " ");
@@ -27,8 +28,8 @@ async fn are_refused_and_repeated_nowhere() -> TestResult {
         .route("/", on_get(async |_: CurrentTenant| "in"))
         .route("/t/{*rest}", on_get(async |_: CurrentTenant| "in"))
         .layer(TenantLayer::new(manager.clone()).resolver(resolver))
-        .merge(talkative(&manager)?);
-    use_tenants(&manager, &["acme"]).await;
+        .merge(routes(manager.clone(), OpsSettings::verbose())?);
+    drop(manager.tenant("acme").await?.acquire().await?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = tokio::spawn(async move { axum::serve(listener, app).await });

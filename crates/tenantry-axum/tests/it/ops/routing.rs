@@ -1,4 +1,4 @@
-//! The routes go beside any others and need no tenant.
+//! The routes combine with any others and need no tenant.
 
 use axum::{Router, extract::State, http::StatusCode, routing::get as on_get};
 use tenantry_axum::{CurrentTenant, TenantLayer, ops_routes};

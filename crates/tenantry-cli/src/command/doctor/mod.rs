@@ -25,13 +25,13 @@ pub(crate) struct Doctor {
     /// Checks to run, by name [default: all]
     #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
     only: Vec<String>,
-    /// Checks to leave out
+    /// Checks to skip
     #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
     skip: Vec<String>,
     /// Severity of a check's findings: CHECK=info|warning|error
     #[arg(long, value_name = "CHECK=SEVERITY")]
     severity: Vec<String>,
-    /// Processes that share the server, each with the whole budget
+    /// Number of processes that share the server, each with the full budget
     #[arg(long, value_name = "PROCESSES", value_parser = clap::value_parser!(u32).range(1..))]
     instances: Option<u32>,
     /// How long a check may take
@@ -40,7 +40,7 @@ pub(crate) struct Doctor {
     /// List the checks
     #[arg(long)]
     list: bool,
-    /// Fix what can be fixed without harm, after showing the SQL
+    /// Run the harmless fixes, after showing their SQL
     #[arg(long)]
     fix: bool,
     #[command(flatten)]
@@ -85,7 +85,7 @@ impl Doctor {
     async fn examine(&self, on: &Context, examination: Examination) -> Ended {
         let progress = on.output.progress("doctor");
         progress.say("examining the configuration, the server and all tenants");
-        let report = on.interruptible("the examination has not ended", examination.run()).await?;
+        let report = on.interruptible("the examination did not finish", examination.run()).await?;
         drop(progress);
         if report.checks.is_empty() {
             return Err(Failure::new("no check is left to run")
@@ -118,7 +118,7 @@ impl Doctor {
         let harmless: Vec<_> = report.findings().filter(|(_, finding)| finding.harmless).collect();
         if harmless.is_empty() {
             on.output.note(
-                "nothing was found that can be fixed without harm; `doctor` tells what was found",
+                "found nothing that can be fixed without harm; `doctor` reports all findings",
             );
             return Ok(exit_of(report));
         }
@@ -132,7 +132,7 @@ impl Doctor {
         self.confirm.typed("running these statements", "fix")?;
         let fixed = examination.fix(report);
         let fixed = on
-            .interruptible("the statements shown were not all run", async {
+            .interruptible("not all of these statements were run", async {
                 Ok::<_, Failure>(fixed.await)
             })
             .await?;
@@ -204,7 +204,7 @@ fn configuration(on: &Context) -> Examined {
 
 fn severity(pair: &str) -> Result<(&str, Severity), Failure> {
     let wrong = || {
-        Failure::new(format!("{pair:?} is no severity of a check"))
+        Failure::new(format!("{pair:?} is not the severity of a check"))
             .hint("write it as primaryKeys=info, =warning or =error")
     };
     let (check, word) = pair.split_once('=').ok_or_else(wrong)?;

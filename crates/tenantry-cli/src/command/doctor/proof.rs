@@ -18,10 +18,10 @@ pub(super) struct Proof {
     /// Attacks to run, by name [default: all]
     #[arg(long, value_name = "ATTACKS", value_delimiter = ',', requires = "prove_isolation")]
     attacks: Vec<String>,
-    /// How often attacks that depend on timing are repeated
+    /// How often to repeat attacks that depend on timing
     #[arg(long, default_value_t = 100, requires = "prove_isolation")]
     rounds: u32,
-    /// Seed of the random choices, to repeat a proof
+    /// Random seed, to reproduce a proof
     #[arg(long, requires = "prove_isolation")]
     seed: Option<u64>,
 }
@@ -33,7 +33,7 @@ impl Proof {
         let manager = on.manager()?;
         let progress = on.output.progress("proof");
         progress.say("attacking the isolation of scratch tenants");
-        let not_done = "nothing is proved; the scratch schemas are removed";
+        let not_done = "the proof did not finish; the scratch schemas are removed";
         let proof = on.interruptible(not_done, manager.prove_isolation(options)).await?;
         drop(progress);
         match format {

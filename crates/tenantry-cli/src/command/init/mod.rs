@@ -30,8 +30,8 @@ use crate::{
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --no-look it reads the catalogs of the database, and changes nothing there but for \
-                        --create-table. On a terminal it asks about each proposal; --yes takes them.\n\
+    after_help = "Unless --no-look is given, it reads the system catalogs of the database; only --create-table \
+                        changes anything there. On a terminal it asks about each proposal; --yes accepts all.\n\
                         Settings given with --set are written to the file."
 )]
 pub(crate) struct Init {
@@ -41,16 +41,16 @@ pub(crate) struct Init {
     /// Replace the file if it exists
     #[arg(long)]
     force: bool,
-    /// Do not ask
+    /// Accept all proposals without asking
     #[arg(long, short)]
     yes: bool,
-    /// Do not look at the database
+    /// Do not inspect the database
     #[arg(long)]
     no_look: bool,
     /// Write the password of --database-url to the file, too
     #[arg(long)]
     write_password: bool,
-    /// Create the catalog's table where it is missing, and list tenants in it
+    /// Create the catalog table if it is missing, and list tenants in it
     #[arg(long, conflicts_with = "no_look")]
     create_table: bool,
 }
@@ -87,7 +87,8 @@ impl Init {
             Ok(found) if found.is_dir() => Err(Failure::new(format!("{path} is a folder"))
                 .hint(format!("name the file, such as {path}/{}", settings_file::NAME))),
             Ok(_) if !self.force => {
-                Err(Failure::new(format!("{path} exists")).hint("--force replaces it"))
+                Err(Failure::new(format!("{path} already exists"))
+                    .hint("use --force to replace it"))
             }
             _ => Ok(()),
         }
@@ -99,7 +100,7 @@ impl Init {
         }
         let Some(url) = url else { return Ok(Look::NoUrl) };
         let progress = on.output.progress("init");
-        progress.say("looking at the database");
+        progress.say("inspecting the database");
         on.interruptible("no file was written", async { Ok::<_, Failure>(look::at(url).await) })
             .await
     }
@@ -168,12 +169,12 @@ impl Init {
                 None => Err(Failure::new("tenants.catalog is not table")),
             }
         };
-        let made = on.interruptible("whether the table was made is not known", made).await;
+        let made = on.interruptible("the table may or may not exist", made).await;
         manager.close_within(std::time::Duration::from_secs(1)).await;
         made.map_err(|failure| {
             let path = self.output.display();
             Failure::new(format!(
-                "{path} was written, and the catalog's table was not made: {failure}"
+                "{path} was written, but the catalog table was not created: {failure}"
             ))
         })
     }

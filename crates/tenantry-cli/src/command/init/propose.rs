@@ -52,7 +52,7 @@ impl Proposals {
             proposals.of_connections(outline, settings.count(&key::INSTANCES).unwrap_or(1));
         }
         if table {
-            let why = "--create-table makes the table".to_owned();
+            let why = "--create-table creates it".to_owned();
             proposals.add(Proposal { key: &key::CATALOG, value: text("table"), why });
         }
         for (key, folders) in [
@@ -61,7 +61,7 @@ impl Proposals {
         ] {
             let found = folders.iter().find(|name| has_sql(&folder.join(name)));
             if let Some(found) = found {
-                let why = "the folder has .sql files".to_owned();
+                let why = "the folder contains .sql files".to_owned();
                 proposals.add(Proposal { key, value: text(found), why });
             }
         }
@@ -89,7 +89,7 @@ impl Proposals {
             if let Some((value, source @ (Source::Flag(_) | Source::Variable(_)))) =
                 settings.get(key)
             {
-                let why = format!("given by {source}");
+                let why = format!("set by {source}");
                 self.add(Proposal { key, value: value.clone(), why });
             }
         }
@@ -100,7 +100,7 @@ impl Proposals {
         let of_tenants = namings.first();
         if let Some(naming) = of_tenants {
             let why = format!(
-                "{} of {} schemas have such a name, as {}",
+                "{} of {} schemas match this template, such as {}",
                 naming.schemas,
                 outline.schemas.len(),
                 naming.examples.join(", ")
@@ -132,7 +132,7 @@ impl Proposals {
                 outline.schema(&extension.schema).is_some_and(|schema| schema.tables > 0);
             if has_tables || extension.schema == shared {
                 self.remark(format!(
-                    "extension {} is in {}, beside tables, where tenants do not find it: move it with `alter \
+                    "extension {} is in {}, next to tables, where tenants do not find it: move it with `alter \
                      extension … set schema`, or set tenants.see_shared",
                     extension.name, extension.schema
                 ));

@@ -70,10 +70,10 @@ impl InitReport {
         let mut text = format!("wrote {}", self.file);
         match (&self.database, &self.not_looked) {
             (Some(SeenDatabase { name, server_version, schemas }), _) => text.push_str(&format!(
-                "\nlooked at the database {name}: PostgreSQL {server_version}, {}",
+                "\ninspected the database {name}: PostgreSQL {server_version}, {}",
                 counted(*schemas, "schema")
             )),
-            (None, Some(why)) => text.push_str(&format!("\nlooked at no database: {why}")),
+            (None, Some(why)) => text.push_str(&format!("\ninspected no database: {why}")),
             (None, None) => {}
         }
         for Proposed { key, value, why } in &self.proposals {
@@ -83,7 +83,7 @@ impl InitReport {
             text.push_str(&format!("\n  note: {remark}"));
         }
         if self.created_table {
-            text.push_str("\nthe catalog's table is there");
+            text.push_str("\nthe catalog table exists");
         }
         plain(&text)
     }

@@ -28,19 +28,19 @@ use crate::{
 /// Arguments of `metrics`.
 #[derive(Debug, Args)]
 pub(crate) struct Metrics {
-    /// The service's /metrics [default: service.metrics_url; without it the database is asked]
+    /// URL of the service's /metrics [default: service.metrics_url; without it, the database is read]
     #[arg(long, value_name = "URL", conflicts_with = "database")]
     url: Option<String>,
-    /// Ask the database, whatever service.metrics_url says
+    /// Read the database, even if service.metrics_url is set
     #[arg(long)]
     database: bool,
-    /// Print them in Prometheus' text format
+    /// Print the Prometheus text format
     #[arg(long, conflicts_with = "watch")]
     prometheus: bool,
-    /// Print them again and again, with what happened per second; one line of JSON each with --json
+    /// Repeat, with rates per second; with --json, one line of JSON each time
     #[arg(long, short)]
     watch: bool,
-    /// How long to wait between two looks
+    /// Time between two readings
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = settings::duration)]
     interval: Duration,
     /// Add a health check
@@ -49,7 +49,7 @@ pub(crate) struct Metrics {
     /// Add the size of each tenant, from the database
     #[arg(long)]
     sizes: bool,
-    /// Add the statements that took the most time, from pg_stat_statements
+    /// Add the statements with the highest total time, from pg_stat_statements
     #[arg(long, value_name = "STATEMENTS")]
     top_statements: Option<usize>,
 }
@@ -58,6 +58,28 @@ pub(crate) struct Metrics {
 enum Look {
     Service(ServiceFigures, Instant),
     Database(Box<Activity>),
+}
+
+impl Look {
+    /// Reports the figures, with rates if there is an earlier reading.
+    fn report_since(&self, before: Option<&Self>) -> MetricsReport {
+        let mut report = MetricsReport::default();
+        match self {
+            Self::Service(figures, at) => {
+                if let Some(Self::Service(then, began)) = before {
+                    report.service_rates = ServiceRates::between(then, figures, *at - *began);
+                }
+                report.service = Some(figures.clone());
+            }
+            Self::Database(activity) => {
+                if let Some(Self::Database(then)) = before {
+                    report.database_rates = ActivityRates::between(then, activity);
+                }
+                report.database = Some((**activity).clone());
+            }
+        }
+        report
+    }
 }
 
 impl Metrics {
@@ -79,11 +101,7 @@ impl Metrics {
                 },
             };
             let report = self.report(on, service.as_ref(), before.as_ref(), &look).await?;
-            match (self.prometheus, self.watch && on.output.json) {
-                (true, _) => on.output.print(&prometheus::text(&report))?,
-                (false, true) => on.output.print(&json_line(&report)?)?,
-                (false, false) => on.output.report(&report, || report.text())?,
-            }
+            self.print(on, &report)?;
             if !self.watch || output::reader_is_gone() {
                 return Ok(report.exit());
             }
@@ -96,6 +114,14 @@ impl Metrics {
             if !on.output.json {
                 on.output.print("")?;
             }
+        }
+    }
+
+    fn print(&self, on: &Context, report: &MetricsReport) -> Result<(), Failure> {
+        match (self.prometheus, self.watch && on.output.json) {
+            (true, _) => on.output.print(&prometheus::text(report)),
+            (false, true) => on.output.print(&json_line(report)?),
+            (false, false) => on.output.report(report, || report.text()),
         }
     }
 
@@ -125,24 +151,8 @@ impl Metrics {
         before: Option<&Look>,
         now: &Look,
     ) -> Result<MetricsReport, Failure> {
-        let mut report = MetricsReport {
-            url: service.map(|service| service.shown().to_owned()),
-            ..MetricsReport::default()
-        };
-        match (before, now) {
-            (before, Look::Service(figures, at)) => {
-                if let Some(Look::Service(then, began)) = before {
-                    report.service_rates = ServiceRates::between(then, figures, *at - *began);
-                }
-                report.service = Some(figures.clone());
-            }
-            (before, Look::Database(activity)) => {
-                if let Some(Look::Database(then)) = before {
-                    report.database_rates = ActivityRates::between(then, activity);
-                }
-                report.database = Some((**activity).clone());
-            }
-        }
+        let mut report = now.report_since(before);
+        report.url = service.map(|service| service.shown().to_owned());
         if self.health {
             report.health = Some(on.manager()?.health(HealthOptions::default()).await);
         }

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use tenantry::activity::{Activity, SessionCounts};
+use tenantry::activity::{Activity, Connections, DatabaseTotals, SessionCounts, TenantSizes};
 
 use super::report::MetricsReport;
 
@@ -13,17 +13,8 @@ pub(super) fn text(report: &MetricsReport) -> String {
     if let Some(activity) = &report.database {
         database(&mut metrics, activity);
     }
-    if let Some(sizes) = &report.sizes {
-        metrics.begin(
-            "tenantry_db_tenant_bytes",
-            "gauge",
-            "Room that a tenant's tables and indexes take",
-        );
-        for size in &sizes.tenants {
-            if let Some(bytes) = size.bytes {
-                metrics.sample(&[("tenant", size.tenant_id.as_str())], bytes);
-            }
-        }
+    if let Some(report) = &report.sizes {
+        sizes(&mut metrics, report);
     }
     if let Some(health) = &report.health {
         metrics.begin("tenantry_db_healthy", "gauge", "Whether requests can be served");
@@ -33,54 +24,67 @@ pub(super) fn text(report: &MetricsReport) -> String {
 }
 
 fn database(metrics: &mut Metrics, activity: &Activity) {
-    metrics.begin("tenantry_db_connections_max", "gauge", "The server's max_connections");
-    metrics.sample(&[], activity.connections.max);
-    metrics.begin(
-        "tenantry_db_connections_reserved",
-        "gauge",
-        "Connections that the server keeps for superusers",
-    );
-    metrics.sample(&[], activity.connections.reserved);
-    metrics.begin("tenantry_db_connections", "gauge", "Connections of clients to the server");
-    metrics.sample(&[], activity.connections.used);
-    metrics.begin(
-        "tenantry_db_sessions",
-        "gauge",
-        "Sessions in the database by application and state",
-    );
+    connections(metrics, activity.connections);
+    sessions(metrics, activity);
+    totals(metrics, activity.database);
+}
+
+fn connections(metrics: &mut Metrics, of: Connections) {
+    for (name, help, value) in [
+        ("tenantry_db_connections_max", "The server's max_connections", of.max),
+        (
+            "tenantry_db_connections_reserved",
+            "Connections that the server keeps for superusers",
+            of.reserved,
+        ),
+        ("tenantry_db_connections", "Client connections to the server", of.used),
+    ] {
+        metrics.begin(name, "gauge", help);
+        metrics.sample(&[], value);
+    }
+}
+
+fn sessions(metrics: &mut Metrics, activity: &Activity) {
+    let help = "Sessions in the database, by application and state";
+    metrics.begin("tenantry_db_sessions", "gauge", help);
     for of in &activity.applications {
         for (state, count) in states(of.sessions) {
             metrics.sample(&[("application", &of.application), ("state", state)], count);
         }
     }
-    metrics.begin(
-        "tenantry_db_tenant_sessions",
-        "gauge",
-        "Sessions that are bound to a tenant by state",
-    );
+    let help = "Sessions bound to a tenant, by state";
+    metrics.begin("tenantry_db_tenant_sessions", "gauge", help);
     for of in &activity.tenants {
         for (state, count) in states(of.sessions) {
             metrics.sample(&[("tenant", &of.tenant_id), ("state", state)], count);
         }
     }
-    let totals = activity.database;
+}
+
+fn totals(metrics: &mut Metrics, totals: DatabaseTotals) {
     for (name, help, value) in [
-        ("tenantry_db_commits_total", "Transactions that were committed", totals.commits),
-        ("tenantry_db_rollbacks_total", "Transactions that were rolled back", totals.rollbacks),
+        ("tenantry_db_commits_total", "Committed transactions", totals.commits),
+        ("tenantry_db_rollbacks_total", "Rolled back transactions", totals.rollbacks),
         (
             "tenantry_db_blocks_read_total",
-            "Blocks that were read from outside the server's cache",
+            "Blocks missing from the server's cache",
             totals.blocks_read,
         ),
-        (
-            "tenantry_db_blocks_hit_total",
-            "Blocks that were found in the server's cache",
-            totals.blocks_hit,
-        ),
+        ("tenantry_db_blocks_hit_total", "Blocks found in the server's cache", totals.blocks_hit),
         ("tenantry_db_deadlocks_total", "Deadlocks", totals.deadlocks),
     ] {
         metrics.begin(name, "counter", help);
         metrics.sample(&[], value);
+    }
+}
+
+fn sizes(metrics: &mut Metrics, sizes: &TenantSizes) {
+    let help = "Size of a tenant's tables and indexes";
+    metrics.begin("tenantry_db_tenant_bytes", "gauge", help);
+    for size in &sizes.tenants {
+        if let Some(bytes) = size.bytes {
+            metrics.sample(&[("tenant", size.tenant_id.as_str())], bytes);
+        }
     }
 }
 

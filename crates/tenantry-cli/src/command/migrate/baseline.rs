@@ -22,16 +22,16 @@ use crate::{
 pub(crate) struct Baseline {
     #[command(flatten)]
     selection: Selection,
-    /// The last version that is recorded [default: the one whose tables a tenant has]
+    /// Last version to record [default: the one that a tenant's tables match]
     #[arg(long, value_name = "VERSION")]
     to: Option<i64>,
-    /// Record without comparing the schemas with what the migrations make
+    /// Record without comparing the schemas with the migrations
     #[arg(long, alias = "force", requires = "to")]
     unchecked: bool,
     /// Show what would be recorded, and record nothing
     #[arg(long)]
     dry_run: bool,
-    /// Write the first migration file, which makes what this schema holds, and record nothing
+    /// Write a first migration file that creates the objects of this schema, and record nothing
     #[arg(long, value_name = "SCHEMA", conflicts_with_all = ["all", "tenant", "tenants", "to", "dry_run"])]
     from_schema: Option<String>,
     /// Name of that file
@@ -74,8 +74,8 @@ impl Baseline {
         };
         let version = self.version.as_deref().unwrap_or("0001");
         if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Failure::new(format!("--version {version:?} is no version"))
-                .hint("a version is digits, as 0001 or 20260131120000"));
+            return Err(Failure::new(format!("--version {version:?} is not a version"))
+                .hint("a version consists of digits, such as 0001 or 20260131120000"));
         }
         refuse_beside_others(on, &folder)?;
         let path = folder.join(format!("{version}_{}.sql", new::snake(&self.name)));
@@ -120,10 +120,10 @@ fn create(folder: &Path, path: &Path, text: &str) -> std::io::Result<()> {
 /// Reports what the file does not create.
 fn told(on: &Context, script: &BaselineScript) -> Exit {
     for left_out in &script.left_out {
-        on.output.note(format_args!("left out: {left_out}"));
+        on.output.note(format_args!("omitted: {left_out}"));
     }
     for difference in &script.differences {
-        on.output.warn(format!("the file makes something else: {difference}"));
+        on.output.warn(format!("the file creates something different: {difference}"));
     }
     Exit::fine_if(script.differences.is_empty())
 }

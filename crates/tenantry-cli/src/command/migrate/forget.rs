@@ -20,13 +20,13 @@ pub(crate) struct Forget {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct What {
-    /// Records of migrations that have no file; what they have made stays
+    /// Records of migrations without a file; the objects that they created stay
     #[arg(long)]
     orphans: bool,
-    /// Failures of files outside a transaction: the next run goes on with the statement that failed
+    /// Failures of files outside a transaction: the next run continues with the failed statement
     #[arg(long)]
     dirty: bool,
-    /// As --dirty, and the next run begins such a file with its first statement
+    /// Like --dirty, but the next run restarts such a file with its first statement
     #[arg(long)]
     restart: bool,
 }

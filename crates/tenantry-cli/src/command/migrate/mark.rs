@@ -11,7 +11,7 @@ pub(crate) struct Mark {
     /// The shared schema
     #[arg(long, conflicts_with_all = ["all", "tenant", "tenants"])]
     shared: bool,
-    /// The last version that is recorded [default: all]
+    /// Last version to record [default: all]
     #[arg(long, value_name = "VERSION")]
     to: Option<i64>,
     #[command(flatten)]

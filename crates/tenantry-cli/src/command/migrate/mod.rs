@@ -27,11 +27,11 @@ pub(crate) struct Migrate {
 
 #[derive(Debug, Subcommand)]
 enum MigrateCommand {
-    /// Make a migration file
+    /// Create a migration file
     New(new::New),
     /// Revert migrations with their .down.sql files
     Revert(revert::Revert),
-    /// Record the migrations that existing schemas have, found by comparing; or write the first one of a schema
+    /// Record the migrations that existing schemas match, or write a first migration from a schema
     Baseline(baseline::Baseline),
     /// Record migrations as applied without running them
     Mark(mark::Mark),
@@ -58,7 +58,7 @@ impl Migrate {
 /// Makes the run show its progress and stop on Ctrl-C.
 fn watched(on: &Context, what: &'static str, options: MigrateOptions) -> MigrateOptions {
     let progress = on.output.progress(what);
-    progress.say("reading what is recorded in every schema");
+    progress.say("reading the migration records of every schema");
     options.stop_when(on.interrupt.clone().wait()).on_progress(move |step| match step {
         Step::Started { tenant } => progress.say(tenant.unwrap_or("(shared)")),
         Step::File { tenant, file } => {

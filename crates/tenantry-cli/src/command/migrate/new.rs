@@ -11,13 +11,13 @@ use crate::{command::Ended, context::Context, exit::Exit, failure::Failure, sett
 pub(crate) struct New {
     /// What the migration does, such as "add orders"
     name: String,
-    /// Make it for the shared schema
+    /// Create it for the shared schema
     #[arg(long)]
     shared: bool,
-    /// Make an .up.sql and a .down.sql, so that it can be taken back
+    /// Create an .up.sql and a .down.sql, so that it can be reverted
     #[arg(long, short)]
     reversible: bool,
-    /// Begin with `-- no-transaction`, as `create index concurrently` needs
+    /// Start with `-- no-transaction`, as `create index concurrently` requires
     #[arg(long)]
     no_transaction: bool,
 }
@@ -31,12 +31,15 @@ impl New {
         let name = snake(&self.name);
         if name.is_empty() {
             return Err(Failure::new(format!(
-                "{:?} has no letter or digit to make a name of",
+                "{:?} has no letter or digit to build a file name from",
                 self.name
             )));
         }
         let cannot = |error: &std::io::Error| {
-            Failure::while_doing(format_args!("making a migration in {}", folder.display()), error)
+            Failure::while_doing(
+                format_args!("creating a migration in {}", folder.display()),
+                error,
+            )
         };
         fs::create_dir_all(&folder).map_err(|error| cannot(&error))?;
         let version = next_version(&folder, &now());

@@ -12,7 +12,7 @@ pub(crate) struct Revert {
     /// The shared schema
     #[arg(long, conflicts_with_all = ["all", "tenant", "tenants"])]
     shared: bool,
-    /// Version that stays: everything above it is taken back, the latest first; 0 takes back everything
+    /// Version to keep: everything above it is reverted, the latest first; 0 reverts everything
     #[arg(long, value_name = "VERSION")]
     to: i64,
     #[command(flatten)]

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tenantry::migrate::{
-    MigrateOptions, MigrationPlan, OnFailure, SchemaState, Schemas, TransactionPer, WhenLocked,
-    WithoutRecords,
+    MigrateOptions, MigrationPlan, OnFailure, SchemaState, SchemaStatus, Schemas, TransactionPer,
+    WhenLocked, WithoutRecords,
 };
 
 use super::{ended, migrator_of, watched};
@@ -21,49 +21,49 @@ use crate::{
 pub(crate) struct Run {
     #[command(flatten)]
     selection: Selection,
-    /// The shared schema alone; with --all it goes first in any case
+    /// Only the shared schema; --all always includes it first
     #[arg(long, conflicts_with_all = ["all", "tenant", "tenants"])]
     shared: bool,
     /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Tenants that are migrated at a time
+    /// Number of tenants to migrate concurrently
     #[arg(long, value_name = "TENANTS")]
     concurrency: Option<usize>,
-    /// Tenants that go first; if one of them fails, no other is begun. `a,b` or several times
+    /// Tenants to migrate first; if one fails, no other is started. `a,b` or several times
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     canary: Vec<String>,
-    /// Tenants in a wave: the next wave begins when one has ended within --max-failures, which is 0 then unless given
+    /// Tenants per wave: the next wave starts only within --max-failures, which then defaults to 0
     #[arg(long, value_name = "TENANTS")]
     wave: Option<usize>,
-    /// Tenants that may fail before no further one is begun
+    /// Number of tenants that may fail before no further one is started
     #[arg(long, alias = "error-budget", value_name = "TENANTS")]
     max_failures: Option<usize>,
-    /// Begin no further tenant after the first failure
+    /// Start no further tenant after the first failure
     #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
     /// Stop at this version
     #[arg(long, value_name = "VERSION")]
     to: Option<i64>,
-    /// How long a statement waits for a lock
+    /// How long a statement may wait for a lock
     #[arg(long, value_name = "TIME", value_parser = settings::duration)]
     lock_timeout: Option<Duration>,
-    /// How long a statement takes
+    /// How long a statement may take
     #[arg(long, value_name = "TIME", value_parser = settings::duration)]
     statement_timeout: Option<Duration>,
     /// What to do about a tenant that another run is migrating
     #[arg(long, value_enum, default_value_t = Locked::Wait)]
     when_locked: Locked,
-    /// Files that share a transaction
+    /// Which files share a transaction
     #[arg(long, value_enum, default_value_t = Transaction::File)]
     transaction: Transaction,
-    /// Apply files whose version is below one that was applied
+    /// Apply files whose version is lower than an applied one
     #[arg(long)]
     allow_out_of_order: bool,
-    /// Pass over records of migrations that have no file
+    /// Ignore records of migrations without a file
     #[arg(long)]
     ignore_missing: bool,
-    /// What to do about a schema that holds tables and no migration records
+    /// What to do about a schema with tables but no migration records
     #[arg(long, value_enum, default_value_t = Unrecorded::Refuse)]
     without_records: Unrecorded,
     /// How the report is printed
@@ -76,41 +76,36 @@ pub(crate) struct Run {
 enum Locked {
     /// Wait for it, after the others
     Wait,
-    /// Leave it, and say so
+    /// Skip it, and report it
     Skip,
 }
 
-/// What to do about a schema that holds tables and no migration records.
+/// What to do about a schema with tables but no migration records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Unrecorded {
-    /// Run nothing in it, and report it: `migrate baseline` records what it has
+    /// Refuse it, and report it: `migrate baseline` records what it has
     Refuse,
-    /// Run the files over what is there
+    /// Run the files on top of the existing tables
     Migrate,
 }
 
-/// Files that share a transaction.
+/// Which files share a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Transaction {
-    /// Each file has its own
+    /// One transaction per file
     File,
-    /// All pending files of a tenant
+    /// One transaction for all pending files of a tenant
     Tenant,
 }
 
 impl Run {
     pub(super) async fn run(self, on: &Context) -> Ended {
-        let schemas = match (self.dry_run, self.shared) {
-            (_, true) => Schemas::Shared,
-            // A dry run is safe, so all tenants are the default.
-            (true, false) => self.selection.schemas()?,
-            (false, false) => self.selection.schemas_to_change()?,
-        };
+        let schemas = self.schemas()?;
         let migrator = migrator_of(on, &schemas).await?;
         let options = self.options(on);
         if self.dry_run {
-            let plan =
-                on.interruptible("nothing was read", migrator.plan(schemas, &options)).await?;
+            let plan = migrator.plan(schemas, &options);
+            let plan = on.interruptible("nothing was read", plan).await?;
             return self.planned(on, &plan);
         }
         let options = watched(on, "migrate", options);
@@ -126,12 +121,40 @@ impl Run {
         ended(on, &report)
     }
 
+    fn schemas(&self) -> Result<Schemas, Failure> {
+        match (self.dry_run, self.shared) {
+            (_, true) => Ok(Schemas::Shared),
+            // A dry run is safe, so all tenants are the default.
+            (true, false) => self.selection.schemas(),
+            (false, false) => self.selection.schemas_to_change(),
+        }
+    }
+
     fn options(&self, on: &Context) -> MigrateOptions {
-        let mut options = on
+        let options = on
             .settings
             .migrate_options()
             .allow_out_of_order(self.allow_out_of_order)
             .ignore_missing(self.ignore_missing);
+        self.handling(self.rollout(self.limits(options)))
+    }
+
+    /// Sets how far and how long to migrate.
+    fn limits(&self, mut options: MigrateOptions) -> MigrateOptions {
+        if let Some(version) = self.to {
+            options = options.to(version);
+        }
+        if let Some(timeout) = self.lock_timeout {
+            options = options.lock_timeout(timeout);
+        }
+        if let Some(timeout) = self.statement_timeout {
+            options = options.statement_timeout(timeout);
+        }
+        options
+    }
+
+    /// Sets the order of the tenants, and when to stop.
+    fn rollout(&self, mut options: MigrateOptions) -> MigrateOptions {
         if let Some(concurrency) = self.concurrency {
             options = options.concurrency(concurrency);
         }
@@ -149,15 +172,11 @@ impl Run {
         if self.fail_fast {
             options = options.on_failure(OnFailure::Abort);
         }
-        if let Some(version) = self.to {
-            options = options.to(version);
-        }
-        if let Some(timeout) = self.lock_timeout {
-            options = options.lock_timeout(timeout);
-        }
-        if let Some(timeout) = self.statement_timeout {
-            options = options.statement_timeout(timeout);
-        }
+        options
+    }
+
+    /// Sets the handling of each tenant.
+    fn handling(&self, mut options: MigrateOptions) -> MigrateOptions {
         if self.when_locked == Locked::Skip {
             options = options.when_locked(WhenLocked::Skip);
         }
@@ -190,27 +209,30 @@ impl Run {
 /// Returns the findings of a dry run as annotations for a pull request.
 fn annotations(plan: &MigrationPlan) -> Vec<Annotation> {
     let mut found = super::lint::annotations(&plan.lint);
-    for status in plan.shared.iter().chain(&plan.tenants) {
-        let name = status.tenant_id.as_deref().unwrap_or("(shared)");
-        let why = || status.error.iter().map(ToString::to_string).collect::<String>();
-        if status.state == SchemaState::Doubtful {
-            found.push(Annotation::warning(format!("{name} is doubtful"), why()));
-        } else if !matches!(status.state, SchemaState::UpToDate | SchemaState::Pending) {
-            let why = status
-                .problems
-                .iter()
-                .map(ToString::to_string)
-                .chain(status.error.iter().map(ToString::to_string));
-            let why = why.collect::<Vec<_>>().join("; ");
-            found.push(Annotation::error(format!("{name} cannot be migrated"), why));
-        }
-    }
+    found.extend(plan.shared.iter().chain(&plan.tenants).filter_map(annotation));
     let pending = format!(
         "{} of {} tenants pending, {} up to date, {} blocked",
         plan.pending, plan.total, plan.up_to_date, plan.blocked
     );
     found.push(Annotation::notice("migrations".to_owned(), pending));
     found
+}
+
+/// Returns an annotation for a schema that needs attention.
+fn annotation(status: &SchemaStatus) -> Option<Annotation> {
+    let name = status.tenant_id.as_deref().unwrap_or("(shared)");
+    let error = status.error.iter().map(ToString::to_string);
+    match status.state {
+        SchemaState::UpToDate | SchemaState::Pending => None,
+        SchemaState::Doubtful => {
+            Some(Annotation::warning(format!("{name} is doubtful"), error.collect()))
+        }
+        _ => {
+            let why = status.problems.iter().map(ToString::to_string).chain(error);
+            let why = why.collect::<Vec<_>>().join("; ");
+            Some(Annotation::error(format!("{name} cannot be migrated"), why))
+        }
+    }
 }
 
 /// Returns failed tenants as annotations for a workflow.

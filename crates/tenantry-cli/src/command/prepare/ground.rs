@@ -95,7 +95,7 @@ impl Ground {
             // The database goes with it.
             Some(server) => server.close().await,
             None => closed.map_err(|error| {
-                Failure::while_doing(format_args!("the database {name} is left"), &error)
+                Failure::while_doing(format_args!("the database {name} remains"), &error)
             })?,
         }
         Ok(())

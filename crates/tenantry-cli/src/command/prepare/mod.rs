@@ -15,15 +15,15 @@ use crate::{context::Context, exit::Exit, failure::Failure, postgres::Connection
 /// Arguments of `prepare`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "All migrations are applied to an empty database: those of the shared schema, and those of tenants in \
-                        the schema of one tenant. DATABASE_URL then has the search path of that tenant, with the shared \
-                        schema and those of extensions behind it, so that `query!` finds the tables of both.\n\
-                        The database is on a throwaway server, whatever DATABASE_URL says. With --database-url it is a new \
-                        one on that server, and removed at the end.\n\n\
+    after_help = "Applies all migrations to an empty database: those of the shared schema, and those of tenants in \
+                        the schema of one tenant. DATABASE_URL then has the search path of that tenant, followed by the \
+                        shared schema and the schemas of extensions, so that `query!` finds the tables of both.\n\
+                        The database is on a throwaway server, even if DATABASE_URL is set. With --database-url, it is a \
+                        new database on that server, which is removed at the end.\n\n\
                         Example: tenantry prepare -- cargo sqlx prepare"
 )]
 pub(crate) struct Prepare {
-    /// SQL to run first, such as one that creates extensions
+    /// SQL file to run first, for example to create extensions
     #[arg(long, value_name = "FILE")]
     setup: Option<PathBuf>,
     /// File to write DATABASE_URL to, such as .env; it must not exist, and is removed at the end

@@ -11,9 +11,9 @@ pub(super) fn schema(archive: &Archive, shared: &str) -> Result<Ident, Failure> 
         }
         [schema] => Ident::parse(schema)
             .map_err(|error| Failure::while_doing(format_args!("{path}: its schema"), &error)),
-        [] => Err(Failure::new(format!("{path} makes no schema"))
+        [] => Err(Failure::new(format!("{path} creates no schema"))
             .hint("dump the whole schema of a tenant, as `tenantry dump` does")),
-        several => Err(Failure::new(format!("{path} makes {} schemas", several.len()))
+        several => Err(Failure::new(format!("{path} creates {} schemas", several.len()))
             .hint("dump the schema of one tenant, as `tenantry dump` does")),
     }
 }
@@ -35,7 +35,7 @@ mod tests {
         };
         assert_eq!(told(&["Odd \"x"]).unwrap().as_str(), "Odd \"x");
         assert!(told(&["public"]).unwrap_err().contains("shared schema"));
-        assert!(told(&[]).unwrap_err().contains("makes no schema"));
-        assert!(told(&["a", "b"]).unwrap_err().contains("makes 2 schemas"));
+        assert!(told(&[]).unwrap_err().contains("creates no schema"));
+        assert!(told(&["a", "b"]).unwrap_err().contains("creates 2 schemas"));
     }
 }

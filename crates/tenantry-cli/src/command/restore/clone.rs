@@ -36,13 +36,13 @@ impl Clone<'_> {
     ) -> Result<CloneReport, Failure> {
         let Some(old) = existing else {
             let clone = self.clone(None, progress);
-            return self.on.interruptible("no tenant was made", clone).await;
+            return self.on.interruptible("no tenant was created", clone).await;
         };
         let provisioner = self.on.manager()?.provisioner();
         let aside = aside()?;
         provisioner.rename(self.id.clone(), aside.clone()).await?;
         let clone = self.clone(Some(old), progress);
-        let made = self.on.interruptible("the tenant is the old one", clone).await;
+        let made = self.on.interruptible("the old tenant is unchanged", clone).await;
         let made = match made {
             Ok(made) => made,
             Err(failure) => return Err(self.put_back(&provisioner, &aside, failure).await),
@@ -50,12 +50,12 @@ impl Clone<'_> {
         if old.state == TenantState::Suspended {
             provisioner.suspend(self.id.clone()).await?;
         }
-        progress.say("dropping the old one");
+        progress.say("dropping the old tenant");
         let dropped =
             provisioner.drop_tenant(aside.clone(), aside.as_str(), DropOptions::default());
         if let Err(error) = dropped.await {
             self.on.output.warn(format_args!(
-                "the old tenant is left as {aside}: {error}; drop it with `{} tenant drop {aside}`",
+                "the old tenant remains as {aside}: {error}; drop it with `{} tenant drop {aside}`",
                 self.on.program()
             ));
         }

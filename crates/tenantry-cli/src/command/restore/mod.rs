@@ -23,27 +23,27 @@ use crate::{
 /// Arguments of `restore`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The dump goes into a scratch database on the same server, and from there into the new tenant in \
-                        one transaction, under any id. The scratch database is always removed. The role must be allowed \
-                        to create databases."
+    after_help = "Restores the dump into a scratch database on the same server, and copies it from there into the new \
+                        tenant in one transaction, under any id. The scratch database is always removed. The role must be \
+                        allowed to create databases."
 )]
 pub(crate) struct Restore {
-    /// The tenant to make; it need not be the one that was dumped
+    /// The tenant to create; its id can differ from the dumped one
     #[arg(value_name = "TENANT")]
     id: String,
-    /// The dump, as `tenantry dump` writes it
+    /// Dump file, as written by `tenantry dump`
     #[arg(long, short, value_name = "FILE")]
     input: PathBuf,
-    /// Replace a tenant that exists. It is dropped once the new one is complete
+    /// Replace an existing tenant, which is dropped once the new one is complete
     #[arg(long)]
     replace: bool,
     /// Role of its sessions
     #[arg(long)]
     role: Option<String>,
-    /// Have the connecting role own all objects
+    /// Make the connecting role the owner of all objects
     #[arg(long)]
     no_owner: bool,
-    /// Leave out privileges
+    /// Omit privileges
     #[arg(long)]
     no_acl: bool,
     /// Do not copy the shared schema into the scratch database; for dumps that do not refer to it
@@ -62,7 +62,7 @@ impl Restore {
         let schema = archived::schema(&archive, shared)?;
         let connection = on.upkeep_connection()?;
         let progress = on.output.progress("restore");
-        progress.say("looking at the server");
+        progress.say("inspecting the server");
         let checked = self.check(on, &id, &archive);
         let (server, existing) = on.interruptible("nothing was restored", checked).await?;
         if existing.is_some() {
@@ -112,7 +112,7 @@ impl Restore {
                 None => failure,
             })
         };
-        on.interruptible("no tenant was made", filled).await?;
+        on.interruptible("no tenant was created", filled).await?;
         clone.make(existing, progress).await
     }
 
@@ -127,7 +127,7 @@ impl Restore {
         let server = manager.server_outline().await?;
         if archive.server_major > server.major() {
             return Err(Failure::new(format!(
-                "{} is of PostgreSQL {}, and the server is PostgreSQL {}: a dump cannot go to an older version",
+                "{} is from PostgreSQL {}, but the server is PostgreSQL {}: a dump cannot be restored into an older version",
                 archive.path.display(),
                 archive.server_version,
                 server.version
@@ -136,12 +136,12 @@ impl Restore {
         match manager.tenant_to_authorize(id).await {
             Err(error) if error.kind() == ErrorKind::UnknownTenant => Ok((server, None)),
             Err(error) => Err(error.into()),
-            Ok(_) if !self.replace => Err(Failure::new(format!("there is a tenant {id}"))
+            Ok(_) if !self.replace => Err(Failure::new(format!("tenant {id} already exists"))
                 .hint("restore it under another id, or replace the tenant with --replace")),
             Ok(_) => {
                 let records = manager.tenants().await?;
                 let record = records.into_iter().find(|record| record.id == *id);
-                let gone = || Failure::new(format!("tenant {id} is not listed any more"));
+                let gone = || Failure::new(format!("tenant {id} is no longer in the catalog"));
                 Ok((server, Some(record.ok_or_else(gone)?)))
             }
         }

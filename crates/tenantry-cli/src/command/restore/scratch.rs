@@ -84,7 +84,7 @@ impl Scratch {
             let text = failure.to_string();
             let is_about_roles = text.contains("role ") && text.contains("does not exist");
             match is_about_roles {
-                true => failure.hint("create the role, or give --no-owner and --no-acl"),
+                true => failure.hint("create the role, or use --no-owner and --no-acl"),
                 false => failure,
             }
         })
@@ -99,7 +99,7 @@ impl Scratch {
     pub(super) async fn remove(self) -> Result<(), Failure> {
         let name = self.database.name().to_owned();
         self.database.close().await.map_err(|error| {
-            Failure::while_doing(format_args!("the scratch database {name} is left"), &error)
+            Failure::while_doing(format_args!("the scratch database {name} remains"), &error)
         })
     }
 }

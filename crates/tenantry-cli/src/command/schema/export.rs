@@ -10,7 +10,7 @@ use crate::{command::Ended, context::Context, exit::Exit, failure::Failure};
 pub(crate) struct Export {
     /// The tenant
     tenant: String,
-    /// What it is written as
+    /// Output format
     #[arg(long, short, value_enum, default_value_t = As::Model)]
     format: As,
     /// File to write [default: standard output]

@@ -9,9 +9,9 @@ use crate::context::Context;
 /// Commands about a tenant's schema.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schema {
-    /// Describe a tenant's schema: as a model for `drift --model`, JSON Schema, SQL, or a diagram
+    /// Export a tenant's schema: as a model for `drift --model`, JSON Schema, SQL, or a diagram
     Export(export::Export),
-    /// Give advice about a tenant's schema
+    /// Check a tenant's schema for common mistakes
     Lint(lint::LintSchema),
 }
 

@@ -40,51 +40,51 @@ pub(crate) struct Sql {
     file: Option<PathBuf>,
     #[command(flatten)]
     selection: Selection,
-    /// In the shared schema: alone, or before the tenants that are named
+    /// Run it in the shared schema: alone, or before the selected tenants
     #[arg(long)]
     shared: bool,
-    /// Let the statement change data, in a transaction for each tenant
+    /// Allow the statement to change data, in one transaction per tenant
     #[arg(long)]
     write: bool,
-    /// Run it without a transaction around it, as vacuum and create index concurrently need
+    /// Run it outside a transaction, as vacuum and create index concurrently require
     #[arg(long, requires = "write")]
     outside_transaction: bool,
     /// How rows are printed [default: table; json with --json]
     #[arg(long, value_enum)]
     format: Option<As>,
-    /// Tenants that it runs on at a time
+    /// Number of tenants to run on concurrently
     #[arg(long, value_name = "TENANTS", default_value_t = 8)]
     concurrency: usize,
-    /// Failed tenants after which no further one is begun
+    /// Number of failed tenants after which no further one is started
     #[arg(long, value_name = "TENANTS")]
     max_failures: Option<usize>,
-    /// How long the statement takes on one tenant
+    /// How long the statement may take per tenant
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::duration)]
     timeout: Duration,
-    /// How long it waits for a lock
+    /// How long it may wait for a lock
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = settings::duration)]
     lock_timeout: Duration,
 }
 
 const READ_ONLY: &str = "\
-Without --write the statement runs in a transaction that is read only and is rolled back. That protects from mistakes; \
-it is not a security boundary. It does not stop what is no change of a table: ending sessions (pg_terminate_backend), \
-reloading the configuration, notify, locks, writing files (lo_export), and whatever functions in untrusted languages, \
-dblink or foreign tables do elsewhere. The rights of the database's role do.
+Without --write, the statement runs in a read-only transaction that is rolled back. That protects against mistakes; it is \
+not a security boundary. It does not prevent effects outside of tables: ending sessions (pg_terminate_backend), \
+reloading the configuration, notify, locks, writing files (lo_export), and anything that functions in untrusted \
+languages, dblink or foreign tables do. Limit those with the privileges of the database role.
 
-Rows are printed as they come, those of a tenant in their order; with --concurrency 1 also the tenants. The first column \
-is the tenant, empty for the shared schema.";
+Rows are printed as they arrive, in order within a tenant; with --concurrency 1, tenants are in order, too. The first \
+column is the tenant, empty for the shared schema.";
 
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum As {
-    /// Columns for people
+    /// Aligned columns
     Table,
-    /// Comma-separated values with a heading; null is empty, and an empty text is ""
+    /// Comma-separated values with a header; null is empty, and an empty text is ""
     Csv,
-    /// An object with rows and the report
+    /// One object with the rows and the report
     Json,
-    /// An object on each line
+    /// One object per line
     Ndjson,
 }
 
@@ -93,8 +93,8 @@ impl Sql {
         let statement = self.statement()?;
         let schemas = self.schemas()?;
         if let (true, Some(As::Table | As::Csv)) = (on.output.json, self.format) {
-            return Err(Failure::new("--json and --format contradict each other")
-                .hint("leave one of them out, or use --format ndjson"));
+            return Err(Failure::new("--json and --format cannot be combined")
+                .hint("remove one of them, or use --format ndjson"));
         }
         let format = self.format.unwrap_or(if on.output.json { As::Json } else { As::Table });
         let manager = on.manager()?;
@@ -115,7 +115,7 @@ impl Sql {
             }
         };
         let report = manager.fan_out().run(schemas, &statement, self.options(on), print).await?;
-        let mut state = state.lock().map_err(|_| Failure::new("printing has failed"))?;
+        let mut state = state.lock().map_err(|_| Failure::new("printing failed"))?;
         if let Some(error) = state.failed.take() {
             return self.cut_off(on, error, &report);
         }

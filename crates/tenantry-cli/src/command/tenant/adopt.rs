@@ -12,7 +12,7 @@ pub(crate) struct Adopt {
     id: String,
     #[command(flatten)]
     how: How,
-    /// What the catalog keeps of the tenant: JSON, or `name=value` several times
+    /// Attributes to store in the catalog: `name=value`, or a JSON object; can be repeated
     #[arg(long, value_name = "JSON|NAME=VALUE")]
     attributes: Vec<String>,
 }
@@ -71,7 +71,7 @@ impl Adopt {
         self.how.confirm(&what, &self.id)?;
         let options = self.how.options().attributes(attributes);
         let adopt = provisioner.adopt(&*self.id, options);
-        let report = on.interruptible("whether the schema was adopted is not known", adopt).await?;
+        let report = on.interruptible("the schema may or may not be adopted", adopt).await?;
         ended(on, &report)
     }
 }
@@ -82,8 +82,7 @@ impl Release {
         let what = format!("making {} of tenant {} again", self.how.from(), self.id);
         self.how.confirm(&what, &self.id)?;
         let release = provisioner.release(&*self.id, self.how.options());
-        let report =
-            on.interruptible("whether the tenant was released is not known", release).await?;
+        let report = on.interruptible("the tenant may or may not be released", release).await?;
         ended(on, &report)
     }
 }

@@ -7,7 +7,7 @@ pub(super) fn read(on: &Context, given: &[String]) -> Result<Value, Failure> {
     let is_table = on.settings.text(&key::CATALOG) == Some("table")
         && on.settings.list(&key::CATALOG_COLUMNS).is_empty();
     if !given.is_empty() && !is_table && !on.has_given_manager() {
-        on.output.warn("the attributes are not kept: that needs tenants.catalog = \"table\"");
+        on.output.warn("the attributes are not stored: that requires tenants.catalog = \"table\"");
     }
     let mut attributes = serde_json::Map::new();
     for text in given {

@@ -10,7 +10,7 @@ use crate::{command::Ended, context::Context, exit::Exit, failure::Failure, outp
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("rows").args(["data", "anonymize"]).multiple(true)))]
 pub(crate) struct Clone {
-    /// The tenant that is copied
+    /// The tenant to copy
     from: String,
     /// The id of the copy
     to: String,
@@ -20,22 +20,22 @@ pub(crate) struct Clone {
     /// TOML file with masks for personal data; implies --data
     #[arg(long, value_name = "FILE")]
     anonymize: Option<PathBuf>,
-    /// Tables whose rows are left out; `*` stands for anything
+    /// Tables whose rows are not copied; `*` matches anything
     #[arg(long, value_name = "TABLE", requires = "rows")]
     exclude: Vec<String>,
-    /// Rows of a table that are copied: TABLE=CONDITION in SQL
+    /// Copy only the rows of a table that match: TABLE=CONDITION in SQL
     #[arg(long, value_name = "TABLE=CONDITION", requires = "rows")]
     filter: Vec<String>,
-    /// Rows of a table that are copied, at most: TABLE=ROWS
+    /// Maximum number of rows to copy from a table: TABLE=ROWS
     #[arg(long, value_name = "TABLE=ROWS", requires = "rows")]
     limit: Vec<String>,
-    /// Connections that copy rows at a time
+    /// Number of connections that copy rows concurrently
     #[arg(long, default_value_t = 1)]
     connections: usize,
-    /// Attributes in the catalog: `name=value`, or an object as JSON
+    /// Attributes to store in the catalog: `name=value`, or a JSON object
     #[arg(long, value_name = "ATTRIBUTES")]
     attributes: Vec<String>,
-    /// Name of its schema [default: by the template]
+    /// Name of its schema [default: from the template]
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
     /// Role of its sessions
@@ -63,17 +63,7 @@ impl Clone {
             .connections(self.connections)
             .exclude_tables(&self.exclude)
             .on_progress(move |step| progress.say(&step.to_string()));
-        for (table, condition) in pairs("--filter", &self.filter)? {
-            options = options.filter(table, condition);
-        }
-        for (table, rows) in pairs("--limit", &self.limit)? {
-            let rows = rows.trim().parse().map_err(|_| {
-                Failure::new(format!(
-                    "--limit {table}={rows}: the number of rows is no whole number"
-                ))
-            })?;
-            options = options.limit(table, rows);
-        }
+        options = self.some_rows(options)?;
         if let Some(schema) = &self.schema {
             options = options.container(ident("--schema", schema)?);
         }
@@ -84,6 +74,22 @@ impl Clone {
             Some(path) => Ok(options.anonymize(rules(path)?)),
             None => Ok(options),
         }
+    }
+
+    /// Sets which rows of a table to copy.
+    fn some_rows(&self, mut options: CloneOptions) -> Result<CloneOptions, Failure> {
+        for (table, condition) in pairs("--filter", &self.filter)? {
+            options = options.filter(table, condition);
+        }
+        for (table, rows) in pairs("--limit", &self.limit)? {
+            let rows = rows.trim().parse().map_err(|_| {
+                Failure::new(format!(
+                    "--limit {table}={rows}: the number of rows is not a whole number"
+                ))
+            })?;
+            options = options.limit(table, rows);
+        }
+        Ok(options)
     }
 }
 
@@ -98,7 +104,8 @@ fn rules(path: &std::path::Path) -> Result<Anonymize, Failure> {
 fn pairs<'a>(flag: &str, given: &'a [String]) -> Result<Vec<(&'a str, &'a str)>, Failure> {
     let split = |text: &'a String| {
         text.split_once('=').ok_or_else(|| {
-            Failure::new(format!("{flag} {text} has no =")).hint("write the table, =, and the rest")
+            Failure::new(format!("{flag} {text} has no ="))
+                .hint("write the table, then =, then the value")
         })
     };
     given.iter().map(split).collect()

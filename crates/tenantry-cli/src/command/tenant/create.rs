@@ -18,16 +18,16 @@ use crate::{
 pub(crate) struct Create {
     /// The id of the new tenant
     id: String,
-    /// Attributes in the catalog: `name=value`, or an object as JSON
+    /// Attributes to store in the catalog: `name=value`, or a JSON object
     #[arg(long, value_name = "ATTRIBUTES")]
     attributes: Vec<String>,
-    /// Name of its schema [default: by the template]
+    /// Name of its schema [default: from the template]
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
     /// Role of its sessions
     #[arg(long)]
     role: Option<String>,
-    /// Seeds that are part of the creation, by name
+    /// Seeds to run as part of the creation, by name
     #[arg(long, value_name = "NAME")]
     seed: Vec<String>,
     /// Copy a template instead of running the migrations
@@ -36,26 +36,14 @@ pub(crate) struct Create {
     /// Do not use a spare schema
     #[arg(long)]
     no_spare: bool,
-    /// Keep what was made when the creation fails, for a look at it
+    /// Keep an incomplete tenant for inspection if the creation fails
     #[arg(long)]
     keep_failed: bool,
 }
 
 impl Create {
     pub(super) async fn run(self, on: &Context) -> Ended {
-        let mut options = CreateOptions::default()
-            .attributes(attributes::read(on, &self.attributes)?)
-            .use_spare(!self.no_spare)
-            .keep_failed(self.keep_failed);
-        if let Some(schema) = &self.schema {
-            options = options.container(ident("--schema", schema)?);
-        }
-        if let Some(role) = &self.role {
-            options = options.role(ident("--role", role)?);
-        }
-        if self.from_template {
-            options = options.from_template();
-        }
+        let options = self.options(on)?;
         let mut provisioner = on.provisioner()?;
         if on.tenant_migrations()?.is_none() {
             on.output.warn("there are no migrations, so the schema is empty: set migrations.tenants to their folder");
@@ -77,6 +65,23 @@ impl Create {
         drop(progress);
         on.output.report(&created, || created.to_string())?;
         Ok(if created.remarks.is_empty() && is_shared_ready { Exit::Fine } else { Exit::Warnings })
+    }
+
+    fn options(&self, on: &Context) -> Result<CreateOptions, Failure> {
+        let mut options = CreateOptions::default()
+            .attributes(attributes::read(on, &self.attributes)?)
+            .use_spare(!self.no_spare)
+            .keep_failed(self.keep_failed);
+        if let Some(schema) = &self.schema {
+            options = options.container(ident("--schema", schema)?);
+        }
+        if let Some(role) = &self.role {
+            options = options.role(ident("--role", role)?);
+        }
+        if self.from_template {
+            options = options.from_template();
+        }
+        Ok(options)
     }
 }
 

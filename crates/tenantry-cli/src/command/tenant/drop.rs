@@ -11,7 +11,7 @@ pub(crate) struct Drop {
     /// Show what would be dropped, and drop nothing
     #[arg(long)]
     dry_run: bool,
-    /// Drop what depends on it from outside its schema, too
+    /// Also drop objects outside its schema that depend on it
     #[arg(long)]
     cascade: bool,
     #[command(flatten)]
@@ -28,7 +28,7 @@ impl Drop {
         let options = DropOptions::default().dry_run(self.dry_run).cascade(self.cascade);
         let progress = on.output.progress("drop");
         progress.say(&self.id);
-        let not_done = "the tenant may be gone from the catalog and its schema not dropped to the end: drop it again";
+        let not_done = "the tenant may be missing from the catalog while part of its schema remains: drop it again";
         let dropped = provisioner.drop_tenant(&*self.id, &self.id, options);
         let report = on.interruptible(not_done, dropped).await?;
         std::mem::drop(progress);

@@ -9,7 +9,7 @@ pub(crate) struct List {
     /// Only tenants in this state
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// Print only ids, one on each line, for `--tenants -` of other commands
+    /// Print only ids, one per line, for `--tenants -` of other commands
     #[arg(long)]
     ids: bool,
 }

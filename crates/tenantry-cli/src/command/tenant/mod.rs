@@ -20,21 +20,21 @@ use crate::context::Context;
 pub(crate) enum Tenant {
     /// List the tenants of the catalog
     List(list::List),
-    /// Show what is known of a tenant
+    /// Show one tenant
     Show(show::Show),
-    /// Create a tenant: its schema, the migrations, seeds and the catalog's row
+    /// Create a tenant: schema, migrations, seeds and catalog entry
     Create(create::Create),
-    /// Copy a tenant, with or without its rows, and with personal data masked if wanted
+    /// Copy a tenant, optionally with its rows, and with personal data masked
     Clone(clone::Clone),
-    /// Refuse a tenant's requests, and keep its data
+    /// Reject a tenant's requests, and keep its data
     Suspend(state::Suspend),
     /// Serve a suspended tenant again
     Resume(state::Resume),
-    /// Give a tenant another id, and its schema the name that follows from it
+    /// Change a tenant's id, and rename its schema accordingly
     Rename(rename::Rename),
-    /// Make a schema that exists that of a new tenant
+    /// Turn an existing schema into a tenant
     Adopt(adopt::Adopt),
-    /// Undo an adoption: the schema gets the name back that it had, and the tenant is not listed any more
+    /// Undo an adoption: restore the schema's old name, and remove the tenant from the catalog
     Release(adopt::Release),
     /// Drop a tenant with its schema and all data
     Drop(drop::Drop),

@@ -19,7 +19,7 @@ impl Rename {
         let provisioner = on.provisioner()?;
         self.confirm.typed(&format!("renaming {} to {}", self.from, self.to), &self.from)?;
         let rename = provisioner.rename(&*self.from, &*self.to);
-        on.interruptible("whether the tenant was renamed is not known", rename).await?;
+        on.interruptible("the tenant may or may not be renamed", rename).await?;
         let report = TenantChanged { tenant_id: &self.to, done: "renamed", from: Some(&self.from) };
         on.output.report(&report, || format!("renamed tenant {} to {}", self.from, self.to))?;
         Ok(Exit::Fine)

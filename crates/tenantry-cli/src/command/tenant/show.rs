@@ -29,34 +29,40 @@ impl Show {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let id = TenantId::parse(&self.id)
             .map_err(|error| Failure::while_doing(format_args!("{:?}", self.id), &error))?;
-        let manager = on.manager()?;
-        let report = on
-            .interruptible("nothing was read", async {
-                let record = manager.tenants().await?.into_iter().find(|record| record.id == id);
-                let Some(record) = record else {
-                    return Err(Failure::new(format!("there is no tenant {id}"))
-                        .hint("`tenantry tenant list` lists all"));
-                };
-                let migrations = match on.tenant_migrations()? {
-                    Some(_) => {
-                        let plan = on
-                            .migrator()?
-                            .plan(Schemas::tenants([&id]), &on.settings.migrate_options())
-                            .await?;
-                        plan.tenants.into_iter().next()
-                    }
-                    None => None,
-                };
-                Ok(TenantReport { tenant: TenantView::new(manager, record), migrations })
-            })
-            .await?;
+        let report = on.interruptible("nothing was read", TenantReport::read(on, &id)).await?;
         on.output.report(&report, || report.text())?;
         Ok(Exit::Fine)
     }
 }
 
 impl TenantReport {
+    async fn read(on: &Context, id: &TenantId) -> Result<Self, Failure> {
+        let manager = on.manager()?;
+        let record = manager.tenants().await?.into_iter().find(|record| record.id == *id);
+        let Some(record) = record else {
+            return Err(Failure::new(format!("there is no tenant {id}"))
+                .hint("`tenantry tenant list` lists all"));
+        };
+        let migrations = match on.tenant_migrations()? {
+            Some(_) => {
+                let options = on.settings.migrate_options();
+                let plan = on.migrator()?.plan(Schemas::tenants([id]), &options).await?;
+                plan.tenants.into_iter().next()
+            }
+            None => None,
+        };
+        Ok(Self { tenant: TenantView::new(manager, record), migrations })
+    }
+
     fn text(&self) -> String {
+        let lines = self.lines();
+        let lines =
+            lines.iter().map(|(name, value)| format!("{name:<12}{}", crate::output::plain(value)));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Returns names and values. A value without a name belongs to the one before it.
+    fn lines(&self) -> Vec<(&'static str, String)> {
         let Self { tenant, migrations } = self;
         let mut lines = vec![
             ("tenant", tenant.record.id.to_string()),
@@ -65,12 +71,8 @@ impl TenantReport {
             ("created", tenant.created()),
             ("attributes", tenant.attributes()),
         ];
-        if let Some(role) = &tenant.record.role {
-            lines.push(("role", role.to_string()));
-        }
-        if let Some(step) = &tenant.record.step {
-            lines.push(("step", step.to_string()));
-        }
+        lines.extend(tenant.record.role.iter().map(|role| ("role", role.to_string())));
+        lines.extend(tenant.record.step.iter().map(|step| ("step", step.to_string())));
         if let Some(status) = migrations {
             let word = status.state.as_str().replace('_', " ");
             lines.push((
@@ -80,10 +82,6 @@ impl TenantReport {
             lines.extend(status.problems.iter().map(|problem| ("", problem.to_string())));
             lines.extend(status.error.iter().map(|error| ("", error.to_string())));
         }
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|(name, value)| format!("{name:<12}{}", crate::output::plain(value)))
-            .collect();
-        lines.join("\n")
+        lines
     }
 }

@@ -34,11 +34,8 @@ pub(crate) struct TenantChanged<'a> {
 impl Suspend {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let provisioner = on.manager()?.provisioner();
-        on.interruptible(
-            "whether the tenant was suspended is not known",
-            provisioner.suspend(&*self.id),
-        )
-        .await?;
+        on.interruptible("the tenant may or may not be suspended", provisioner.suspend(&*self.id))
+            .await?;
         changed(on, &self.id, "suspended")
     }
 }
@@ -46,11 +43,8 @@ impl Suspend {
 impl Resume {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let provisioner = on.manager()?.provisioner();
-        on.interruptible(
-            "whether the tenant was resumed is not known",
-            provisioner.resume(&*self.id),
-        )
-        .await?;
+        on.interruptible("the tenant may or may not be resumed", provisioner.resume(&*self.id))
+            .await?;
         changed(on, &self.id, "resumed")
     }
 }

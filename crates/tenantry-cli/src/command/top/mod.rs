@@ -19,19 +19,19 @@ use crate::{context::Context, failure::Failure, settings};
 /// Arguments of `top`.
 #[derive(Debug, Args)]
 pub(crate) struct Top {
-    /// The service's /metrics [default: service.metrics_url; without it the database alone is asked]
+    /// URL of the service's /metrics [default: service.metrics_url; without it, only the database is read]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// How long to wait between two looks
+    /// Time between two readings
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = settings::duration)]
     interval: Duration,
-    /// Column to sort by at the start
+    /// Initial sort column
     #[arg(long, value_enum, default_value_t = SortBy::Queries)]
     sort: SortBy,
-    /// Show tenants whose id contains this alone
+    /// Show only tenants whose id contains this text
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
-    /// Do not read how much room tenants take
+    /// Do not read the sizes of tenants
     #[arg(long)]
     no_sizes: bool,
 }
@@ -42,7 +42,9 @@ const SHORTEST: Duration = Duration::from_millis(100);
 impl Top {
     pub(crate) async fn run(self, on: &Context) -> Ended {
         if on.output.json {
-            return Err(Failure::new("top has no JSON").hint("use `metrics --watch --json`"));
+            return Err(
+                Failure::new("top does not support --json").hint("use `metrics --watch --json`")
+            );
         }
         if !std::io::stdout().is_terminal() {
             return Err(

@@ -13,7 +13,7 @@ pub(crate) enum SortBy {
     Sessions,
     /// Requests that wait for a connection, or sessions that wait for a lock
     Waiting,
-    /// Room on disk
+    /// Size on disk
     Size,
     /// The longest running statement
     Longest,

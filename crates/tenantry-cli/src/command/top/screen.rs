@@ -29,8 +29,8 @@ pub(super) async fn run(
     mut model: Model,
     interval: Duration,
 ) -> Ended {
-    let mut terminal =
-        ratatui::try_init().map_err(|error| Failure::while_doing("taking the terminal", &error))?;
+    let mut terminal = ratatui::try_init()
+        .map_err(|error| Failure::while_doing("setting up the terminal", &error))?;
     let ended = go(on, &mut terminal, source, &mut model, interval).await;
     ratatui::restore();
     ended.map(|()| Exit::Fine)
@@ -56,7 +56,7 @@ async fn go(
             look = looks.recv() => match look {
                 Some(Ok(look)) => model.update(look),
                 Some(Err(failure)) => model.error = Some(failure.to_string()),
-                None => break Err(Failure::new("reading has ended")),
+                None => break Err(Failure::new("the reader has stopped")),
             },
             key = pressed.recv() => match key {
                 Some(Pressed::Key(key)) if model.press(key) => break Ok(()),

@@ -50,21 +50,10 @@ impl Source {
     pub(super) async fn look(&mut self) -> Result<Look, Failure> {
         let activity = self.manager.activity(ActivityOptions::default()).await?;
         let mut look = Look::default();
-        look.summary.push(format!(
-            "PostgreSQL {}  {} of {} connections  {}",
-            activity.server_version,
-            activity.connections.used,
-            activity.connections.max,
-            activity.sessions
-        ));
-        if let Some(rates) =
-            self.activity.as_ref().and_then(|before| ActivityRates::between(before, &activity))
-        {
-            look.summary.push(format!(
-                "{:.0} commits/s  {:.0} rollbacks/s  {:.0} rows read/s  {:.0} rows changed/s",
-                rates.commits, rates.rollbacks, rates.rows_returned, rates.rows_changed
-            ));
-        }
+        look.summary.push(database_summary(&activity));
+        let before = self.activity.as_ref();
+        let rates = before.and_then(|before| ActivityRates::between(before, &activity));
+        look.summary.extend(rates.as_ref().map(rates_summary));
         sessions(&mut look, &activity);
         self.activity = Some(activity);
         self.ask_service(&mut look).await?;
@@ -86,27 +75,8 @@ impl Source {
             .before
             .as_ref()
             .and_then(|(before, at)| ServiceRates::between(before, &figures, now - *at));
-        look.summary.push(format!(
-            "service: {} of {} connections in use, {} waiting{}",
-            figures.leased,
-            figures.connections_max,
-            figures.waiting,
-            rates.as_ref().map_or_else(String::new, |rates| format!(
-                "  {:.0} queries/s  p50 {}  p99 {}  wait p99 {}",
-                rates.queries,
-                seconds(rates.query_p50),
-                seconds(rates.query_p99),
-                seconds(rates.wait_p99)
-            ))
-        ));
-        for (id, tenant) in &figures.tenants {
-            let row = row(look, id);
-            row.sessions.get_or_insert(tenant.leased + tenant.idle);
-            row.active.get_or_insert(tenant.leased);
-            row.waiting = Some(tenant.waiting);
-            row.queries =
-                rates.as_ref().and_then(|rates| rates.tenants.get(id)).map(|rates| rates.acquires);
-        }
+        look.summary.push(service_summary(&figures, rates.as_ref()));
+        service_rows(look, &figures, rates.as_ref());
         if figures.tenants.is_empty() {
             look.unseen.push(
                 "figures of each tenant: let the service set MetricsOptions::tenant_labels"
@@ -132,6 +102,50 @@ impl Source {
             row(look, id).bytes = Some(*bytes);
         }
         Ok(())
+    }
+}
+
+fn database_summary(activity: &Activity) -> String {
+    format!(
+        "PostgreSQL {}  {} of {} connections  {}",
+        activity.server_version,
+        activity.connections.used,
+        activity.connections.max,
+        activity.sessions
+    )
+}
+
+fn rates_summary(rates: &ActivityRates) -> String {
+    format!(
+        "{:.0} commits/s  {:.0} rollbacks/s  {:.0} rows read/s  {:.0} rows changed/s",
+        rates.commits, rates.rollbacks, rates.rows_returned, rates.rows_changed
+    )
+}
+
+fn service_summary(figures: &ServiceFigures, rates: Option<&ServiceRates>) -> String {
+    let rates = rates.map_or_else(String::new, |rates| {
+        format!(
+            "  {:.0} queries/s  p50 {}  p99 {}  wait p99 {}",
+            rates.queries,
+            seconds(rates.query_p50),
+            seconds(rates.query_p99),
+            seconds(rates.wait_p99)
+        )
+    });
+    format!(
+        "service: {} of {} connections in use, {} waiting{rates}",
+        figures.leased, figures.connections_max, figures.waiting
+    )
+}
+
+/// Adds the service's figures of each tenant. Sessions that the database reported stay.
+fn service_rows(look: &mut Look, figures: &ServiceFigures, rates: Option<&ServiceRates>) {
+    for (id, tenant) in &figures.tenants {
+        let row = row(look, id);
+        row.sessions.get_or_insert(tenant.leased + tenant.idle);
+        row.active.get_or_insert(tenant.leased);
+        row.waiting = Some(tenant.waiting);
+        row.queries = rates.and_then(|rates| rates.tenants.get(id)).map(|rates| rates.acquires);
     }
 }
 
