@@ -88,8 +88,8 @@ async fn a_list_that_is_only_read_adopts_nothing() {
     let columns = "[tenants]\ncatalog = 'table'\n[catalog.columns]\nid = 'id'\n";
     fleet.folder.write("tenantry.toml", columns);
     execute(&mut fleet.admin().await, "create schema tenant_hooli").await;
-    fleet.run("tenant adopt hooli --yes").await.ended_with(2).says("only read");
-    fleet.run("tenant release acme --yes").await.ended_with(2).says("only read");
+    fleet.run("tenant adopt hooli --yes").await.ended_with(2).says("read-only");
+    fleet.run("tenant release acme --yes").await.ended_with(2).says("read-only");
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub(super) struct Ground<'a> {
     pub(super) mark: &'a Mark,
     pub(super) options: &'a ProofOptions,
     pub(super) seed: u64,
+    /// The statement with which a tenant reads its own row.
+    own_row: &'static str,
     /// How many connections the pool has.
     pub(super) connections: usize,
     pub(super) pids: &'a Mutex<BTreeSet<i32>>,
@@ -47,6 +49,7 @@ impl<'a> Ground<'a> {
         options: &'a ProofOptions,
         seed: u64,
         pids: &'a Mutex<BTreeSet<i32>>,
+        own_row: &'static str,
     ) -> Result<Self, Error> {
         let connections = fleet.server().max_connections();
         let acme = handle(&fleet, mark, "acme")?;
@@ -56,6 +59,7 @@ impl<'a> Ground<'a> {
             mark,
             options,
             seed,
+            own_row,
             connections,
             pids,
             acme,
@@ -70,7 +74,7 @@ impl<'a> Ground<'a> {
     }
 
     pub(super) async fn look(&self, db: &TenantDb, more: &'static str) -> Result<Look, Stop> {
-        Look::take(On::Handle(db), more, self.pids).await
+        Look::take(On::Handle(db), self.own_row, more, self.pids).await
     }
 
     pub(super) async fn look_on(
@@ -78,7 +82,7 @@ impl<'a> Ground<'a> {
         lease: &mut Lease,
         more: &'static str,
     ) -> Result<Look, Stop> {
-        Look::take(On::Lease(lease), more, self.pids).await
+        Look::take(On::Lease(lease), self.own_row, more, self.pids).await
     }
 
     /// Records a leak to another tenant.

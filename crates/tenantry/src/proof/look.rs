@@ -12,10 +12,6 @@ use crate::{
     sql::Sql,
 };
 
-/// Reads the row that names the schema's owner. The table is resolved along the search path, so the result shows
-/// which schema is used.
-pub(super) const OWNER: &str = "select owner from marker";
-
 /// Where a statement runs.
 #[derive(Debug)]
 pub(super) enum On<'a> {
@@ -46,9 +42,11 @@ impl On<'_> {
 pub(super) struct Look(Vec<(String, String)>);
 
 impl Look {
-    /// Reads the state of the session, and runs one more query. Errors of the database are part of the result.
+    /// Reads the state of the session and the tenant's row, and runs one more query. Errors of the database are part
+    /// of the result.
     pub(super) async fn take(
         mut on: On<'_>,
+        own_row: &'static str,
         more: &'static str,
         pids: &Mutex<BTreeSet<i32>>,
     ) -> Result<Self, Stop> {
@@ -68,9 +66,10 @@ impl Look {
             }
             Err(error) => found.push(("session".into(), code_of(error)?)),
         }
-        let owner = on.ask(OWNER.into_sql_str()).await;
+        let owner = on.ask(own_row.into_sql_str()).await;
         found.push(("row".into(), text_of(owner)?));
-        found.push(("row by a prepared statement".into(), text_of(on.ask_prepared(OWNER).await)?));
+        found
+            .push(("row by a prepared statement".into(), text_of(on.ask_prepared(own_row).await)?));
         if !more.is_empty() {
             let more = on.ask(more.into_sql_str()).await;
             found.push(("answer".into(), text_of(more)?));

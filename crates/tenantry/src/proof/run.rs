@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     attack::{ATTACKS, Attack, attack_names},
     attacked::{Attacked, Finding, Stop},
+    attacks::turns::OWNER,
     create::create_all,
     ground::{Ground, Pids},
     leftovers::remove_leftovers,
@@ -154,7 +155,7 @@ impl Proof<'_> {
     }
 
     fn ground(&self, fleet: Fleet) -> Result<Ground<'_>, Error> {
-        Ground::new(fleet, &self.mark, self.options, self.seed, &self.pids)
+        Ground::new(fleet, &self.mark, self.options, self.seed, &self.pids, OWNER)
     }
 
     async fn attack(&self, ground: &Ground<'_>, attacks: &[&Attack], learnt: &mut Learnt) {

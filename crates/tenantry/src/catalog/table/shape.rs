@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(
             told(None),
             "the table public.tenants has no column \"id\" for the tenant's id: name the actual column with \
-             TableCatalog::columns(CatalogColumns::new().id(\"…\")); it has slug, state, a\\u{a}, x, x"
+             TableCatalog::columns(CatalogColumns::new().id(\"…\")); its columns are slug, state, a\\u{a}, x, x"
         );
         let named = || CatalogColumns::new().id("slug");
         assert_eq!(

@@ -128,7 +128,7 @@ fn no_privilege(words: &str, user: &str, database: &str) -> Finding {
 fn certificate(words: &str, target: &Target) -> Finding {
     let Target { host, .. } = target;
     let how = format!(
-        "set sslrootcert to the authority that signed the certificate; with sslmode=verify-full the certificate must \
+        "point sslrootcert to the authority that signed the certificate; with sslmode=verify-full the certificate must \
          name the host of {host}, and a self-signed certificate must not be an authority itself (CA:TRUE)"
     );
     Finding::error(format!("the certificate of {host} is not accepted"), words).how(how)

@@ -7,7 +7,7 @@ use super::super::{
     create,
     ground::Ground,
     leftovers,
-    look::{OWNER, text_of},
+    look::text_of,
 };
 use crate::{db::TenantDb, error::ErrorKind, tenant::TenantId};
 
@@ -97,7 +97,7 @@ async fn uses(ground: &Ground<'_>, db: &TenantDb) -> Result<String, Stop> {
     }
     match db.begin().await {
         Ok(mut tx) => {
-            let row = tx.fetch_all(raw_sql(OWNER)).await;
+            let row = tx.fetch_all(raw_sql(super::turns::OWNER)).await;
             note("in a transaction", &text_of(row)?);
         }
         Err(error) => note("in a transaction", &code_of(error)?),

@@ -10,9 +10,9 @@ use super::{
     super::{
         attacked::{Attacked, Finding, Stop, code_of},
         ground::Ground,
-        look::OWNER,
     },
     cancelled::{POLLS, polled},
+    turns::OWNER,
 };
 use crate::db::TenantDb;
 

@@ -5,9 +5,12 @@ use sqlx::{Executor, Row, raw_sql};
 use super::super::{
     attacked::{Attacked, Finding, Stop},
     ground::Ground,
-    look::OWNER,
 };
 use crate::db::TenantDb;
+
+/// Reads the row that names the schema's owner. The table is resolved along the search path, so the result shows
+/// which schema is used.
+pub(in crate::proof) const OWNER: &str = "select owner from marker";
 
 /// Reads the row of each tenant in turn, on its handle, a lease and in a transaction.
 pub(in crate::proof) async fn run(ground: &Ground<'_>) -> Attacked {

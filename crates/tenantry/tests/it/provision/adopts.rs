@@ -476,7 +476,7 @@ async fn a_list_of_others_takes_no_schema_and_gives_none_back() -> TestResult {
         ] {
             let error = refused.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Catalog);
-            assert!(error.to_string().contains("only read"), "{error}");
+            assert!(error.to_string().contains("read-only"), "{error}");
         }
     }
     let left = "select count(*)::text from pg_namespace where nspname in ('old', 'tenant_acme')";
