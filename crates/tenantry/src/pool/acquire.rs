@@ -2,20 +2,16 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{
-    Lease,
-    credentials::{Credentials, Login},
-    lease::is_of_hook,
+    hook::is_of_hook,
+    lease::Lease,
     occupant::Occupant,
-    scheduler::{TenantKey, Ticket},
     server::Server,
-    session::{Purpose, leaves_session_usable},
-    state::{Answer, Asked, IdleFound},
+    session::Purpose,
+    session_error::leaves_session_usable,
+    state::{Asked, Place},
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER, own},
@@ -58,8 +54,13 @@ impl Server {
         self: &Arc<Self>,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
-    ) -> impl Future<Output = Answer> + Send {
+    ) -> impl Future<Output = Result<Lease, Error>> + Send {
         self.acquire_within(self.options.acquire_timeout, occupant, purpose)
+    }
+
+    /// Acquires an unbound connection for maintenance, which serves the schemas it is told to.
+    pub(crate) async fn acquire_for_upkeep(self: &Arc<Self>) -> Result<Lease, Error> {
+        self.acquire(&self.upkeep, Purpose::Upkeep).await
     }
 
     /// Acquires a connection like [`acquire`](Self::acquire), waiting at most `limit`.
@@ -68,7 +69,7 @@ impl Server {
         limit: Duration,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
-    ) -> Answer {
+    ) -> Result<Lease, Error> {
         let meters = &self.observer.meters;
         // While the tenant is being renamed or dropped, intermediate states must not be reported.
         let free = self.separation.is_undisputed() && !self.gates.is_closed(occupant.tenant());
@@ -130,7 +131,7 @@ impl Server {
         occupant: &Arc<Occupant>,
         purpose: Purpose,
         stage: &mut Stage,
-    ) -> Answer {
+    ) -> Result<Lease, Error> {
         let mut credentials = None;
         loop {
             let mut lease = match attempt {
@@ -262,11 +263,10 @@ impl Server {
         }
         self.start();
         loop {
-            let (found, now) = self.change(|state, now| (state.ask_for_idle(now, occupant), now));
-            let Some(IdleFound { conn, how, session, occupant: known }) = found else {
+            let Some(grant) = self.change(|state, now| state.ask_for_idle(now, occupant)) else {
                 return Ok(None);
             };
-            let lease = Lease::new(Arc::clone(self), conn, how, known, session, now);
+            let lease = Lease::new(Arc::clone(self), grant);
             if !lease.is_current() {
                 lease.retire();
             } else if !lease.is_logged_in() {
@@ -278,30 +278,16 @@ impl Server {
         }
     }
 
-    /// Asks for a tenant's credentials, within the connect timeout.
-    pub(super) async fn credentials(&self, login: &Login) -> Result<Option<Credentials>, Error> {
-        let limit = self.options.connect_timeout;
-        timeout(limit, login.credentials()).await.unwrap_or_else(|_| {
-            let attempted = format!("waited {limit:?} for the credentials");
-            Err(Error::new(ErrorKind::Unavailable, attempted))
-        })
-    }
-
     /// Asks the scheduler once.
     fn ask(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Result<Attempt, Error> {
         if occupant.is_retired() {
             return Err(occupant.refusal());
         }
         self.start();
-        let (asked, now) = self.change(|state, now| (state.ask(now, occupant), now));
-        match asked {
-            Asked::Granted { conn, how, session, occupant } => {
-                let lease = Lease::new(Arc::clone(self), conn, how, occupant, session, now);
-                Ok(Attempt::Lease(lease))
-            }
-            Asked::Waiting { key, ticket, answer } => {
-                let server = Arc::clone(self);
-                Ok(Attempt::Wait(Waiting { server, key, ticket, answer, answered: false }))
+        match self.change(|state, now| state.ask(now, occupant)) {
+            Asked::Granted(grant) => Ok(Attempt::Lease(Lease::new(Arc::clone(self), grant))),
+            Asked::Waiting(place) => {
+                Ok(Attempt::Wait(Waiting { server: Arc::clone(self), place, answered: false }))
             }
             Asked::QueueFull => Err(occupant.name(self.queue_full())),
             Asked::Cut(error) => Err(error),
@@ -383,20 +369,21 @@ impl Server {
     }
 }
 
-/// A place in a queue. Dropping it leaves the queue.
+/// A request in a queue. Dropping it leaves the queue.
 struct Waiting {
     server: Arc<Server>,
-    key: TenantKey,
-    ticket: Ticket,
-    answer: oneshot::Receiver<Answer>,
+    place: Place,
     answered: bool,
 }
 
 impl Waiting {
-    async fn answer(mut self) -> Answer {
-        let answer = (&mut self.answer).await;
+    async fn answer(mut self) -> Result<Lease, Error> {
+        let answer = (&mut self.place.answer).await;
         self.answered = true;
-        answer.unwrap_or_else(|_| Err(Error::new(ErrorKind::Closed, "waiting for a connection")))
+        match answer {
+            Ok(answer) => answer.map(|grant| Lease::new(Arc::clone(&self.server), grant)),
+            Err(_) => Err(Error::new(ErrorKind::Closed, "waiting for a connection")),
+        }
     }
 }
 
@@ -405,10 +392,13 @@ impl Drop for Waiting {
         if self.answered {
             return;
         }
-        // An answer already in the channel is dropped with it, and a lease in it returns to the
-        // pool.
-        let (key, ticket) = (self.key, self.ticket);
-        let waiter = self.server.change(|state, now| state.scheduler.cancel(now, key, ticket));
+        let Place { key, ticket, answer } = &mut self.place;
+        let waiter = self.server.change(|state, now| state.scheduler.cancel(now, *key, *ticket));
         drop(waiter);
+        // From here on, a grant goes back to its sender; one that was sent before is returned here.
+        answer.close();
+        if let Ok(Ok(grant)) = answer.try_recv() {
+            self.server.take_back(grant);
+        }
     }
 }

@@ -14,16 +14,17 @@ use super::{
     abandoned::{OpenTransaction, Watched},
     credentials::Credentials,
     holder::Holder,
-    maintain::{Returning, say_goodbye},
+    hook::is_of_hook,
     occupant::Occupant,
     reset::begin_pinned_sql,
     scheduler::{Class, ConnId, How, Time},
-    scratch::Place,
-    server::Server,
-    session::{Answers, Doubt, Purpose, Question, Session, leaves_session_usable},
+    server::{Place, Returning, Server},
+    session::{Answers, Doubt, Purpose, Question, Session},
+    session_error::leaves_session_usable,
+    state::Grant,
 };
 use crate::{
-    error::{Error, ErrorKind, is_read_only, own},
+    error::{Error, ErrorKind, is_read_only},
     event::{Event, LongLease, PoolError},
     tenant::TenantId,
 };
@@ -95,15 +96,16 @@ pub(super) enum Condition {
     Broken,
 }
 
+impl Server {
+    /// Takes back a connection that is not needed any more.
+    pub(super) fn take_back(self: &Arc<Self>, grant: Grant) {
+        drop(Lease::new(Arc::clone(self), grant));
+    }
+}
+
 impl Lease {
-    pub(super) fn new(
-        server: Arc<Server>,
-        conn: ConnId,
-        how: How,
-        occupant: Arc<Occupant>,
-        session: Session,
-        since: Time,
-    ) -> Self {
+    pub(super) fn new(server: Arc<Server>, grant: Grant) -> Self {
+        let Grant { conn, how, session, occupant, since } = grant;
         // The scheduler decides which occupant should have it; the session knows which one has it.
         // Only if they agree is there nothing to do.
         let bound = session.is_bound_to(&occupant);
@@ -276,9 +278,9 @@ impl Lease {
     pub(crate) async fn leave_place(mut self) -> Place {
         let place = Returning::new(Arc::clone(&self.server), self.conn);
         if let Some(session) = self.session.take() {
-            say_goodbye(session).await;
+            session.disconnect().await;
         }
-        Place::new(place)
+        Place::from(place)
     }
 
     /// Closes the connection instead of returning it.
@@ -582,11 +584,6 @@ impl Lease {
     fn session(&self) -> &Session {
         self.session.as_ref().expect(ALWAYS_THERE)
     }
-}
-
-/// Returns `true` if the application's hook failed, and not the connection.
-pub(super) fn is_of_hook(error: &sqlx::Error) -> bool {
-    own(error).is_some_and(|own| own.kind() == ErrorKind::Hook)
 }
 
 const ALWAYS_THERE: &str = "only dropping the lease takes the session";

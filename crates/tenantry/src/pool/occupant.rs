@@ -13,7 +13,6 @@ use tokio::time::Instant;
 
 use super::{
     after_bind::AfterBind, credentials::Login, extensions::ExtensionSchemas, scheduler::Class,
-    session::SEEN_AS,
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
@@ -58,6 +57,10 @@ pub(crate) struct Occupant {
     /// Number of known changes to the tables.
     changes: AtomicU32,
 }
+
+/// How long a session seen in a tenant's schema is assumed to be there: other processes also rename
+/// and drop tenants. A released name is not reused before twice this time.
+pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
 
 /// Assumed number of tables if they were not counted.
 const TYPICAL_TABLES: u32 = 10;

@@ -1,10 +1,6 @@
 use std::time::Duration;
 
-use super::{
-    BreakerOptions,
-    scheduler::Limits,
-    session::{KeepStatements, Manner},
-};
+use super::{breaker::BreakerOptions, scheduler::Limits};
 use crate::{error::OptionsError, retry::RetryPolicy};
 
 /// Options for the connection pool of one server.
@@ -173,7 +169,7 @@ pub struct PoolOptions {
     /// Circuit breaker for connects that fail repeatedly.
     pub breaker: BreakerOptions,
     #[cfg(test)]
-    pub(crate) broken: super::Broken,
+    pub(crate) broken: super::broken::Broken,
 }
 
 impl Default for PoolOptions {
@@ -204,7 +200,7 @@ impl Default for PoolOptions {
             retry: RetryPolicy::default(),
             breaker: BreakerOptions::default(),
             #[cfg(test)]
-            broken: super::Broken::default(),
+            broken: super::broken::Broken::default(),
         }
     }
 }
@@ -284,21 +280,6 @@ impl PoolOptions {
             min_idle: self.min_idle.min(budget),
             max_tenant_pools: self.max_tenant_pools,
             tenant_pool_ttl: self.tenant_pool_ttl,
-        }
-    }
-
-    /// Returns how sessions are bound.
-    pub(super) fn manner(&self) -> Manner {
-        let keep = match self.keep_statements {
-            true => KeepStatements::WhenAlike,
-            false => KeepStatements::Never,
-        };
-        Manner {
-            keep,
-            idle_in_transaction: self.idle_in_transaction_timeout,
-            name_tenants: self.name_tenants,
-            #[cfg(test)]
-            broken: self.broken,
         }
     }
 

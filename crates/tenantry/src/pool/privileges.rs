@@ -1,6 +1,6 @@
 //! Privileges of a tenant's role in its schema, and protection of the library's records there.
 
-use super::Login;
+use super::credentials::Login;
 use crate::{sql::Sql, tenant::Ident};
 
 /// The role that works on a tenant's tables, if it does not create them.

@@ -5,28 +5,31 @@ use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, Executor, PgConnection, Row,
-    postgres::{PgDatabaseError, PgRow, PgSeverity, PgTransactionManager, types::Oid},
+    postgres::{PgDatabaseError, PgRow, PgTransactionManager, types::Oid},
     raw_sql,
 };
 use sqlx_core::transaction::TransactionManager;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 
 use self::after_bind::Plain;
 pub(crate) use self::ask_each::{Answers, Question};
 use super::{
-    PoolOptions,
     backend::Backend,
     connector::Connector,
     credentials::{Credentials, Login, LoginOf},
+    deadline::within,
     extensions::ExtensionSchemas,
     holder::Held,
+    manner::{KeepStatements, Manner},
     occupant::{Alike, Occupant, OccupantId},
+    options::PoolOptions,
     pooling::{Identity, Separation},
     reset::{Pin, Reset, Terms, Upkeep, bind_sql, draw, pin_sql},
     scheduler::Time,
+    session_error::{leaves_session_usable, lost},
 };
 use crate::{
-    error::{Error, ErrorKind, own},
+    error::{Error, ErrorKind},
     sql::Sql,
     tenant::{Ident, Schema, SchemaOid},
 };
@@ -82,7 +85,7 @@ pub(crate) struct Session {
     pub(crate) held: Held,
     /// What the last bind has left out.
     #[cfg(test)]
-    broken: super::Broken,
+    broken: super::broken::Broken,
 }
 
 /// Wear of a session: the server process keeps memory for everything it has served.
@@ -153,10 +156,6 @@ impl Purpose {
     }
 }
 
-/// How long a session seen in a tenant's schema is assumed to be there: other processes also rename
-/// and drop tenants. A released name is not reused before twice this time.
-pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
-
 /// How long an idle session keeps the pin that a lease has left. The name of a tenant that is
 /// dropped meanwhile is held back for longer in any case.
 const PINNED_IN_VAIN: Duration = Duration::from_secs(3);
@@ -172,24 +171,12 @@ struct Found {
     looked: bool,
 }
 
-/// How sessions are bound, independent of the occupant.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner {
-    pub(crate) keep: KeepStatements,
-    /// Idle limit of an application's transaction; `None` keeps the server's configuration.
-    pub(crate) idle_in_transaction: Option<Duration>,
-    /// `true` if session names include the tenant.
-    pub(crate) name_tenants: bool,
-    #[cfg(test)]
-    pub(crate) broken: super::Broken,
-}
+/// Timeout for a clean disconnect.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whether prepared statements may survive a change of tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeepStatements {
-    WhenAlike,
-    Never,
-}
+/// How long the place of a closed connection stays occupied. The server needs a moment to end the
+/// process behind it; an immediate connect would exceed the budget from the server's point of view.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// The first version with `transaction_timeout`.
 const TRANSACTION_TIMEOUT_SINCE: u32 = 17_00_00;
@@ -248,7 +235,7 @@ impl Session {
             name: connector.options().get_application_name().unwrap_or_default().into(),
             held: Held::default(),
             #[cfg(test)]
-            broken: super::Broken::default(),
+            broken: super::broken::Broken::default(),
         })
     }
 
@@ -446,8 +433,7 @@ impl Session {
 
     /// Checks that the same server process still answers, within a limit.
     pub(super) async fn show_life(&mut self, limit: Duration) -> Result<()> {
-        let late = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
-        timeout(limit, self.ping()).await.unwrap_or_else(late)
+        within(limit, self.ping()).await
     }
 
     /// Checks that the same server process still answers, in one round trip.
@@ -542,6 +528,14 @@ impl Session {
         // client.
         drop(identity);
         conn.close().await
+    }
+
+    /// Closes the connection within a timeout, and gives the server a moment to end its process.
+    pub(super) async fn disconnect(self) {
+        if within(CLOSE_TIMEOUT, self.close()).await.is_err() {
+            tracing::debug!("a connection was closed without a goodbye");
+        }
+        sleep(LINGER).await;
     }
 
     /// Reads the remaining responses and ends a transaction that is still open.
@@ -741,11 +735,6 @@ async fn accepts(conn: &mut PgConnection, sql: &'static str) -> Result<bool> {
     }
 }
 
-/// Returns the error of a connection that is unusable because the expected response is missing.
-pub(super) fn lost(what: &'static str) -> sqlx::Error {
-    sqlx::Error::Io(io::Error::new(io::ErrorKind::UnexpectedEof, what))
-}
-
 /// Corrects sqlx's error for a first response that it does not understand, or that was cut off
 /// before its first byte: there was no server at the other end.
 fn no_server(error: sqlx::Error) -> sqlx::Error {
@@ -754,33 +743,5 @@ fn no_server(error: sqlx::Error) -> sqlx::Error {
             sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionAborted, words))
         }
         error => error,
-    }
-}
-
-/// Returns `true` if the connection can be used after this error.
-pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
-    use sqlx::Error as E;
-    match error {
-        E::Database(error) => error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
-            !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
-        }),
-        // The library's own refusal: the session is unbound and can be reused.
-        E::Io(_) => own(error).is_some_and(|error| {
-            matches!(
-                error.kind(),
-                ErrorKind::StaleHandle | ErrorKind::Placement | ErrorKind::Config
-            )
-        }),
-        E::RowNotFound
-        | E::TypeNotFound { .. }
-        | E::ColumnIndexOutOfBounds { .. }
-        | E::ColumnNotFound(_)
-        | E::ColumnDecode { .. }
-        | E::Encode(_)
-        | E::Decode(_)
-        | E::InvalidArgument(_)
-        | E::InvalidSavePointStatement
-        | E::BeginFailed => true,
-        _ => false,
     }
 }

@@ -9,18 +9,18 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Acquires, BreakerOptions, Holding, Lease, PoolOptions, PoolSnapshot, SharedPoolSnapshot,
-    TenantPoolSnapshot,
-    breaker::{Breaker, Opener},
+    breaker::{Breaker, BreakerOptions, Opener},
     holder::{Held, Holder},
     names::{Names, Page},
     occupant::{Occupant, OccupantId},
+    options::PoolOptions,
     pooling::transaction_pooler,
     scheduler::{
         Acquire, Action, ConnId, How, Limits, Refusal, Released, Scheduler, Supply, TenantCounts,
         TenantKey, Ticket, Time,
     },
     session::Session,
+    snapshot::{Acquires, Holding, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot},
 };
 use crate::{
     error::{Error, ErrorClass, ErrorKind, class_of, own},
@@ -80,12 +80,22 @@ struct Pool {
 
 /// Handle to a waiting request.
 pub(super) struct Waiter {
-    pub(super) occupant: Arc<Occupant>,
-    pub(super) answer: oneshot::Sender<Answer>,
+    occupant: Arc<Occupant>,
+    answer: oneshot::Sender<Answer>,
 }
 
 /// The answer to a waiting request.
-pub(super) type Answer = Result<Lease, Error>;
+pub(super) type Answer = Result<Grant, Error>;
+
+/// A connection that was taken for an occupant. Its recipient has to return it.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) conn: ConnId,
+    pub(super) how: How,
+    pub(super) session: Session,
+    pub(super) occupant: Arc<Occupant>,
+    pub(super) since: Time,
+}
 
 /// The immediate result of an acquire.
 #[expect(
@@ -93,17 +103,25 @@ pub(super) type Answer = Result<Lease, Error>;
     reason = "it is on the stack of one acquire, and a box would cost more"
 )]
 pub(super) enum Asked {
-    Granted { conn: ConnId, how: How, session: Session, occupant: Arc<Occupant> },
-    Waiting { key: TenantKey, ticket: Ticket, answer: oneshot::Receiver<Answer> },
+    Granted(Grant),
+    Waiting(Place),
     QueueFull,
     Cut(Error),
     Closed,
 }
 
-/// An idle connection that was taken for a request.
-pub(super) struct IdleFound {
+/// A place in the queue of an occupant.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) key: TenantKey,
+    pub(super) ticket: Ticket,
+    pub(super) answer: oneshot::Receiver<Answer>,
+}
+
+/// An idle connection that was taken out, and the occupant that it is bound to.
+#[derive(Debug)]
+pub(super) struct TakenOut {
     pub(super) conn: ConnId,
-    pub(super) how: How,
     pub(super) session: Session,
     pub(super) occupant: Arc<Occupant>,
 }
@@ -119,16 +137,7 @@ pub(super) enum Condemned {
 
 /// Work to be done outside the lock.
 pub(super) enum Order {
-    Hand {
-        waiter: Waiter,
-        conn: ConnId,
-        how: How,
-        session: Session,
-    },
-    Refuse {
-        waiter: Waiter,
-        error: Error,
-    },
+    Answer(oneshot::Sender<Answer>, Answer),
     Open(ConnId, Opener),
     /// Check after this time whether connections can be opened again.
     ReviewSupply(Duration),
@@ -177,9 +186,11 @@ impl State {
         });
         match (decision, receiver) {
             (Acquire::Granted(conn, how), _) => {
-                Asked::Granted { conn, how, session: self.take_session(conn), occupant }
+                Asked::Granted(self.grant(now, conn, how, occupant))
             }
-            (Acquire::Waiting(ticket), Some(answer)) => Asked::Waiting { key, ticket, answer },
+            (Acquire::Waiting(ticket), Some(answer)) => {
+                Asked::Waiting(Place { key, ticket, answer })
+            }
             (Acquire::QueueFull, _) => Asked::QueueFull,
             (Acquire::Cut, _) => Asked::Cut(self.refusal(now, Refusal::Cut, &occupant)),
             (Acquire::Closed | Acquire::Waiting(_), _) => Asked::Closed,
@@ -187,17 +198,17 @@ impl State {
     }
 
     /// Takes an idle connection for an occupant, if there is one that it may have.
-    pub(super) fn ask_for_idle(
-        &mut self,
-        now: Time,
-        occupant: &Arc<Occupant>,
-    ) -> Option<IdleFound> {
+    pub(super) fn ask_for_idle(&mut self, now: Time, occupant: &Arc<Occupant>) -> Option<Grant> {
         if self.scheduler.is_closed() {
             return None;
         }
         let (key, occupant) = self.pool_of(now, occupant);
         let (conn, how) = self.scheduler.try_acquire(now, key)?;
-        Some(IdleFound { conn, how, session: self.take_session(conn), occupant })
+        Some(self.grant(now, conn, how, occupant))
+    }
+
+    fn grant(&mut self, since: Time, conn: ConnId, how: How, occupant: Arc<Occupant>) -> Grant {
+        Grant { conn, how, session: self.take_session(conn), occupant, since }
     }
 
     /// Finds or creates the pool of an occupant, and returns the occupant as known to the pool.
@@ -425,11 +436,11 @@ impl State {
 
     fn order(&mut self, now: Time, action: Action<Waiter>) -> Option<Order> {
         Some(match action {
-            Action::Grant { waiter, conn, how, .. } => {
-                Order::Hand { waiter, conn, how, session: self.take_session(conn) }
+            Action::Grant { waiter: Waiter { occupant, answer }, conn, how, .. } => {
+                Order::Answer(answer, Ok(self.grant(now, conn, how, occupant)))
             }
-            Action::Refuse { waiter, why } => {
-                Order::Refuse { error: self.refusal(now, why, &waiter.occupant), waiter }
+            Action::Refuse { waiter: Waiter { occupant, answer }, why } => {
+                Order::Answer(answer, Err(self.refusal(now, why, &occupant)))
             }
             Action::Open(conn) => {
                 let opener = match Some(conn) {
@@ -511,7 +522,7 @@ impl State {
         &mut self,
         now: Time,
         which: impl Fn(&Session) -> bool,
-    ) -> Vec<(ConnId, Session, Arc<Occupant>)> {
+    ) -> Vec<TakenOut> {
         let places = self.sessions.iter().enumerate();
         let places: Vec<_> = places
             .filter(|(_, session)| session.as_ref().is_some_and(&which))
@@ -524,7 +535,7 @@ impl State {
                 self.scheduler.release(now, conn, Released::Usable);
                 continue;
             };
-            taken.push((conn, self.take_session(conn), occupant));
+            taken.push(TakenOut { conn, session: self.take_session(conn), occupant });
         }
         taken
     }

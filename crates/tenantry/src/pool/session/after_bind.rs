@@ -4,8 +4,13 @@
 use sqlx::{Executor, Row, SqlStr, raw_sql};
 
 use super::{
-    super::{connector::run_hook, occupant::Occupant, reset::draw},
-    Result, Session, leaves_session_usable, lost,
+    super::{
+        hook::run_hook,
+        occupant::Occupant,
+        reset::draw,
+        session_error::{leaves_session_usable, lost},
+    },
+    Result, Session,
 };
 use crate::{
     error::{Error, ErrorKind, own},

@@ -1,19 +1,20 @@
 //! Queries one value for each of many occupants, in one round trip.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
 use sqlx::{Executor, Row, SqlStr, postgres::PgRow, raw_sql};
-use tokio::time::timeout;
 
 use super::{
     super::{
+        deadline::within,
+        manner::Manner,
         occupant::Occupant,
         reset::{Pin, Reset, Terms, bind_sql, draw},
         scheduler::Class,
+        session_error::{leaves_session_usable, lost},
     },
-    Manner, Purpose, Result, Session, Statements, leaves_session_usable, lost, row_with, schema_in,
-    schema_of,
+    Purpose, Result, Session, Statements, row_with, schema_in, schema_of,
 };
 use crate::{sql::Sql, tenant::Schema};
 
@@ -154,9 +155,7 @@ impl Session {
         let mut stream = self.conn.fetch_many(raw_sql(message));
         let mut schema = None;
         loop {
-            let item = timeout(patience, stream.try_next()).await;
-            let late = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
-            let Some(item) = item.unwrap_or_else(late)? else { break };
+            let Some(item) = within(patience, stream.try_next()).await? else { break };
             let Some(row) = item.right() else { continue };
             let place = answers.rows.len();
             let rows = std::slice::from_ref(&row);

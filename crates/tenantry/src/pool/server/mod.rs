@@ -1,3 +1,5 @@
+mod place;
+
 use std::{
     collections::HashSet,
     fmt,
@@ -19,24 +21,29 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::place::Place;
+pub(super) use self::place::{Closing, Newcomer, Opening, Returning};
 use super::{
-    Holding, Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
     connector::Connector,
     credentials::Login,
+    deadline::after,
     extensions::ExtensionSchemas,
     gate::{GateGuard, Gates},
     holder::Holder,
+    manner::Manner,
+    meeting::Table,
     occupant::{Occupant, OccupantId},
+    options::PoolOptions,
     outcomes::Outcomes,
     pooling::{Guard, Pooling, Separation},
-    privileges::Grantee,
-    scheduler::{Class, ConnId, Released, TenantCounts, Time},
-    session::{Manner, Purpose, Session},
+    scheduler::{Class, ConnId, TenantCounts, Time},
+    session::Session,
+    snapshot::{Holding, PoolSnapshot, TenantPoolSnapshot},
     standby::Standby,
-    state::{Order, State, Waiter},
+    state::{Order, State},
 };
 use crate::{
-    error::{Error, ErrorKind, OptionsError},
+    error::OptionsError,
     event::{EventOptions, EvictReason, Hooks, Observer},
     tenant::{Binding, Ident, TenantId},
 };
@@ -61,6 +68,8 @@ pub(crate) struct Server {
     state: Mutex<State>,
     /// The state of session checks: which backends answer on the connections.
     pub(super) separation: Arc<Separation>,
+    /// Where the first two connections meet.
+    pub(super) table: Arc<Table<Newcomer>>,
     /// The extension schemas that each new connection checks.
     pub(super) extensions: Arc<ExtensionSchemas>,
     pub(crate) observer: Observer,
@@ -151,6 +160,7 @@ impl Server {
             manager,
             state,
             separation,
+            table: Table::new(),
             extensions,
             observer,
             outcomes: Outcomes::default(),
@@ -178,11 +188,6 @@ impl Server {
             return self.close_lease(conn, session);
         }
         self.change(|state, now| state.give_back(now, conn, session));
-    }
-
-    /// Records that a lease's connection is gone.
-    pub(super) fn release_closed(self: &Arc<Self>, conn: ConnId) {
-        self.change(|state, now| state.scheduler.release(now, conn, Released::Closed));
     }
 
     /// Returns `true` if the connection may be used: no connection was found misrouted since it was
@@ -323,32 +328,6 @@ impl Server {
     /// because its tables were changed.
     pub(crate) fn note_change(&self, id: &OccupantId) {
         self.state.lock().note_change(id);
-    }
-
-    /// Acquires an unbound connection for maintenance, which serves the schemas it is told to.
-    pub(crate) async fn acquire_for_upkeep(self: &Arc<Self>) -> Result<Lease, Error> {
-        self.acquire(&self.upkeep, Purpose::Upkeep).await
-    }
-
-    /// Returns the manager's role, if maintenance uses another one: the manager does not own what
-    /// maintenance creates.
-    pub(crate) fn role_of_manager(&self) -> Option<&Ident> {
-        self.manager.as_ref()
-    }
-
-    /// Looks up the role of a grantee. `None` if it is the maintenance role itself.
-    pub(crate) async fn role_of(&self, grantee: &Grantee) -> Result<Option<Ident>, Error> {
-        let login = match grantee {
-            Grantee::Role(role) => return Ok(Some(role.clone())),
-            Grantee::Login(login) => login,
-        };
-        match self.credentials(login).await? {
-            Some(credentials) => Ident::parse(credentials.user()).map(Some).map_err(|error| {
-                Error::new(ErrorKind::Config, "the tenant's own credentials").with_source(error)
-            }),
-            // The manager's login is used.
-            None => Ok(self.manager.clone()),
-        }
     }
 
     /// Holds back the requests of a tenant until the guard is dropped, within each one's timeout.
@@ -557,7 +536,7 @@ impl Server {
     }
 
     pub(super) fn manner(&self) -> Manner {
-        self.options.manner()
+        Manner::from(&self.options)
     }
 
     /// Returns the time since the pool was created.
@@ -592,24 +571,16 @@ impl Server {
 
     fn carry_out(self: &Arc<Self>, order: Order) {
         match order {
-            Order::Hand { waiter: Waiter { occupant, answer }, conn, how, session } => {
-                // If the waiter is gone, the lease comes back here and is dropped, which returns
-                // it.
-                let lease = Lease::new(Arc::clone(self), conn, how, occupant, session, self.now());
-                drop(answer.send(Ok(lease)));
+            Order::Answer(waiter, answer) => {
+                if let Err(Ok(grant)) = waiter.send(answer) {
+                    self.take_back(grant);
+                }
             }
-            Order::Refuse { waiter, error } => drop(waiter.answer.send(Err(error))),
             Order::Open(conn, opener) => self.open_later(conn, opener),
             Order::ReviewSupply(after) => self.review_supply_later(after),
             Order::Close { conn, session } => self.close_idle(conn, session),
         }
     }
-}
-
-/// Returns the time after a delay, without overflow.
-pub(crate) fn after(patience: Duration) -> Instant {
-    const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    Instant::now() + patience.min(A_YEAR)
 }
 
 fn nanos(time: Time) -> u64 {
