@@ -5,13 +5,13 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use super::{
+    answer::{Asked, QueuePlace},
     hook::is_of_hook,
     lease::Lease,
     occupant::Occupant,
     server::Server,
     session::Purpose,
     session_error::leaves_session_usable,
-    state::{Asked, Place},
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER, own},
@@ -372,7 +372,7 @@ impl Server {
 /// A request in a queue. Dropping it leaves the queue.
 struct Waiting {
     server: Arc<Server>,
-    place: Place,
+    place: QueuePlace,
     answered: bool,
 }
 
@@ -392,7 +392,7 @@ impl Drop for Waiting {
         if self.answered {
             return;
         }
-        let Place { key, ticket, answer } = &mut self.place;
+        let QueuePlace { key, ticket, answer } = &mut self.place;
         let waiter = self.server.change(|state, now| state.scheduler.cancel(now, *key, *ticket));
         drop(waiter);
         // From here on, a grant goes back to its sender; one that was sent before is returned here.

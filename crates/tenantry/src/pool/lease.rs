@@ -12,6 +12,7 @@ use tracing::Span;
 
 use super::{
     abandoned::{OpenTransaction, Watched},
+    answer::Grant,
     credentials::Credentials,
     holder::Holder,
     hook::is_of_hook,
@@ -21,7 +22,6 @@ use super::{
     server::{Place, Returning, Server},
     session::{Answers, Doubt, Purpose, Question, Session},
     session_error::leaves_session_usable,
-    state::Grant,
 };
 use crate::{
     error::{Error, ErrorKind, is_read_only},

@@ -6,6 +6,7 @@
 mod abandoned;
 mod acquire;
 mod after_bind;
+mod answer;
 pub(crate) mod application_name;
 mod backend;
 mod breaker;
@@ -18,6 +19,7 @@ mod credentials;
 mod deadline;
 mod extensions;
 mod gate;
+
 mod holder;
 mod hook;
 mod hosts;
@@ -31,6 +33,7 @@ mod meeting;
 mod names;
 mod occupant;
 mod options;
+mod outbox;
 mod outcomes;
 mod pooling;
 mod privileges;

@@ -9,15 +9,17 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
+    answer::{Asked, Grant, QueuePlace, Waiter},
     breaker::{Breaker, BreakerOptions, Opener},
     holder::{Held, Holder},
     names::{Names, Page},
     occupant::{Occupant, OccupantId},
     options::PoolOptions,
+    outbox::{Order, Outbox, Outgoing},
     pooling::transaction_pooler,
     scheduler::{
         Acquire, Action, ConnId, How, Limits, Refusal, Released, Scheduler, Supply, TenantCounts,
-        TenantKey, Ticket, Time,
+        TenantKey, Time,
     },
     session::Session,
     snapshot::{Acquires, Holding, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot},
@@ -60,13 +62,7 @@ pub(super) struct State {
     condemned: Option<Condemned>,
     /// How long after the last failure a server without free slots is tried again.
     shortage: Duration,
-    /// Work to be done outside the lock.
-    orders: Vec<Order>,
-    /// Events to be emitted.
-    events: Vec<Event>,
-    /// Events to be emitted after those of the scheduler's decisions: a tenant pool that replaces
-    /// another begins when that one has ended.
-    later_events: Vec<Event>,
+    outbox: Outbox,
     /// When the server last answered.
     answered_at: Option<Time>,
 }
@@ -78,54 +74,6 @@ struct Pool {
     leaving: bool,
 }
 
-/// Handle to a waiting request.
-pub(super) struct Waiter {
-    occupant: Arc<Occupant>,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// The answer to a waiting request.
-pub(super) type Answer = Result<Grant, Error>;
-
-/// A connection that was taken for an occupant. Its recipient has to return it.
-#[derive(Debug)]
-pub(super) struct Grant {
-    pub(super) conn: ConnId,
-    pub(super) how: How,
-    pub(super) session: Session,
-    pub(super) occupant: Arc<Occupant>,
-    pub(super) since: Time,
-}
-
-/// The immediate result of an acquire.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is on the stack of one acquire, and a box would cost more"
-)]
-pub(super) enum Asked {
-    Granted(Grant),
-    Waiting(Place),
-    QueueFull,
-    Cut(Error),
-    Closed,
-}
-
-/// A place in the queue of an occupant.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) key: TenantKey,
-    pub(super) ticket: Ticket,
-    pub(super) answer: oneshot::Receiver<Answer>,
-}
-
-/// An idle connection that was taken out, and the occupant that it is bound to.
-#[derive(Debug)]
-pub(super) struct TakenOut {
-    pub(super) conn: ConnId,
-    pub(super) session: Session,
-    pub(super) occupant: Arc<Occupant>,
-}
-
 /// Reason why nothing is served any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condemned {
@@ -135,16 +83,12 @@ pub(super) enum Condemned {
     Homeless,
 }
 
-/// Work to be done outside the lock.
-pub(super) enum Order {
-    Answer(oneshot::Sender<Answer>, Answer),
-    Open(ConnId, Opener),
-    /// Check after this time whether connections can be opened again.
-    ReviewSupply(Duration),
-    Close {
-        conn: ConnId,
-        session: Option<Session>,
-    },
+/// An idle connection that was taken out, and the occupant that it is bound to.
+#[derive(Debug)]
+pub(super) struct TakenOut {
+    pub(super) conn: ConnId,
+    pub(super) session: Session,
+    pub(super) occupant: Arc<Occupant>,
 }
 
 impl State {
@@ -165,9 +109,7 @@ impl State {
             partner: None,
             condemned: None,
             shortage: SHORTAGE,
-            orders: Vec::new(),
-            events: Vec::new(),
-            later_events: Vec::new(),
+            outbox: Outbox::default(),
             answered_at: None,
         }
     }
@@ -189,7 +131,7 @@ impl State {
                 Asked::Granted(self.grant(now, conn, how, occupant))
             }
             (Acquire::Waiting(ticket), Some(answer)) => {
-                Asked::Waiting(Place { key, ticket, answer })
+                Asked::Waiting(QueuePlace { key, ticket, answer })
             }
             (Acquire::QueueFull, _) => Asked::QueueFull,
             (Acquire::Cut, _) => Asked::Cut(self.refusal(now, Refusal::Cut, &occupant)),
@@ -234,7 +176,7 @@ impl State {
         self.pools.insert(occupant.id.clone(), pool);
         self.names.give(key, Arc::clone(occupant));
         if let Some(tenant) = occupant.tenant() {
-            self.tell(Event::PoolCreated(PoolCreated {
+            self.outbox.tell(Event::PoolCreated(PoolCreated {
                 tenant_id: tenant.clone(),
                 schema: Arc::clone(&occupant.schema),
             }));
@@ -289,7 +231,7 @@ impl State {
             self.shortage = SHORTAGE;
             match self.scheduler.is_short() {
                 // There was a slot for one; the other waiters must not all try at once.
-                true => self.orders.push(Order::ReviewSupply(Duration::ZERO)),
+                true => self.outbox.order(Order::ReviewSupply(Duration::ZERO)),
                 false => self.set_supply(now, Supply::Normal),
             }
         }
@@ -312,7 +254,7 @@ impl State {
             && self.breaker.failed(now, opener, class.is_transient())
         {
             self.set_supply(now, Supply::Cut);
-            self.orders.push(Order::ReviewSupply(self.breaker.pause()));
+            self.outbox.order(Order::ReviewSupply(self.breaker.pause()));
             self.tell_of_breaker(now);
         } else if probe && self.scheduler.supply() == Supply::Short {
             self.run_short(now, opener);
@@ -329,7 +271,7 @@ impl State {
             _ => SHORTAGE,
         };
         self.set_supply(now, Supply::Short);
-        self.orders.push(Order::ReviewSupply(self.shortage));
+        self.outbox.order(Order::ReviewSupply(self.shortage));
     }
 
     /// Opens a connection as a partner for a comparison, unless one is already being opened.
@@ -396,7 +338,7 @@ impl State {
         } else if !self.scheduler.is_closed() {
             // Every place is taken by a connection that has not been returned yet.
             let pause = self.breaker.postpone_probe(now);
-            self.orders.push(Order::ReviewSupply(pause));
+            self.outbox.order(Order::ReviewSupply(pause));
         }
     }
 
@@ -405,32 +347,20 @@ impl State {
         let open = state == BreakerState::Open;
         let retry_after = open.then(|| self.breaker.retry_after(now));
         let failed_probes = self.breaker.failed_probes();
-        self.tell(Event::Breaker(BreakerChange { state, retry_after, failed_probes }));
+        self.outbox.tell(Event::Breaker(BreakerChange { state, retry_after, failed_probes }));
     }
 
-    fn tell(&mut self, event: Event) {
-        self.later_events.push(event);
-    }
-
-    /// Hands over the pending events, in the order in which they happened. Returns `true` if there
-    /// were any.
-    pub(super) fn queue_events(&mut self, observer: &Observer) -> bool {
-        let any = !self.events.is_empty();
-        self.events.drain(..).for_each(|event| observer.queue(event));
-        any
+    /// Turns the scheduler's actions into orders, and empties the outbox.
+    pub(super) fn empty_outbox(&mut self, now: Time, observer: &Observer) -> Outgoing {
+        self.settle(now);
+        self.outbox.empty(observer)
     }
 
     /// Turns the scheduler's actions into orders: takes sessions out, removes names.
-    pub(super) fn orders(&mut self, now: Time) -> Vec<Order> {
-        self.settle(now);
-        self.events.append(&mut self.later_events);
-        std::mem::take(&mut self.orders)
-    }
-
     fn settle(&mut self, now: Time) {
         while let Some(action) = self.scheduler.next_action() {
             let order = self.order(now, action);
-            self.orders.extend(order);
+            order.into_iter().for_each(|order| self.outbox.order(order));
         }
     }
 
@@ -460,7 +390,7 @@ impl State {
                     pool.leaving = true;
                     self.leaving += 1;
                 }
-                self.events.push(Event::PoolEvicted(PoolEvicted {
+                self.outbox.tell_decision(Event::PoolEvicted(PoolEvicted {
                     tenant_id: occupant.tenant()?.clone(),
                     schema: Arc::clone(&occupant.schema),
                     reason,

@@ -34,13 +34,14 @@ use super::{
     meeting::Table,
     occupant::{Occupant, OccupantId},
     options::PoolOptions,
+    outbox::Order,
     outcomes::Outcomes,
     pooling::{Guard, Pooling, Separation},
     scheduler::{Class, ConnId, TenantCounts, Time},
     session::Session,
     snapshot::{Holding, PoolSnapshot, TenantPoolSnapshot},
     standby::Standby,
-    state::{Order, State},
+    state::State,
 };
 use crate::{
     error::OptionsError,
@@ -553,14 +554,13 @@ impl Server {
         let mut state = self.state.lock();
         let now = self.now();
         let result = event(&mut state, now);
-        let orders = state.orders(now);
+        let outgoing = state.empty_outbox(now, &self.observer);
         let emptied = state.scheduler.is_closed() && state.scheduler.is_empty();
-        let told = state.queue_events(&self.observer);
         drop(state);
-        if told {
+        if outgoing.events {
             self.observer.tell_in_order();
         }
-        for order in orders {
+        for order in outgoing.orders {
             self.carry_out(order);
         }
         if emptied {
