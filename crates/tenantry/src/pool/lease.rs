@@ -17,7 +17,7 @@ use super::{
     holder::Holder,
     hook::is_of_hook,
     occupant::Occupant,
-    reset::begin_pinned_sql,
+    pin::begin_pinned_sql,
     scheduler::{Class, ConnId, How, Time},
     server::{Place, Returning, Server},
     session::{Answers, Doubt, Purpose, Question, Session},

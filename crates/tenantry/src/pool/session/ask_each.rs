@@ -3,18 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
-use sqlx::{Executor, Row, SqlStr, postgres::PgRow, raw_sql};
+use sqlx::{Executor, SqlStr, postgres::PgRow, raw_sql};
 
 use super::{
     super::{
         deadline::within,
         manner::Manner,
         occupant::Occupant,
-        reset::{Pin, Reset, Terms, bind_sql, draw},
+        pin::{self, Pin},
+        reset::{Reset, ResetRow, Terms, bind_sql, draw},
+        rows::row_with,
         scheduler::Class,
         session_error::{leaves_session_usable, lost},
     },
-    Purpose, Result, Session, Statements, row_with, schema_in, schema_of,
+    Purpose, Result, Session,
 };
 use crate::{sql::Sql, tenant::Schema};
 
@@ -75,7 +77,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// When dropped, the session has to be bound again.
-    pub(in super::super) async fn ask_each(
+    pub(crate) async fn ask_each(
         &mut self,
         occupants: &[Arc<Occupant>],
         question: &Question,
@@ -83,10 +85,10 @@ impl Session {
         answers: &mut Answers,
     ) -> Result<()> {
         self.bound = None;
-        (self.touched, self.pinned) = (true, false);
+        self.touched = true;
         // The server must have none, because each part deallocates all.
         self.clear_statements().await?;
-        self.statements = Statements::None;
+        self.statements.belong_to_none();
         // The whole message is parsed at once, under the settings in effect when it arrives.
         let before = "begin; rollback; reset session authorization; reset all; \
                       set standard_conforming_strings to on; set client_encoding to 'UTF8'";
@@ -94,9 +96,7 @@ impl Session {
         let (message, echoes) = self.message(occupants, question, manner);
         let asked = self.read_answers(message, occupants, &echoes, question, answers).await;
         for occupant in &occupants[..occupants.len().min(answers.rows.len() + 1)] {
-            if self.wear.served.insert(occupant.serial) {
-                self.wear.tables += TABLES;
-            }
+            self.wear.serve(occupant.serial, TABLES);
         }
         if asked.as_ref().is_err_and(leaves_session_usable) {
             self.settle().await?;
@@ -153,24 +153,21 @@ impl Session {
     ) -> Result<()> {
         let patience = question.limit.saturating_add(GRACE);
         let mut stream = self.conn.fetch_many(raw_sql(message));
+        // The schema that the session was in when it was reset for the next occupant.
         let mut schema = None;
-        loop {
-            let Some(item) = within(patience, stream.try_next()).await? else { break };
+        while let Some(item) = within(patience, stream.try_next()).await? {
             let Some(row) = item.right() else { continue };
             let place = answers.rows.len();
             let rows = std::slice::from_ref(&row);
-            if row_with("tenantry_echo", rows).is_some() {
+            if let Some(reset) = ResetRow::find(rows) {
                 // Every previous one has answered, and this is the reset of the next.
-                if schema.is_some() || echoes.get(place) != Some(&row.try_get(0)?) {
+                if schema.is_some() || echoes.get(place) != Some(&reset.echo()?) {
                     return Err(lost("the answer to a reset was lost"));
                 }
-                self.identity.compare(row.try_get(1)?)?;
-                schema = Some(match Purpose::Statement.pin(&occupants[place]) {
-                    Pin::AfterDrop => Schema::Missing,
-                    Pin::Yes | Pin::No => schema_of(row.try_get(6)?),
-                });
-            } else if row_with("tenantry_pinned", rows).is_some() {
-                schema = schema.map(|_| schema_in(Some(&row))).transpose()?;
+                self.identity.compare(reset.backend()?)?;
+                schema = Some(schema_at_reset(&occupants[place], reset)?);
+            } else if pin::has_schema(rows) {
+                schema = schema.map(|_| pin::schema_in(rows)).transpose()?;
             } else if row_with("tenantry_value", rows).is_some() {
                 let Some(schema) = schema.take() else {
                     return Err(lost("the answer to a reset was lost"));
@@ -183,6 +180,15 @@ impl Session {
             true => Ok(()),
             false => Err(lost("the answer to a statement was lost")),
         }
+    }
+}
+
+/// Returns the schema of an occupant as the reset has found it. Where it has to be pinned, it counts
+/// as missing until the row of the pin arrives.
+fn schema_at_reset(occupant: &Occupant, reset: ResetRow<'_>) -> Result<Schema> {
+    match Purpose::Statement.pin(occupant) {
+        Pin::AfterDrop => Ok(Schema::Missing),
+        Pin::Yes | Pin::No => reset.schema(),
     }
 }
 
