@@ -182,7 +182,7 @@ impl Handle {
         match timeout(options.acquire_timeout, retrier.run(|| self.ping())).await {
             Ok(answer) => answer,
             Err(_) => {
-                let attempted = format!("no answer within {:?}", options.acquire_timeout);
+                let attempted = format!("no response within {:?}", options.acquire_timeout);
                 let error = Error::new(ErrorKind::Timeout, attempted).with_retry_after(RETRY_AFTER);
                 self.server.observer.meters.failed(error.class());
                 Err(self.occupant.name(error))
@@ -338,6 +338,6 @@ async fn run_on<T>(session: &mut Session, statement: Statement, run: Run<T>) -> 
 
 /// Returns the error of a statement that timed out.
 pub(super) fn late(limit: Duration) -> sqlx::Error {
-    let attempted = format!("waited {limit:?} for its answer");
+    let attempted = format!("no response within {limit:?}");
     Error::new(ErrorKind::StatementTimeout, attempted).into()
 }

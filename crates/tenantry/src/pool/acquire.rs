@@ -70,57 +70,71 @@ impl Server {
         occupant: &Arc<Occupant>,
         purpose: Purpose,
     ) -> Result<Lease, Error> {
-        let meters = &self.observer.meters;
-        // While the tenant is being renamed or dropped, intermediate states must not be reported.
-        let free = self.separation.is_undisputed() && !self.gates.is_closed(occupant.tenant());
-        let asked = match free {
-            _ if self.options.refuse_nested_acquires => {
-                let ask = || if free { self.ask(occupant).map(Some) } else { Ok(None) };
-                self.refuse_nested(occupant).and_then(|()| ask())
-            }
-            true => self.ask(occupant).map(Some),
-            false => Ok(None),
-        };
-        let result = match asked {
+        let acquired = match self.ask_at_once(occupant) {
             // The fast path: already bound, recently seen alive, nothing to wait for.
             Ok(Some(Attempt::Lease(lease))) if lease.is_ready(purpose) => {
-                meters.waited(Duration::ZERO);
-                self.outcomes.given(lease.how());
-                return Ok(lease.open_span());
+                self.observer.meters.waited(Duration::ZERO);
+                Ok(lease)
             }
-            Ok(attempt) => {
-                let began = Instant::now();
-                let mut stage = Stage::Queue;
-                let notice_after = NOTICE_AFTER.min(limit / 2);
-                let ended = {
-                    let through = self.see_through(attempt, occupant, purpose, &mut stage);
-                    let mut through = pin!(through);
-                    match timeout(notice_after, through.as_mut()).await {
-                        Err(_) => {
-                            self.notice_nested(occupant);
-                            timeout(limit - notice_after, through).await
-                        }
-                        ended => ended,
-                    }
-                };
-                match ended {
-                    Ok(result) => {
-                        if let Ok(lease) = &result {
-                            meters.waited(began.elapsed());
-                            self.outcomes.given(lease.how());
-                        }
-                        result.map(Lease::open_span)
-                    }
-                    Err(_) => Err(self.timed_out(occupant, limit, stage)),
-                }
-            }
+            Ok(attempt) => self.see_through_within(limit, attempt, occupant, purpose).await,
             Err(error) => Err(error),
         };
-        result.map_err(|error| {
-            meters.failed(error.class());
-            self.outcomes.not_given(error.kind());
-            occupant.name(error)
-        })
+        match acquired {
+            Ok(lease) => Ok(self.given(lease)),
+            Err(error) => Err(self.not_given(occupant, error)),
+        }
+    }
+
+    /// Counts an acquire that got a connection.
+    fn given(&self, lease: Lease) -> Lease {
+        self.outcomes.given(lease.how());
+        lease.open_span()
+    }
+
+    /// Counts an acquire that got none.
+    fn not_given(&self, occupant: &Occupant, error: Error) -> Error {
+        self.observer.meters.failed(error.class());
+        self.outcomes.not_given(error.kind());
+        occupant.name(error)
+    }
+
+    /// Asks the scheduler, unless the acquire has to wait before that.
+    fn ask_at_once(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Result<Option<Attempt>, Error> {
+        if self.options.refuse_nested_acquires {
+            self.refuse_nested(occupant)?;
+        }
+        if self.is_free(occupant) { self.ask(occupant).map(Some) } else { Ok(None) }
+    }
+
+    /// Returns `true` if nothing holds acquires of the occupant back. While the tenant is being
+    /// renamed or dropped, intermediate states must not be reported.
+    fn is_free(&self, occupant: &Occupant) -> bool {
+        self.separation.is_undisputed() && !self.gates.is_closed(occupant.tenant())
+    }
+
+    async fn see_through_within(
+        self: &Arc<Self>,
+        limit: Duration,
+        attempt: Option<Attempt>,
+        occupant: &Arc<Occupant>,
+        purpose: Purpose,
+    ) -> Result<Lease, Error> {
+        let began = Instant::now();
+        let mut stage = Stage::Queue;
+        let notice_after = NOTICE_AFTER.min(limit / 2);
+        let ended = {
+            let mut through = pin!(self.see_through(attempt, occupant, purpose, &mut stage));
+            match timeout(notice_after, through.as_mut()).await {
+                Err(_) => {
+                    self.notice_nested(occupant);
+                    timeout(limit - notice_after, through).await
+                }
+                ended => ended,
+            }
+        };
+        let lease = ended.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, stage)))?;
+        self.observer.meters.waited(began.elapsed());
+        Ok(lease)
     }
 
     /// Waits for a connection and prepares it; starts over if it turns out to be dead. Without an
@@ -154,19 +168,15 @@ impl Server {
                 continue;
             }
             if !lease.is_logged_in() {
-                let known = match (credentials.take(), &occupant.login) {
-                    (Some(known), _) => known,
-                    (None, None) => None,
-                    (None, Some(login)) => {
-                        // Do not hold a place in the budget while an external service answers.
-                        drop(lease);
-                        *stage = Stage::Credentials;
-                        credentials = Some(self.credentials(login).await?);
-                        attempt = Some(self.ask(occupant)?);
-                        continue;
-                    }
-                };
-                lease.log_in(known).await?;
+                if let (None, Some(login)) = (&credentials, &occupant.login) {
+                    // Do not hold a place in the budget while an external service answers.
+                    drop(lease);
+                    *stage = Stage::Credentials;
+                    credentials = Some(self.credentials(login).await?);
+                    attempt = Some(self.ask(occupant)?);
+                    continue;
+                }
+                lease.log_in(credentials.take().flatten()).await?;
             }
             *stage = Stage::Session;
             match self.fit_out(lease, occupant, purpose).await? {
@@ -193,27 +203,15 @@ impl Server {
             return Err(error.into());
         }
         if leaves_session_usable(&error) {
-            if lease.is_retired() {
-                // The tenant pool may know the tenant by the occupant of another handle.
-                occupant.retire();
-                return Err(occupant.refusal());
-            }
-            if let Some(own) = own(&error).filter(|own| own.kind() == ErrorKind::Config) {
-                return Err(own.again());
-            }
-            let refused = Error::new(ErrorKind::Database, "binding a session");
-            return Err(refused.with_source(error));
+            return Err(refused_bind(&lease, occupant, error));
         }
         if fresh && !lease.is_in_question() {
             let lost = Error::new(ErrorKind::Unavailable, "binding a session");
             return Err(lost.with_source(error));
         }
         // No statement of the lease was sent, and the next connection may be better.
-        self.observer.tell(Event::PoolError(PoolError::new(
-            occupant.tenant(),
-            "handing out a connection that was idle",
-            &error,
-        )));
+        let reusing = PoolError::new(occupant.tenant(), "reusing an idle connection", &error);
+        self.observer.tell(Event::PoolError(reusing));
         Ok(None)
     }
 
@@ -230,17 +228,9 @@ impl Server {
     ) -> Result<Option<Lease>, Error> {
         let limit = self.options.acquire_timeout;
         let taken = timeout(limit, self.take_idle_for(occupant, purpose)).await;
-        let taken = taken.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, Stage::Session)));
-        match taken {
-            Ok(lease) => Ok(lease.map(|lease| {
-                self.outcomes.given(lease.how());
-                lease.open_span()
-            })),
-            Err(error) => {
-                self.observer.meters.failed(error.class());
-                self.outcomes.not_given(error.kind());
-                Err(occupant.name(error))
-            }
+        match taken.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, Stage::Session))) {
+            Ok(lease) => Ok(lease.map(|lease| self.given(lease))),
+            Err(error) => Err(self.not_given(occupant, error)),
         }
     }
 
@@ -253,12 +243,12 @@ impl Server {
             self.refuse_nested(occupant)?;
         }
         if self.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "taking a connection"));
+            return Err(Error::new(ErrorKind::Closed, "acquiring a connection"));
         }
         if occupant.is_retired() {
             return Err(occupant.refusal());
         }
-        if !self.separation.is_undisputed() || self.gates.is_closed(occupant.tenant()) {
+        if !self.is_free(occupant) {
             return Ok(None);
         }
         self.start();
@@ -292,7 +282,7 @@ impl Server {
             Asked::QueueFull => Err(occupant.name(self.queue_full())),
             Asked::Cut(error) => Err(error),
             Asked::Closed => {
-                Err(occupant.name(Error::new(ErrorKind::Closed, "taking a connection")))
+                Err(occupant.name(Error::new(ErrorKind::Closed, "acquiring a connection")))
             }
         }
     }
@@ -303,9 +293,9 @@ impl Server {
             None => Ok(()),
             Some(nested) => {
                 let attempted = format!(
-                    "{nested}; give it back first, or run the statement on it. This program refuses \
-                     nested acquires, because they are deadlocks as soon as the pool is used up \
-                     (PoolOptions::refuse_nested_acquires)"
+                    "{nested}; return it first, or run the statement on it. Nested acquires are \
+                     refused (PoolOptions::refuse_nested_acquires), because they deadlock when the pool \
+                     is exhausted"
                 );
                 Err(Error::new(ErrorKind::NestedAcquire, attempted))
             }
@@ -321,8 +311,8 @@ impl Server {
             tracing::warn!(
                 target: "tenantry::pool",
                 tenant,
-                "an acquire waits, and {nested}: if no other becomes free, it waits for itself. Run the \
-                 statement on the connection or transaction that the task has"
+                "an acquire waits, and {nested}: unless another connection becomes free, the task waits \
+                 for itself. Run the statement on the connection or transaction that it holds"
             );
         }
     }
@@ -336,7 +326,7 @@ impl Server {
         let (holds, for_long) = self.held_here()?;
         let whose = holds.as_ref().and_then(|holds| holds.tenant());
         let whose = whose.map_or("the shared schema".into(), |tenant| format!("tenant {tenant}"));
-        Some(format!("this task has had a connection of {whose} in hand for {for_long:.1?}"))
+        Some(format!("this task has held a connection of {whose} for {for_long:.1?}"))
     }
 
     /// Creates the error of a timed-out acquire, and emits its event with the tenant and the cause,
@@ -344,7 +334,8 @@ impl Server {
     fn timed_out(&self, occupant: &Occupant, waited: Duration, stage: Stage) -> Error {
         let reason = match stage {
             Stage::Gate => {
-                "the tenant is being renamed or dropped, or a new connection examined".into()
+                "the tenant is being renamed or dropped, or a new connection is being checked"
+                    .into()
             }
             Stage::Queue => {
                 let mut reason = self.occupancy(occupant);
@@ -353,8 +344,8 @@ impl Server {
                 }
                 reason
             }
-            Stage::Credentials => "its credentials did not come".into(),
-            Stage::Session => "the server did not answer on the connection".into(),
+            Stage::Credentials => "the credentials lookup did not finish".into(),
+            Stage::Session => "the server did not respond on the connection".into(),
         };
         let attempted = format!("waited {waited:?} for a connection: {reason}");
         let tenant_id = occupant.tenant().cloned();
@@ -364,8 +355,24 @@ impl Server {
 
     fn queue_full(&self) -> Error {
         let most = self.options.max_waiting_per_tenant;
-        Error::new(ErrorKind::Overloaded, format!("{most} requests are waiting already"))
-            .with_retry_after(RETRY_AFTER)
+        Error::new(
+            ErrorKind::Overloaded,
+            format!("{most} requests of this tenant are already waiting"),
+        )
+        .with_retry_after(RETRY_AFTER)
+    }
+}
+
+/// Returns the error of a bind that the server, or the library, has refused.
+fn refused_bind(lease: &Lease, occupant: &Occupant, error: sqlx::Error) -> Error {
+    if lease.is_retired() {
+        // The tenant pool may know the tenant by the occupant of another handle.
+        occupant.retire();
+        return occupant.refusal();
+    }
+    match own(&error) {
+        Some(own) if own.kind() == ErrorKind::Config => own.again(),
+        _ => Error::new(ErrorKind::Database, "binding a session").with_source(error),
     }
 }
 

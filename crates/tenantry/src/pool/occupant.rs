@@ -276,13 +276,14 @@ impl Occupant {
     /// Returns the error for its uses after it was retired.
     pub(super) fn refusal(&self) -> Error {
         if self.refused.get() == Some(&Refused::Suspended) {
-            return self.name(Error::new(ErrorKind::Suspended, "taking a connection"));
+            return self.name(Error::new(ErrorKind::Suspended, "acquiring a connection"));
         }
         if self.oid().is_none() && self.sees_others() {
-            let attempted = format!("there was no schema {} when it was looked up", self.schema);
+            let attempted =
+                format!("schema {} did not exist when the tenant was looked up", self.schema);
             return self.name(Error::new(ErrorKind::Placement, attempted));
         }
-        let attempted = "the tenant was renamed, dropped or recreated after the handle was made; \
+        let attempted = "the tenant was renamed, dropped or recreated after the handle was created; \
                          look it up again";
         self.name(Error::new(ErrorKind::StaleHandle, attempted).with_retry_after(RETRY_AFTER))
     }

@@ -49,7 +49,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// When dropped, the connection has to be closed.
-    pub(crate) async fn follow_up(&mut self, occupant: &Occupant) -> Result<()> {
+    pub(in crate::pool) async fn follow_up(&mut self, occupant: &Occupant) -> Result<()> {
         let Some(after_bind) = &occupant.after_bind else {
             self.note_hooked();
             return Ok(());
@@ -94,11 +94,11 @@ impl Session {
             Err(error) => return Err(error),
         };
         let [row] = &rows[..] else {
-            return Err(lost("the answer to a check of the session was lost"));
+            return Err(lost("the response to a check of the session is missing"));
         };
         let place = Place::try_from(row)?;
         if place.echo != echo {
-            return Err(lost("the answer to a check of the session was lost"));
+            return Err(lost("the response to a check of the session is missing"));
         }
         // The hook may have replaced the connection by one to the same schema of another server.
         let is_another = |_| sqlx::Error::from(left("another connection"));

@@ -77,7 +77,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// When dropped, the session has to be bound again.
-    pub(crate) async fn ask_each(
+    pub(in crate::pool) async fn ask_each(
         &mut self,
         occupants: &[Arc<Occupant>],
         question: &Question,
@@ -162,7 +162,7 @@ impl Session {
             if let Some(reset) = ResetRow::find(rows) {
                 // Every previous one has answered, and this is the reset of the next.
                 if schema.is_some() || echoes.get(place) != Some(&reset.echo()?) {
-                    return Err(lost("the answer to a reset was lost"));
+                    return Err(lost("the response to a reset is missing"));
                 }
                 self.identity.compare(reset.backend()?)?;
                 schema = Some(schema_at_reset(&occupants[place], reset)?);
@@ -170,7 +170,7 @@ impl Session {
                 schema = schema.map(|_| pin::schema_in(rows)).transpose()?;
             } else if row_with("tenantry_value", rows).is_some() {
                 let Some(schema) = schema.take() else {
-                    return Err(lost("the answer to a reset was lost"));
+                    return Err(lost("the response to a reset is missing"));
                 };
                 let checked = occupants[place].check(schema);
                 answers.rows.push(checked.map(|()| row).map_err(Into::into));
@@ -178,7 +178,7 @@ impl Session {
         }
         match answers.rows.len() == occupants.len() {
             true => Ok(()),
-            false => Err(lost("the answer to a statement was lost")),
+            false => Err(lost("the response to a statement is missing")),
         }
     }
 }

@@ -181,7 +181,7 @@ impl Session {
         let sql = binding.manner.broken.break_sql(sql);
         let rows = self.send(sql).await?;
         let answer = ResetRow::find(&rows).filter(|row| row.echo().is_ok_and(|got| got == echo));
-        let row = answer.ok_or_else(|| lost("the answer to a reset was lost"))?;
+        let row = answer.ok_or_else(|| lost("the response to a reset is missing"))?;
         let backend = row.backend()?;
         self.identity.compare(backend)?;
         self.backend = Some(backend);
@@ -312,7 +312,11 @@ impl Session {
     /// # Cancel safety
     ///
     /// When dropped, the session has to be bound again.
-    pub(crate) async fn make_ready(&mut self, occupant: &Occupant, purpose: Purpose) -> Result<()> {
+    pub(in crate::pool) async fn make_ready(
+        &mut self,
+        occupant: &Occupant,
+        purpose: Purpose,
+    ) -> Result<()> {
         let pinned = self.bound.as_ref().is_some_and(|bound| bound.pinned);
         let pinned_at = self.fit(occupant, pinned, purpose).await?;
         if let (Some(at), Some(bound)) = (pinned_at, &mut self.bound) {
@@ -372,7 +376,7 @@ fn pin_of(to: &Occupant, purpose: Purpose, same: Option<Bound>) -> Pin {
 fn note_look(of: &Occupant, rows: &[PgRow], began: Instant) -> Result<()> {
     let took = began.elapsed();
     let Some(look) = Look::find(rows)? else {
-        return Err(lost("the answer to a look at the schemas was lost"));
+        return Err(lost("the response to an inspection of the schemas is missing"));
     };
     if let Some(schema) = look.unusable {
         // The next bind inspects again.

@@ -204,7 +204,7 @@ impl Session {
         let who = "select pg_catalog.pg_backend_pid()";
         let rows = self.conn.fetch_all(raw_sql(who)).await?;
         let [row] = &rows[..] else {
-            return Err(lost("the answer to a sign of life was lost"));
+            return Err(lost("the response to a ping is missing"));
         };
         self.identity.compare(row.try_get(0)?)
     }
@@ -295,7 +295,7 @@ impl Session {
     /// Closes the connection within a timeout, and gives the server a moment to end its process.
     pub(super) async fn disconnect(self) {
         if within(CLOSE_TIMEOUT, self.close()).await.is_err() {
-            tracing::debug!("a connection was closed without a goodbye");
+            tracing::debug!("a connection was closed without a termination message");
         }
         sleep(LINGER).await;
     }
