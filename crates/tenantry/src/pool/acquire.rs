@@ -242,12 +242,7 @@ impl Server {
         if self.options.refuse_nested_acquires {
             self.refuse_nested(occupant)?;
         }
-        if self.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "acquiring a connection"));
-        }
-        if occupant.is_retired() {
-            return Err(occupant.refusal());
-        }
+        self.refuse_useless(occupant)?;
         if !self.is_free(occupant) {
             return Ok(None);
         }
@@ -266,6 +261,14 @@ impl Server {
                 return Ok(Some(lease));
             }
         }
+    }
+
+    /// Refuses an acquire that cannot succeed.
+    fn refuse_useless(&self, occupant: &Occupant) -> Result<(), Error> {
+        if self.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "acquiring a connection"));
+        }
+        if occupant.is_retired() { Err(occupant.refusal()) } else { Ok(()) }
     }
 
     /// Asks the scheduler once.

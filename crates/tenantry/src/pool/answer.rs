@@ -1,4 +1,4 @@
-//! What the pool answers to a request for a connection.
+//! Answers to requests for a connection.
 
 use std::sync::Arc;
 

@@ -65,19 +65,17 @@ impl Server {
             // The one that waits, and the one that failed.
             told.expect_no_partner_of(2);
         });
-        retrier
-            .run(|| async {
-                let began = Instant::now();
-                let now = self.now();
-                let (separation, extensions) = (&self.separation, &self.extensions);
-                let open = Session::open(&self.connector, None, now, separation, extensions);
-                let session = open.await?;
-                self.observer.meters.connected(began.elapsed());
-                self.note_round_trip(session.round_trip);
-                self.note_opened(&session);
-                Ok(session)
-            })
-            .await
+        retrier.run(|| self.open_once()).await
+    }
+
+    async fn open_once(&self) -> sqlx::Result<Session> {
+        let (began, now) = (Instant::now(), self.now());
+        let (separation, extensions) = (&self.separation, &self.extensions);
+        let session = Session::open(&self.connector, None, now, separation, extensions).await?;
+        self.observer.meters.connected(began.elapsed());
+        self.note_round_trip(session.round_trip);
+        self.note_opened(&session);
+        Ok(session)
     }
 
     /// Closes a lease's connection and opens another with these credentials, in its place in the

@@ -106,3 +106,32 @@ impl<C> Drop for Turn<C> {
         self.0.cleared.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_second_meets_the_first_and_a_third_waits_for_them() {
+        let table = Table::new();
+        let Met::Nobody(1, first) = table.meet(1, Alone::Waits) else { panic!("it is the first") };
+        assert!(matches!(table.meet(2, Alone::Leaves), Met::Partner));
+        let Partner { conn, turn } = first.await.expect("the second has come");
+        assert_eq!(conn, 2);
+        assert!(matches!(table.meet(3, Alone::Waits), Met::Comparison(3)));
+        drop(turn);
+        table.cleared().await;
+        assert!(matches!(table.meet(4, Alone::Leaves), Met::NobodyAtAll(4)));
+    }
+
+    #[tokio::test]
+    async fn a_table_is_free_when_the_first_has_left() {
+        let table = Table::new();
+        let Met::Nobody(1, first) = table.meet(1, Alone::Waits) else { panic!("it is the first") };
+        table.leave();
+        assert!(first.await.is_err());
+        let Met::Nobody(2, second) = table.meet(2, Alone::Waits) else { panic!("it is free") };
+        drop(second);
+        assert!(matches!(table.meet(3, Alone::Waits), Met::Nobody(3, _)), "the second is gone");
+    }
+}

@@ -210,7 +210,7 @@ impl Occupant {
         Self { refused: OnceLock::from(Refused::Suspended), ..self }
     }
 
-    /// Returns what is known of the schema that it was created for, if it is a tenant's.
+    /// Returns the schema that it was created for, or that it is missing, once that is known.
     fn known_schema(&self) -> Option<Schema> {
         match &self.tie {
             Tie::Name => None,

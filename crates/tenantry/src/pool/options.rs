@@ -215,6 +215,14 @@ impl PoolOptions {
     ///
     /// [`OptionsError`] names the option and the accepted values.
     pub fn check(&self) -> Result<(), OptionsError> {
+        self.check_counts()?;
+        self.check_durations()?;
+        self.check_against_budget()?;
+        self.retry.check()?;
+        self.breaker.check()
+    }
+
+    fn check_counts(&self) -> Result<(), OptionsError> {
         let at_least_one = [
             ("max_connections", self.max_connections),
             ("max_connections_per_tenant", self.max_connections_per_tenant.unwrap_or(1)),
@@ -223,11 +231,13 @@ impl PoolOptions {
             ("max_tenants_per_connection", self.max_tenants_per_connection),
             ("max_tenant_pools", self.max_tenant_pools),
         ];
-        for (option, value) in at_least_one {
-            if value == 0 {
-                return Err(OptionsError::new(option, "be at least 1"));
-            }
+        match at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            Some((option, _)) => Err(OptionsError::new(option, "be at least 1")),
+            None => Ok(()),
         }
+    }
+
+    fn check_durations(&self) -> Result<(), OptionsError> {
         let must_last = [
             ("acquire_timeout", self.acquire_timeout),
             ("connect_timeout", self.connect_timeout),
@@ -237,11 +247,13 @@ impl PoolOptions {
             ("max_lifetime", self.max_lifetime.unwrap_or(Duration::MAX)),
             ("statement_timeout", self.statement_timeout.unwrap_or(Duration::MAX)),
         ];
-        for (option, value) in must_last {
-            if value.is_zero() {
-                return Err(OptionsError::new(option, "be longer than zero"));
-            }
+        match must_last.into_iter().find(|(_, value)| value.is_zero()) {
+            Some((option, _)) => Err(OptionsError::new(option, "be longer than zero")),
+            None => Ok(()),
         }
+    }
+
+    fn check_against_budget(&self) -> Result<(), OptionsError> {
         let budget = self.max_connections;
         let not_above = [
             ("max_connections", budget, MOST_CONNECTIONS),
@@ -249,14 +261,13 @@ impl PoolOptions {
             ("reserved_connections", self.reserve(), budget - 1),
             ("min_idle", self.min_idle, budget),
         ];
-        for (option, value, most) in not_above {
-            if value > most {
+        match not_above.into_iter().find(|(_, value, most)| value > most) {
+            Some((option, value, most)) => {
                 let must = format!("be at most {most}, the budget considered, and is {value}");
-                return Err(OptionsError::new(option, must));
+                Err(OptionsError::new(option, must))
             }
+            None => Ok(()),
         }
-        self.retry.check()?;
-        self.breaker.check()
     }
 
     pub(crate) fn reserve(&self) -> usize {

@@ -1,4 +1,4 @@
-//! What a change of the pool's state causes outside of the lock.
+//! Orders and events that result from a change of the pool's state.
 
 use std::time::Duration;
 

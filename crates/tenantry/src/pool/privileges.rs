@@ -70,7 +70,7 @@ fn declare(body: &mut Sql, schema: &Ident, role: &Ident) {
     );
 }
 
-/// Returns if there is nobody to grant to, or it was done before.
+/// Ends the block if there is no role to grant to, or if the grants were made before.
 const UNLESS_DONE: &str = "\
     if it is null or home is null or it operator(pg_catalog.=) me or exists ( \
       select from pg_catalog.pg_default_acl a \

@@ -1,8 +1,8 @@
-//! A connection while it is out of the pool.
+//! A connection while it is checked out.
 //!
-//! A lease prepares its session, knows what its users have done to it, and returns it accordingly.
-//! Handles run statements on it, applications get it in their hands, and maintenance has it serve
-//! one schema after the other.
+//! A lease prepares its session, tracks how it is used, and returns it accordingly. Handles run
+//! statements on it, applications hold it, and maintenance makes it serve one schema after the
+//! other.
 
 mod prepare;
 mod statement;
@@ -76,7 +76,7 @@ enum UsedBy {
     Caller,
 }
 
-/// What becomes of a connection at the end of its lease.
+/// How a lease returns its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     GivenBack,
@@ -262,6 +262,24 @@ impl Lease {
         }
     }
 
+    /// Records in the session how it was used.
+    fn note_use(&self, session: &mut Session) {
+        if self.held {
+            session.held.set(None);
+        }
+        if self.used_by == UsedBy::Caller {
+            session.note_handed_out();
+        }
+        if self.doubt != Doubt::None && session.identity.is_on_standby() {
+            // Errors seen only by the user are unknown here: one may have been a refused write.
+            self.server.leave_standby();
+        }
+        session.doubt(self.doubt);
+        if self.condition != Condition::Clean {
+            session.touch();
+        }
+    }
+
     fn ending(&self, session: &Session) -> End {
         match self.condition {
             Condition::InHook => End::ClosedBusy,
@@ -312,20 +330,7 @@ impl Drop for Lease {
             return;
         };
         self.note_end(&session);
-        if self.held {
-            session.held.set(None);
-        }
-        if self.used_by == UsedBy::Caller {
-            session.note_handed_out();
-        }
-        if self.doubt != Doubt::None && session.identity.is_on_standby() {
-            // Errors seen only by the user are unknown here: one may have been a refused write.
-            self.server.leave_standby();
-        }
-        session.doubt(self.doubt);
-        if self.condition != Condition::Clean {
-            session.touch();
-        }
+        self.note_use(&mut session);
         let (server, conn) = (&self.server, self.conn);
         match self.ending(&session) {
             End::GivenBack => server.give_back(conn, session),

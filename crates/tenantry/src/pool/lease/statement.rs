@@ -1,5 +1,5 @@
-//! Statements and transactions that the library runs on a lease, and what their results say about
-//! its session.
+//! Statements and transactions that the library runs on a lease, and the effect of their results on
+//! its condition.
 
 use std::sync::Arc;
 

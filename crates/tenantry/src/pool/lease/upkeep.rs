@@ -1,5 +1,5 @@
-//! What maintenance does with a lease: it serves one schema after the other, on a session that is
-//! bound again for each.
+//! Maintenance on a lease: it serves one schema after the other, on a session that is bound again
+//! for each.
 
 use std::sync::Arc;
 

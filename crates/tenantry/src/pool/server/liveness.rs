@@ -1,4 +1,4 @@
-//! Which connections may still be used, and which have to be checked first.
+//! Decides which connections can still be used, and which have to be pinged first.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -13,7 +13,7 @@ use super::{
     Server,
 };
 
-/// What is known of the server and the way to it. Times are in nanoseconds since the pool was
+/// Observations about the server and the network. Times are in nanoseconds since the pool was
 /// created.
 #[derive(Debug)]
 pub(super) struct Liveness {

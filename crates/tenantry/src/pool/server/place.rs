@@ -1,5 +1,5 @@
-//! Places of the budget that a task is responsible for. Dropping one reports what has become of its
-//! connection, so a task that is dropped midway leaks no place.
+//! Guards for places in the budget. Dropping one reports that its connection is gone, so a task that
+//! is dropped midway leaks no place.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the pool tells about itself.
+//! Snapshots and counters of the pool.
 
 use std::{sync::Arc, time::Duration};
 

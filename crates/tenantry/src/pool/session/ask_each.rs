@@ -128,16 +128,7 @@ impl Session {
             let bind = bind_sql(occupant, terms);
             sql.text(if place == 0 { "deallocate all; " } else { "; deallocate all; " });
             sql.vouched(&bind, 0..bind.as_str().len());
-            // Settings must outlast the transaction that the whole message would otherwise be.
-            // Reading a constant takes the snapshot, after which the transaction can no longer be
-            // made read-write.
-            sql.text(
-                "; begin; commit; begin read only; select null; set local statement_timeout to ",
-            );
-            sql.number(millis(question.limit)).text("; set local lock_timeout to ");
-            sql.number(millis(question.limit)).text("; ");
-            sql.vouched(&question.select, 0..question.select.as_str().len());
-            sql.text("; rollback");
+            append(&mut sql, question);
             echoes.push(echo);
         }
         (sql.finish(), echoes)
@@ -181,6 +172,17 @@ impl Session {
             false => Err(lost("the response to a statement is missing")),
         }
     }
+}
+
+/// Appends a read-only transaction with the query. Settings must outlast the transaction that the
+/// whole message would otherwise be. Reading a constant takes the snapshot, after which the
+/// transaction can no longer be made read-write.
+fn append(sql: &mut Sql, question: &Question) {
+    let limit = millis(question.limit);
+    sql.text("; begin; commit; begin read only; select null; set local statement_timeout to ");
+    sql.number(limit).text("; set local lock_timeout to ").number(limit).text("; ");
+    sql.vouched(&question.select, 0..question.select.as_str().len());
+    sql.text("; rollback");
 }
 
 /// Returns the schema of an occupant as the reset has found it. Where it has to be pinned, it counts

@@ -1,5 +1,5 @@
-//! Binds a session to an occupant: resets it, verifies the response, and sorts out what is left of
-//! the previous occupant.
+//! Binds a session to an occupant: resets it, verifies the response, and decides which prepared
+//! statements stay.
 
 use std::sync::Arc;
 

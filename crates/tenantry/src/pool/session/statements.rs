@@ -1,4 +1,4 @@
-//! What is known of the statements that are prepared on a session.
+//! The prepared statements of a session, as far as their use by other occupants is concerned.
 
 use std::time::Duration;
 
@@ -123,5 +123,48 @@ impl Statements {
     #[cfg(test)]
     pub(super) fn forget_borrowing(&mut self) {
         self.borrowed = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Kept::{Doubtful, None, Of},
+        Owner::{Other, Same},
+        *,
+    };
+
+    #[test]
+    fn kept_statements_fit_their_owner_and_alike_occupants() {
+        let (key, another) = (Alike::Key(1), Alike::Key(2));
+        for (kept, handed_out, now, owner, fits) in [
+            (None, true, key, Same, true),
+            (Of(key), false, key, Other, true),
+            (Of(key), false, another, Other, false),
+            (Of(key), false, another, Same, false),
+            (Of(key), true, key, Other, false),
+            (Of(key), true, key, Same, true),
+            (Of(Alike::Unlike), false, Alike::Unlike, Other, false),
+            (Of(Alike::Unlike), false, Alike::Unlike, Same, true),
+            (Doubtful, false, key, Same, false),
+        ] {
+            let statements = Statements { kept, handed_out, ..Statements::new() };
+            assert_eq!(statements.fit(now, owner), fits, "{kept:?} {handed_out} {now:?} {owner:?}");
+        }
+    }
+
+    #[test]
+    fn statements_are_borrowed_until_they_are_cleared() {
+        let mut statements = Statements::new();
+        statements.pass_to(Alike::Key(1), Owner::Other);
+        assert!(!statements.are_borrowed(), "there were none");
+        statements.pass_to(Alike::Key(1), Owner::Same);
+        assert!(!statements.are_borrowed());
+        statements.pass_to(Alike::Key(1), Owner::Other);
+        assert!(statements.are_borrowed());
+        statements.pass_to(Alike::Key(1), Owner::Same);
+        assert!(statements.are_borrowed(), "the first owner's are still there");
+        statements.clear();
+        assert!(!statements.are_borrowed());
     }
 }

@@ -1,4 +1,4 @@
-//! What the pool's state tells.
+//! Snapshots and counters of the pool's state.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -125,17 +125,6 @@ impl State {
         acquires: Acquires,
     ) -> PoolSnapshot {
         let counts = self.scheduler.counts();
-        let shared = self.pools.get(&OccupantId::Shared).map(|pool| {
-            let counts = self.scheduler.tenant_counts(pool.key);
-            SharedPoolSnapshot {
-                total: counts.idle + counts.leased,
-                idle: counts.idle,
-                waiting: counts.waiting,
-            }
-        });
-        use OccupantId::{Catalog, Shared, System, Upkeep};
-        let beside = [Shared, System, Catalog, Upkeep];
-        let beside = beside.iter().filter(|id| self.pools.contains_key(id)).count();
         PoolSnapshot {
             max,
             total: counts.opening + counts.idle + counts.leased + counts.closing,
@@ -148,10 +137,28 @@ impl State {
             evictions: self.evictions.clone(),
             breaker: self.breaker.state(),
             granted_to_tenants: counts.granted,
-            tenant_pools: self.pools.len() - self.leaving - beside,
+            tenant_pools: self.tenant_pools(),
             max_tenant_pools: options.max_tenant_pools,
-            shared,
+            shared: self.shared_pool(),
             tenants: Vec::new(),
         }
+    }
+
+    fn shared_pool(&self) -> Option<SharedPoolSnapshot> {
+        let pool = self.pools.get(&OccupantId::Shared)?;
+        let counts = self.scheduler.tenant_counts(pool.key);
+        Some(SharedPoolSnapshot {
+            total: counts.idle + counts.leased,
+            idle: counts.idle,
+            waiting: counts.waiting,
+        })
+    }
+
+    /// Counts the current pools of tenants.
+    fn tenant_pools(&self) -> usize {
+        use OccupantId::{Catalog, Shared, System, Upkeep};
+        let others = [Shared, System, Catalog, Upkeep];
+        let others = others.iter().filter(|id| self.pools.contains_key(id)).count();
+        self.pools.len() - self.leaving - others
     }
 }
