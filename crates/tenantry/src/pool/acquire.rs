@@ -297,8 +297,8 @@ impl Server {
             Some(nested) => {
                 let attempted = format!(
                     "{nested}; return it first, or run the statement on it. Nested acquires are \
-                     refused (PoolOptions::refuse_nested_acquires), because they deadlock when the pool \
-                     is exhausted"
+                     refused, because they deadlock when the pool is exhausted \
+                     (PoolOptions::refuse_nested_acquires)"
                 );
                 Err(Error::new(ErrorKind::NestedAcquire, attempted))
             }
