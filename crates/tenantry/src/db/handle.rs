@@ -8,7 +8,7 @@ use tracing::Instrument;
 use super::{
     SharedDb, TenantTransaction,
     elsewhere::is_of_names,
-    patience::{Late, Patience},
+    patience::{Patience, Unanswered},
     rows::Rows,
     statement::Statement,
 };
@@ -182,7 +182,7 @@ impl Handle {
         match timeout(options.acquire_timeout, retrier.run(|| self.ping())).await {
             Ok(answer) => answer,
             Err(_) => {
-                let attempted = format!("no answer within {:?}", options.acquire_timeout);
+                let attempted = format!("no response within {:?}", options.acquire_timeout);
                 let error = Error::new(ErrorKind::Timeout, attempted).with_retry_after(RETRY_AFTER);
                 self.server.observer.meters.failed(error.class());
                 Err(self.occupant.name(error))
@@ -206,6 +206,23 @@ impl Handle {
         Running { handle: self, sql, began: Instant::now(), if_dropped: Err(ErrorClass::Cancelled) }
     }
 
+    /// Exchanges a lease on a server in recovery for another one, which may lead to the primary.
+    pub(super) async fn exchange<'a>(
+        &self,
+        lease: Lease,
+        running: Running<'a>,
+    ) -> sqlx::Result<(Lease, Running<'a>)> {
+        drop(lease);
+        match self.acquire().await {
+            Ok(another) => Ok((another, running)),
+            Err(error) => {
+                let error = error.into();
+                running.end(Err(&error));
+                Err(error)
+            }
+        }
+    }
+
     /// Runs one statement on a separate lease.
     ///
     /// It runs a second time if a prepared statement no longer matches the tables, or if a standby
@@ -215,7 +232,7 @@ impl Handle {
         let changes_schema = statement.changes_schema();
         let mut lease = self.acquire().await?;
         let span = lease.span().clone();
-        let running = self.running(sql);
+        let mut running = self.running(sql);
         let again = (lease.is_on_standby() && statement.is_repeatable()).then(|| statement.clone());
         let on = async |session: &mut Session| run_on(session, statement, run).await;
         let patience = &mut Patience::new(self.limit());
@@ -223,15 +240,7 @@ impl Handle {
         if let (Err(error), Some(again)) = (&result, again)
             && lease.wants_primary(error)
         {
-            drop(lease);
-            lease = match self.acquire().await {
-                Ok(another) => another,
-                Err(error) => {
-                    let error = error.into();
-                    running.end(Err(&error));
-                    return Err(error);
-                }
-            };
+            (lease, running) = self.exchange(lease, running).await?;
             let on = async |session: &mut Session| run_on(session, again, run).await;
             result = in_time(&mut lease, patience, effect, on).await;
         }
@@ -299,16 +308,16 @@ pub(super) async fn in_time<T>(
     effect: Effect,
     answer: impl AsyncFnOnce(&mut Session) -> sqlx::Result<T>,
 ) -> sqlx::Result<T> {
-    match patience.wait(answer(lease.start())).await {
-        Ok(answer) => {
-            lease.finish(effect, &answer);
-            answer
-        }
-        Err(Late(limit)) => {
+    let answer = match patience.answer(answer(lease.start())).await {
+        Ok(answer) => Ok(answer),
+        Err(Unanswered::Failed(error)) => Err(error),
+        Err(Unanswered::Late(limit)) => {
             lease.doubt();
-            Err(late(limit))
+            return Err(late(limit));
         }
-    }
+    };
+    lease.finish(effect, &answer);
+    answer
 }
 
 /// Runs a statement, and once more if its prepared form no longer matches.
@@ -329,6 +338,6 @@ async fn run_on<T>(session: &mut Session, statement: Statement, run: Run<T>) -> 
 
 /// Returns the error of a statement that timed out.
 pub(super) fn late(limit: Duration) -> sqlx::Error {
-    let attempted = format!("waited {limit:?} for its answer");
+    let attempted = format!("no response within {limit:?}");
     Error::new(ErrorKind::StatementTimeout, attempted).into()
 }

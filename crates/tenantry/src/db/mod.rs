@@ -10,6 +10,7 @@ mod patience;
 mod rows;
 mod shared;
 mod statement;
+mod stream;
 mod tenant;
 mod transaction;
 

@@ -26,7 +26,15 @@ struct Limit {
 
 /// The server took longer than this.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Late(pub(super) Duration);
+struct Late(Duration);
+
+/// The reason why there is no response.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    Failed(sqlx::Error),
+    /// The server took longer than this.
+    Late(Duration),
+}
 
 impl Patience {
     /// Without a limit, it never expires.
@@ -39,7 +47,17 @@ impl Patience {
     /// # Cancel safety
     ///
     /// As safe as the response future.
-    pub(super) async fn wait<T>(&mut self, answer: impl Future<Output = T>) -> Result<T, Late> {
+    pub(super) async fn answer<T>(
+        &mut self,
+        answer: impl Future<Output = sqlx::Result<T>>,
+    ) -> Result<T, Unanswered> {
+        match self.wait(answer).await {
+            Ok(answer) => answer.map_err(Unanswered::Failed),
+            Err(Late(limit)) => Err(Unanswered::Late(limit)),
+        }
+    }
+
+    async fn wait<T>(&mut self, answer: impl Future<Output = T>) -> Result<T, Late> {
         let Some(Limit { limit, left, bell }) = &mut self.0 else {
             return Ok(answer.await);
         };

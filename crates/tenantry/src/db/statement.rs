@@ -26,7 +26,7 @@ impl Statement {
             && count > MOST_PARAMETERS
         {
             return Err(sqlx::Error::InvalidArgument(format!(
-                "{count} bind parameters, and a statement can have {MOST_PARAMETERS}: pass a column \
+                "{count} bind parameters, but a statement can have at most {MOST_PARAMETERS}: pass a column \
                  of many rows as one array, with unnest($1::text[])"
             )));
         }

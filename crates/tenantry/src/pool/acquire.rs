@@ -2,20 +2,16 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{
-    Lease,
-    credentials::{Credentials, Login},
-    lease::is_of_hook,
+    answer::{Asked, QueuePlace},
+    hook::is_of_hook,
+    lease::Lease,
     occupant::Occupant,
-    scheduler::{TenantKey, Ticket},
     server::Server,
-    session::{Purpose, leaves_session_usable},
-    state::{Answer, Asked, IdleFound},
+    session::Purpose,
+    session_error::leaves_session_usable,
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER, own},
@@ -58,8 +54,13 @@ impl Server {
         self: &Arc<Self>,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
-    ) -> impl Future<Output = Answer> + Send {
+    ) -> impl Future<Output = Result<Lease, Error>> + Send {
         self.acquire_within(self.options.acquire_timeout, occupant, purpose)
+    }
+
+    /// Acquires an unbound connection for maintenance, which serves the schemas it is told to.
+    pub(crate) async fn acquire_for_upkeep(self: &Arc<Self>) -> Result<Lease, Error> {
+        self.acquire(&self.upkeep, Purpose::Upkeep).await
     }
 
     /// Acquires a connection like [`acquire`](Self::acquire), waiting at most `limit`.
@@ -68,58 +69,72 @@ impl Server {
         limit: Duration,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
-    ) -> Answer {
-        let meters = &self.observer.meters;
-        // While the tenant is being renamed or dropped, intermediate states must not be reported.
-        let free = self.separation.is_undisputed() && !self.gates.is_closed(occupant.tenant());
-        let asked = match free {
-            _ if self.options.refuse_nested_acquires => {
-                let ask = || if free { self.ask(occupant).map(Some) } else { Ok(None) };
-                self.refuse_nested(occupant).and_then(|()| ask())
-            }
-            true => self.ask(occupant).map(Some),
-            false => Ok(None),
-        };
-        let result = match asked {
+    ) -> Result<Lease, Error> {
+        let acquired = match self.ask_at_once(occupant) {
             // The fast path: already bound, recently seen alive, nothing to wait for.
             Ok(Some(Attempt::Lease(lease))) if lease.is_ready(purpose) => {
-                meters.waited(Duration::ZERO);
-                self.outcomes.given(lease.how());
-                return Ok(lease.open_span());
+                self.observer.meters.waited(Duration::ZERO);
+                Ok(lease)
             }
-            Ok(attempt) => {
-                let began = Instant::now();
-                let mut stage = Stage::Queue;
-                let notice_after = NOTICE_AFTER.min(limit / 2);
-                let ended = {
-                    let through = self.see_through(attempt, occupant, purpose, &mut stage);
-                    let mut through = pin!(through);
-                    match timeout(notice_after, through.as_mut()).await {
-                        Err(_) => {
-                            self.notice_nested(occupant);
-                            timeout(limit - notice_after, through).await
-                        }
-                        ended => ended,
-                    }
-                };
-                match ended {
-                    Ok(result) => {
-                        if let Ok(lease) = &result {
-                            meters.waited(began.elapsed());
-                            self.outcomes.given(lease.how());
-                        }
-                        result.map(Lease::open_span)
-                    }
-                    Err(_) => Err(self.timed_out(occupant, limit, stage)),
-                }
-            }
+            Ok(attempt) => self.see_through_within(limit, attempt, occupant, purpose).await,
             Err(error) => Err(error),
         };
-        result.map_err(|error| {
-            meters.failed(error.class());
-            self.outcomes.not_given(error.kind());
-            occupant.name(error)
-        })
+        match acquired {
+            Ok(lease) => Ok(self.given(lease)),
+            Err(error) => Err(self.not_given(occupant, error)),
+        }
+    }
+
+    /// Counts an acquire that got a connection.
+    fn given(&self, lease: Lease) -> Lease {
+        self.outcomes.given(lease.how());
+        lease.open_span()
+    }
+
+    /// Counts an acquire that got none.
+    fn not_given(&self, occupant: &Occupant, error: Error) -> Error {
+        self.observer.meters.failed(error.class());
+        self.outcomes.not_given(error.kind());
+        occupant.name(error)
+    }
+
+    /// Asks the scheduler, unless the acquire has to wait before that.
+    fn ask_at_once(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Result<Option<Attempt>, Error> {
+        if self.options.refuse_nested_acquires {
+            self.refuse_nested(occupant)?;
+        }
+        if self.is_free(occupant) { self.ask(occupant).map(Some) } else { Ok(None) }
+    }
+
+    /// Returns `true` if nothing holds acquires of the occupant back. While the tenant is being
+    /// renamed or dropped, intermediate states must not be reported.
+    fn is_free(&self, occupant: &Occupant) -> bool {
+        self.separation.is_undisputed() && !self.gates.is_closed(occupant.tenant())
+    }
+
+    async fn see_through_within(
+        self: &Arc<Self>,
+        limit: Duration,
+        attempt: Option<Attempt>,
+        occupant: &Arc<Occupant>,
+        purpose: Purpose,
+    ) -> Result<Lease, Error> {
+        let began = Instant::now();
+        let mut stage = Stage::Queue;
+        let notice_after = NOTICE_AFTER.min(limit / 2);
+        let ended = {
+            let mut through = pin!(self.see_through(attempt, occupant, purpose, &mut stage));
+            match timeout(notice_after, through.as_mut()).await {
+                Err(_) => {
+                    self.notice_nested(occupant);
+                    timeout(limit - notice_after, through).await
+                }
+                ended => ended,
+            }
+        };
+        let lease = ended.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, stage)))?;
+        self.observer.meters.waited(began.elapsed());
+        Ok(lease)
     }
 
     /// Waits for a connection and prepares it; starts over if it turns out to be dead. Without an
@@ -130,7 +145,7 @@ impl Server {
         occupant: &Arc<Occupant>,
         purpose: Purpose,
         stage: &mut Stage,
-    ) -> Answer {
+    ) -> Result<Lease, Error> {
         let mut credentials = None;
         loop {
             let mut lease = match attempt {
@@ -153,19 +168,15 @@ impl Server {
                 continue;
             }
             if !lease.is_logged_in() {
-                let known = match (credentials.take(), &occupant.login) {
-                    (Some(known), _) => known,
-                    (None, None) => None,
-                    (None, Some(login)) => {
-                        // Do not hold a place in the budget while an external service answers.
-                        drop(lease);
-                        *stage = Stage::Credentials;
-                        credentials = Some(self.credentials(login).await?);
-                        attempt = Some(self.ask(occupant)?);
-                        continue;
-                    }
-                };
-                lease.log_in(known).await?;
+                if let (None, Some(login)) = (&credentials, &occupant.login) {
+                    // Do not hold a place in the budget while an external service answers.
+                    drop(lease);
+                    *stage = Stage::Credentials;
+                    credentials = Some(self.credentials(login).await?);
+                    attempt = Some(self.ask(occupant)?);
+                    continue;
+                }
+                lease.log_in(credentials.take().flatten()).await?;
             }
             *stage = Stage::Session;
             match self.fit_out(lease, occupant, purpose).await? {
@@ -192,27 +203,15 @@ impl Server {
             return Err(error.into());
         }
         if leaves_session_usable(&error) {
-            if lease.is_retired() {
-                // The tenant pool may know the tenant by the occupant of another handle.
-                occupant.retire();
-                return Err(occupant.refusal());
-            }
-            if let Some(own) = own(&error).filter(|own| own.kind() == ErrorKind::Config) {
-                return Err(own.again());
-            }
-            let refused = Error::new(ErrorKind::Database, "binding a session");
-            return Err(refused.with_source(error));
+            return Err(refused_bind(&lease, occupant, error));
         }
         if fresh && !lease.is_in_question() {
             let lost = Error::new(ErrorKind::Unavailable, "binding a session");
             return Err(lost.with_source(error));
         }
         // No statement of the lease was sent, and the next connection may be better.
-        self.observer.tell(Event::PoolError(PoolError::new(
-            occupant.tenant(),
-            "handing out a connection that was idle",
-            &error,
-        )));
+        let reusing = PoolError::new(occupant.tenant(), "reusing an idle connection", &error);
+        self.observer.tell(Event::PoolError(reusing));
         Ok(None)
     }
 
@@ -229,17 +228,9 @@ impl Server {
     ) -> Result<Option<Lease>, Error> {
         let limit = self.options.acquire_timeout;
         let taken = timeout(limit, self.take_idle_for(occupant, purpose)).await;
-        let taken = taken.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, Stage::Session)));
-        match taken {
-            Ok(lease) => Ok(lease.map(|lease| {
-                self.outcomes.given(lease.how());
-                lease.open_span()
-            })),
-            Err(error) => {
-                self.observer.meters.failed(error.class());
-                self.outcomes.not_given(error.kind());
-                Err(occupant.name(error))
-            }
+        match taken.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, Stage::Session))) {
+            Ok(lease) => Ok(lease.map(|lease| self.given(lease))),
+            Err(error) => Err(self.not_given(occupant, error)),
         }
     }
 
@@ -251,22 +242,16 @@ impl Server {
         if self.options.refuse_nested_acquires {
             self.refuse_nested(occupant)?;
         }
-        if self.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "taking a connection"));
-        }
-        if occupant.is_retired() {
-            return Err(occupant.refusal());
-        }
-        if !self.separation.is_undisputed() || self.gates.is_closed(occupant.tenant()) {
+        self.refuse_useless(occupant)?;
+        if !self.is_free(occupant) {
             return Ok(None);
         }
         self.start();
         loop {
-            let (found, now) = self.change(|state, now| (state.ask_for_idle(now, occupant), now));
-            let Some(IdleFound { conn, how, session, occupant: known }) = found else {
+            let Some(grant) = self.change(|state, now| state.ask_for_idle(now, occupant)) else {
                 return Ok(None);
             };
-            let lease = Lease::new(Arc::clone(self), conn, how, known, session, now);
+            let lease = Lease::new(Arc::clone(self), grant);
             if !lease.is_current() {
                 lease.retire();
             } else if !lease.is_logged_in() {
@@ -278,13 +263,12 @@ impl Server {
         }
     }
 
-    /// Asks for a tenant's credentials, within the connect timeout.
-    pub(super) async fn credentials(&self, login: &Login) -> Result<Option<Credentials>, Error> {
-        let limit = self.options.connect_timeout;
-        timeout(limit, login.credentials()).await.unwrap_or_else(|_| {
-            let attempted = format!("waited {limit:?} for the credentials");
-            Err(Error::new(ErrorKind::Unavailable, attempted))
-        })
+    /// Refuses an acquire that cannot succeed.
+    fn refuse_useless(&self, occupant: &Occupant) -> Result<(), Error> {
+        if self.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "acquiring a connection"));
+        }
+        if occupant.is_retired() { Err(occupant.refusal()) } else { Ok(()) }
     }
 
     /// Asks the scheduler once.
@@ -293,20 +277,15 @@ impl Server {
             return Err(occupant.refusal());
         }
         self.start();
-        let (asked, now) = self.change(|state, now| (state.ask(now, occupant), now));
-        match asked {
-            Asked::Granted { conn, how, session, occupant } => {
-                let lease = Lease::new(Arc::clone(self), conn, how, occupant, session, now);
-                Ok(Attempt::Lease(lease))
-            }
-            Asked::Waiting { key, ticket, answer } => {
-                let server = Arc::clone(self);
-                Ok(Attempt::Wait(Waiting { server, key, ticket, answer, answered: false }))
+        match self.change(|state, now| state.ask(now, occupant)) {
+            Asked::Granted(grant) => Ok(Attempt::Lease(Lease::new(Arc::clone(self), grant))),
+            Asked::Waiting(place) => {
+                Ok(Attempt::Wait(Waiting { server: Arc::clone(self), place, answered: false }))
             }
             Asked::QueueFull => Err(occupant.name(self.queue_full())),
             Asked::Cut(error) => Err(error),
             Asked::Closed => {
-                Err(occupant.name(Error::new(ErrorKind::Closed, "taking a connection")))
+                Err(occupant.name(Error::new(ErrorKind::Closed, "acquiring a connection")))
             }
         }
     }
@@ -317,8 +296,8 @@ impl Server {
             None => Ok(()),
             Some(nested) => {
                 let attempted = format!(
-                    "{nested}; give it back first, or run the statement on it. This program refuses \
-                     nested acquires, because they are deadlocks as soon as the pool is used up \
+                    "{nested}; return it first, or run the statement on it. Nested acquires are \
+                     refused, because they deadlock when the pool is exhausted \
                      (PoolOptions::refuse_nested_acquires)"
                 );
                 Err(Error::new(ErrorKind::NestedAcquire, attempted))
@@ -335,8 +314,8 @@ impl Server {
             tracing::warn!(
                 target: "tenantry::pool",
                 tenant,
-                "an acquire waits, and {nested}: if no other becomes free, it waits for itself. Run the \
-                 statement on the connection or transaction that the task has"
+                "an acquire waits, and {nested}: unless another connection becomes free, the task waits \
+                 for itself. Run the statement on the connection or transaction that it holds"
             );
         }
     }
@@ -350,7 +329,7 @@ impl Server {
         let (holds, for_long) = self.held_here()?;
         let whose = holds.as_ref().and_then(|holds| holds.tenant());
         let whose = whose.map_or("the shared schema".into(), |tenant| format!("tenant {tenant}"));
-        Some(format!("this task has had a connection of {whose} in hand for {for_long:.1?}"))
+        Some(format!("this task has held a connection of {whose} for {for_long:.1?}"))
     }
 
     /// Creates the error of a timed-out acquire, and emits its event with the tenant and the cause,
@@ -358,7 +337,8 @@ impl Server {
     fn timed_out(&self, occupant: &Occupant, waited: Duration, stage: Stage) -> Error {
         let reason = match stage {
             Stage::Gate => {
-                "the tenant is being renamed or dropped, or a new connection examined".into()
+                "the tenant is being renamed or dropped, or a new connection is being checked"
+                    .into()
             }
             Stage::Queue => {
                 let mut reason = self.occupancy(occupant);
@@ -367,8 +347,8 @@ impl Server {
                 }
                 reason
             }
-            Stage::Credentials => "its credentials did not come".into(),
-            Stage::Session => "the server did not answer on the connection".into(),
+            Stage::Credentials => "the credentials lookup did not finish".into(),
+            Stage::Session => "the server did not respond on the connection".into(),
         };
         let attempted = format!("waited {waited:?} for a connection: {reason}");
         let tenant_id = occupant.tenant().cloned();
@@ -378,25 +358,42 @@ impl Server {
 
     fn queue_full(&self) -> Error {
         let most = self.options.max_waiting_per_tenant;
-        Error::new(ErrorKind::Overloaded, format!("{most} requests are waiting already"))
-            .with_retry_after(RETRY_AFTER)
+        Error::new(
+            ErrorKind::Overloaded,
+            format!("{most} requests of this tenant are already waiting"),
+        )
+        .with_retry_after(RETRY_AFTER)
     }
 }
 
-/// A place in a queue. Dropping it leaves the queue.
+/// Returns the error of a bind that the server, or the library, has refused.
+fn refused_bind(lease: &Lease, occupant: &Occupant, error: sqlx::Error) -> Error {
+    if lease.is_retired() {
+        // The tenant pool may know the tenant by the occupant of another handle.
+        occupant.retire();
+        return occupant.refusal();
+    }
+    match own(&error) {
+        Some(own) if own.kind() == ErrorKind::Config => own.again(),
+        _ => Error::new(ErrorKind::Database, "binding a session").with_source(error),
+    }
+}
+
+/// A request in a queue. Dropping it leaves the queue.
 struct Waiting {
     server: Arc<Server>,
-    key: TenantKey,
-    ticket: Ticket,
-    answer: oneshot::Receiver<Answer>,
+    place: QueuePlace,
     answered: bool,
 }
 
 impl Waiting {
-    async fn answer(mut self) -> Answer {
-        let answer = (&mut self.answer).await;
+    async fn answer(mut self) -> Result<Lease, Error> {
+        let answer = (&mut self.place.answer).await;
         self.answered = true;
-        answer.unwrap_or_else(|_| Err(Error::new(ErrorKind::Closed, "waiting for a connection")))
+        match answer {
+            Ok(answer) => answer.map(|grant| Lease::new(Arc::clone(&self.server), grant)),
+            Err(_) => Err(Error::new(ErrorKind::Closed, "waiting for a connection")),
+        }
     }
 }
 
@@ -405,10 +402,13 @@ impl Drop for Waiting {
         if self.answered {
             return;
         }
-        // An answer already in the channel is dropped with it, and a lease in it returns to the
-        // pool.
-        let (key, ticket) = (self.key, self.ticket);
-        let waiter = self.server.change(|state, now| state.scheduler.cancel(now, key, ticket));
+        let QueuePlace { key, ticket, answer } = &mut self.place;
+        let waiter = self.server.change(|state, now| state.scheduler.cancel(now, *key, *ticket));
         drop(waiter);
+        // From here on, a grant goes back to its sender; one that was sent before is returned here.
+        answer.close();
+        if let Ok(Ok(grant)) = answer.try_recv() {
+            self.server.take_back(grant);
+        }
     }
 }

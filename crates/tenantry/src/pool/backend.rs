@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{Executor, PgConnection, Row, postgres::PgRow, raw_sql};
 use tokio::time::{Instant, sleep};
 
-use super::session::leaves_session_usable;
+use super::session_error::leaves_session_usable;
 use crate::sql::Sql;
 
 /// One server process.

@@ -35,8 +35,8 @@ impl Broken {
         of.oid().filter(|_| self.trusts_names).map_or(found, Schema::There)
     }
 
-    pub(super) fn skips_bind(self, from: Option<&Occupant>, to: &Occupant) -> bool {
+    pub(super) fn skips_bind(self, from: &Occupant, to: &Occupant) -> bool {
         let is_tenants = |occupant: &Occupant| occupant.tenant().is_some();
-        self.never_rebinds && from.is_some_and(is_tenants) && is_tenants(to)
+        self.never_rebinds && is_tenants(from) && is_tenants(to)
     }
 }

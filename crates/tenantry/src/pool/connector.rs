@@ -4,12 +4,14 @@ use std::{error::Error as StdError, fmt, panic::AssertUnwindSafe, sync::Arc, tim
 
 use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::{Connection, Executor, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     credentials::Credentials,
+    deadline::{after, within},
+    hook::run_hook,
     hosts::{LoadBalanceHosts, NoHost, Role, TargetSessionAttrs},
-    server::after,
+    session_error::timed_out,
 };
 use crate::error::{Error, ErrorClass, ErrorKind, class_of};
 
@@ -60,8 +62,7 @@ impl Connector {
     /// writable.
     pub(crate) async fn primary(&self) -> sqlx::Result<PgConnectOptions> {
         let deadline = after(self.timeout);
-        let late = |_| Err(sqlx::Error::Io(LATE.into()));
-        let asked = timeout_at(deadline, self.ask()).await.unwrap_or_else(late)?;
+        let asked = timeout_at(deadline, self.ask()).await.unwrap_or_else(|_| Err(timed_out()))?;
         if let [only] = &*self.hosts {
             return Ok(with_login(only, asked.as_ref()));
         }
@@ -75,14 +76,14 @@ impl Connector {
         let Some(ask) = &self.credentials else {
             return Ok(None);
         };
-        match AssertUnwindSafe(async { ask().await }).catch_unwind().await {
-            Ok(Ok(credentials)) => Ok(Some(credentials)),
-            Ok(Err(error)) => {
-                let attempted = "asking for the credentials of a connection";
-                Err(Error::new(ErrorKind::Unavailable, attempted).with_source(error).into())
-            }
-            Err(_) => Err(Error::new(ErrorKind::Hook, "connect_credentials panicked").into()),
-        }
+        // Inside the future, so that a panic before its first await is caught as well.
+        let Ok(asked) = AssertUnwindSafe(async { ask().await }).catch_unwind().await else {
+            return Err(Error::new(ErrorKind::Hook, "connect_credentials panicked").into());
+        };
+        asked.map(Some).map_err(|error| {
+            let attempted = "asking for the credentials of a connection";
+            Error::new(ErrorKind::Unavailable, attempted).with_source(error).into()
+        })
     }
 
     /// Tries the hosts in turn. Each gets an equal share of the remaining time.
@@ -103,10 +104,9 @@ impl Connector {
                 let host = with_login(&self.hosts[index], login);
                 let share = deadline.saturating_duration_since(Instant::now()) / left;
                 left -= 1;
-                let opened = timeout(share, open(&host, *target)).await;
-                match opened.unwrap_or_else(|_| Err(sqlx::Error::Io(LATE.into()))) {
-                    Ok(Ok(conn)) => return Ok((index, conn)),
-                    Ok(Err(objection)) => tried.note(&host, ErrorClass::Connection, objection),
+                match within(share, open(&host, *target)).await {
+                    Ok(Opened::Suitable(conn)) => return Ok((index, conn)),
+                    Ok(Opened::Unsuitable(why)) => tried.note(&host, ErrorClass::Connection, why),
                     // As with libpq, a password that one host refuses is not sent to the others.
                     Err(error) if class_of(&error) == ErrorClass::Authentication => {
                         return Err(error);
@@ -141,31 +141,33 @@ impl Connector {
     }
 }
 
-const LATE: std::io::ErrorKind = std::io::ErrorKind::TimedOut;
-
 fn with_login(host: &PgConnectOptions, login: Option<&Credentials>) -> PgConnectOptions {
     login.map_or_else(|| host.clone(), |login| login.log_in(host))
 }
 
-/// Connects to a host. The inner error gives the reason why the host is rejected.
-async fn open(
-    host: &PgConnectOptions,
-    target: TargetSessionAttrs,
-) -> sqlx::Result<Result<PgConnection, &'static str>> {
+/// A host that has accepted a connection.
+enum Opened {
+    Suitable(PgConnection),
+    /// It is not the kind of server that is wanted; the connection is closed.
+    Unsuitable(&'static str),
+}
+
+/// Connects to a host, and checks whether it is the kind of server that is wanted.
+async fn open(host: &PgConnectOptions, target: TargetSessionAttrs) -> sqlx::Result<Opened> {
     let mut conn = PgConnection::connect_with(host).await?;
     if target == TargetSessionAttrs::Any {
-        return Ok(Ok(conn));
+        return Ok(Opened::Suitable(conn));
     }
     let ask = "select pg_catalog.pg_is_in_recovery(), \
                pg_catalog.texteq(pg_catalog.current_setting('transaction_read_only'), 'on')";
     let row = conn.fetch_one(raw_sql(ask)).await?;
     let role = Role { in_recovery: row.try_get(0)?, read_only: row.try_get(1)? };
     match target.objection(role) {
-        None => Ok(Ok(conn)),
+        None => Ok(Opened::Suitable(conn)),
         Some(objection) => {
             // Do not try the next host while this connection still counts.
             conn.close().await?;
-            Ok(Err(objection))
+            Ok(Opened::Unsuitable(objection))
         }
     }
 }
@@ -198,18 +200,6 @@ impl Tried {
         };
         let error = Error::new(ErrorKind::Unavailable, attempted).with_class(self.class);
         error.with_source(NoHost(self.said))
-    }
-}
-
-/// Runs a hook that uses a connection, and names it if it fails or panics.
-pub(super) async fn run_hook(
-    name: &'static str,
-    hook: impl Future<Output = sqlx::Result<()>>,
-) -> Result<(), Error> {
-    match AssertUnwindSafe(hook).catch_unwind().await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Error::new(ErrorKind::Hook, name).with_source(error)),
-        Err(_) => Err(Error::new(ErrorKind::Hook, format!("{name} panicked"))),
     }
 }
 

@@ -3,41 +3,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    PoolOptions,
     backend::{Backend, Finding},
     breaker::Opener,
-    maintain::Opening,
-    pooling::{Met, Pair, transaction_pooler},
-    server::Server,
-    session::{Session, leaves_session_usable},
+    deadline::within,
+    meeting::{Alone, Met, Partner},
+    pooling::transaction_pooler,
+    server::{Newcomer, Server},
+    session::Session,
+    session_error::leaves_session_usable,
     state::Condemned,
 };
 use crate::event::{Event, PoolError};
-
-/// A connection that was just opened.
-#[derive(Debug)]
-pub(super) struct Newcomer {
-    opening: Opening,
-    session: Session,
-}
-
-impl Newcomer {
-    pub(super) fn new(opening: Opening, session: Session) -> Self {
-        Self { opening, session }
-    }
-
-    pub(super) fn opener(&self) -> Opener {
-        self.opening.opener()
-    }
-
-    /// Hands it to the scheduler.
-    fn end(self) {
-        self.opening.end(Ok(self.session));
-    }
-}
 
 /// How long the first connection waits at most for the second one.
 const WAITS: Duration = Duration::from_secs(1);
@@ -54,58 +33,67 @@ const INQUIRY_TIMEOUT: Duration = Duration::from_secs(3);
 impl Server {
     /// Compares a new connection with another one, then hands it to the scheduler.
     pub(super) async fn introduce(self: &Arc<Self>, newcomer: Newcomer) {
-        match self.separation.meet(newcomer) {
+        // One that was opened as a partner may find that the first connection no longer waits.
+        let alone = match newcomer.opening.opener() {
+            Opener::Partner => Alone::Leaves,
+            Opener::Need | Opener::Probe => Alone::Waits,
+        };
+        match self.table.meet(newcomer, alone) {
             Met::Partner => {}
             Met::NobodyAtAll(newcomer) => newcomer.end(),
-            Met::Probing(newcomer) => {
-                let _ = timeout(PROBE_TIMEOUT, self.separation.probed()).await;
+            Met::Comparison(newcomer) => {
+                let _ = timeout(PROBE_TIMEOUT, self.table.cleared()).await;
                 newcomer.end();
             }
-            Met::Nobody(newcomer, mut partner) => {
-                let met = match self.change(|state, _| state.open_partner()) {
-                    true => {
-                        let PoolOptions { connect_timeout, acquire_timeout, .. } = self.options;
-                        let waits = WAITS.min(connect_timeout / 2).min(acquire_timeout / 4);
-                        timeout(waits, &mut partner).await.ok().and_then(Result::ok)
-                    }
-                    false => None,
-                };
-                let met = met.or_else(|| {
-                    self.separation.leave_table();
-                    partner.close();
-                    partner.try_recv().ok()
-                });
-                match met {
-                    Some(pair) => self.compare(newcomer, pair).await,
-                    None => newcomer.end(),
-                }
+            Met::Nobody(newcomer, partner) => match self.wait_for_partner(partner).await {
+                Some(partner) => self.compare(newcomer, partner).await,
+                None => newcomer.end(),
+            },
+        }
+    }
+
+    /// Waits briefly for another connection, which is opened for this purpose if no other is being
+    /// opened.
+    async fn wait_for_partner(
+        self: &Arc<Self>,
+        mut partner: oneshot::Receiver<Partner<Newcomer>>,
+    ) -> Option<Partner<Newcomer>> {
+        if self.change(|state, _| state.open_partner()) {
+            let (connect, acquire) = (self.options.connect_timeout, self.options.acquire_timeout);
+            let limit = WAITS.min(connect / 2).min(acquire / 4);
+            if let Ok(Ok(met)) = timeout(limit, &mut partner).await {
+                return Some(met);
             }
         }
+        self.table.leave();
+        partner.close();
+        partner.try_recv().ok()
     }
 
     /// Lets a connection that waits for a partner continue alone, unless more than `known`
     /// connections are being opened.
     pub(super) fn expect_no_partner_of(self: &Arc<Self>, known: usize) {
         if self.separation.is_probe_due() && self.opening() <= known {
-            self.separation.leave_table();
+            self.table.leave();
         }
     }
 
     /// Compares two connections, then hands both to the scheduler.
-    async fn compare(self: &Arc<Self>, mut first: Newcomer, (mut second, turn): Pair) {
+    async fn compare(self: &Arc<Self>, mut first: Newcomer, partner: Partner<Newcomer>) {
+        let Partner { conn: mut second, turn } = partner;
         let generations = [&first, &second].map(|of| of.session.identity.generation());
         let probed = {
             let mut probe = Probe::new(&mut first.session, &mut second.session);
-            timeout(PROBE_TIMEOUT, probe.run()).await
+            timeout(PROBE_TIMEOUT, probe.run()).await.unwrap_or(Ok(Probed::Unclear))
         };
         match probed {
-            Ok(Ok(Probed::Shared)) => self.condemn("two connections share a backend"),
-            Ok(Ok(Probed::Kept)) if generations[0] == generations[1] => {
+            Ok(Probed::Shared) => self.condemn("two connections share a backend"),
+            Ok(Probed::Kept) if generations[0] == generations[1] => {
                 self.separation.acquit(generations[0]);
             }
-            Ok(Ok(Probed::Silent)) => self.separation.give_up_probing(),
-            Ok(Ok(Probed::Kept | Probed::Unclear)) | Err(_) => {}
-            Ok(Err((side, error))) => {
+            Ok(Probed::Silent) => self.separation.give_up_probing(),
+            Ok(Probed::Kept | Probed::Unclear) => {}
+            Err((side, error)) => {
                 drop(turn);
                 let (broken, sound) = match side {
                     Side::One => (first, second),
@@ -130,8 +118,8 @@ impl Server {
         };
         let Session { conn, identity, .. } = session;
         let look = former.look_for(conn, |now| identity.is_of_another(now));
-        match timeout(INQUIRY_TIMEOUT, look).await {
-            Ok(Ok(Finding::Moves)) => self.condemn("a connection moves between backends"),
+        match within(INQUIRY_TIMEOUT, look).await {
+            Ok(Finding::Moves) => self.condemn("a connection moves between backends"),
             found => {
                 tracing::debug!(former = former.pid, ?found, "another backend has answered");
                 self.separation.probe_again();
@@ -245,34 +233,26 @@ impl<'a> Probe<'a> {
         suspicion_of((one.side, &one.seen), (other.side, &other.seen))
     }
 
-    /// Both must still answer: a connection that has ended meanwhile may have left its backend to
-    /// the other one. If one has moved, its former backend must still exist.
+    /// Decides whether a suspicion is justified.
     async fn confirm(&mut self, suspicion: Suspicion) -> Result<Probed, Broken> {
-        let Self { one, other } = self;
-        let party = match suspicion {
-            Suspicion::Same => {
-                for party in [one, other] {
-                    match party.ask().await {
-                        Ok(()) => {}
-                        Err(Stop::Silent) => return Ok(Probed::Unclear),
-                        Err(Stop::Broken(broken)) => return Err(broken),
-                    }
-                }
-                return Ok(Probed::Shared);
-            }
-            Suspicion::Moved(side) if one.side == side => one,
-            Suspicion::Moved(_) => other,
-        };
-        let Some(former) = party.seen.first() else {
-            return Ok(Probed::Unclear);
-        };
-        let Session { conn, identity, .. } = &mut *party.session;
-        let look = former.look_for(conn, |now| identity.is_of_another(now)).await;
-        match look {
-            Ok(Finding::Moves) => Ok(Probed::Shared),
-            Ok(Finding::Reconnected | Finding::Unclear) => Ok(Probed::Unclear),
-            Err(error) => Err((party.side, error)),
+        match suspicion {
+            Suspicion::Same => self.confirm_same().await,
+            Suspicion::Moved(side) if self.one.side == side => self.one.confirm_moved().await,
+            Suspicion::Moved(_) => self.other.confirm_moved().await,
         }
+    }
+
+    /// Both must still answer: a connection that has ended meanwhile may have left its backend to
+    /// the other one.
+    async fn confirm_same(&mut self) -> Result<Probed, Broken> {
+        for party in [&mut self.one, &mut self.other] {
+            match party.ask().await {
+                Ok(()) => {}
+                Err(Stop::Silent) => return Ok(Probed::Unclear),
+                Err(Stop::Broken(broken)) => return Err(broken),
+            }
+        }
+        Ok(Probed::Shared)
     }
 }
 
@@ -304,6 +284,19 @@ impl<'a> Party<'a> {
     async fn ask_in_transaction(&mut self) -> Result<(), Stop> {
         let answer = Backend::ask_in_transaction(&mut self.session.conn).await;
         self.note(answer)
+    }
+
+    /// Its former backend must still exist.
+    async fn confirm_moved(&mut self) -> Result<Probed, Broken> {
+        let Some(former) = self.seen.first() else {
+            return Ok(Probed::Unclear);
+        };
+        let Session { conn, identity, .. } = &mut *self.session;
+        match former.look_for(conn, |now| identity.is_of_another(now)).await {
+            Ok(Finding::Moves) => Ok(Probed::Shared),
+            Ok(Finding::Reconnected | Finding::Unclear) => Ok(Probed::Unclear),
+            Err(error) => Err((self.side, error)),
+        }
     }
 
     async fn end(&mut self) -> Result<(), Stop> {

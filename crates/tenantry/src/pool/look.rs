@@ -1,17 +1,50 @@
 //! SQL that inspects the schemas of an occupant: which tenants have identical tables, and which
 //! functions modify the session.
 
+use sqlx::{Row, postgres::PgRow};
+
+use super::rows::row_with;
 use crate::{
     sql::Sql,
     tenant::{Binding, Ident},
 };
 
-/// Appends a select of one row, `tenantry_alike`: a hash of everything in the tenant's own schemas
-/// that decides what a statement returns, whether they contain types or collations, how many tables
-/// they contain, and whether a function that their statements can reach modifies the session.
-///
-/// The last column names an extension schema that the occupant's role may not use: PostgreSQL would
-/// silently skip it.
+/// The row that [`look`] returns.
+pub(super) struct Look {
+    /// A hash of everything that decides what a statement returns.
+    pub(super) key: i64,
+    /// `true` if the tenant's own schemas have types or collations.
+    pub(super) own_types: bool,
+    pub(super) tables: i64,
+    /// `true` if a function that statements can reach modifies the session.
+    pub(super) unruly: bool,
+    /// An extension schema that the occupant's role may not use: PostgreSQL would silently skip it.
+    pub(super) unusable: Option<String>,
+}
+
+impl Look {
+    const KEY: &'static str = "tenantry_alike";
+
+    pub(super) fn find(rows: &[PgRow]) -> sqlx::Result<Option<Self>> {
+        row_with(Self::KEY, rows).map(Self::try_from).transpose()
+    }
+}
+
+impl TryFrom<&PgRow> for Look {
+    type Error = sqlx::Error;
+
+    fn try_from(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            key: row.try_get(Self::KEY)?,
+            own_types: row.try_get(1)?,
+            tables: row.try_get(2)?,
+            unruly: row.try_get(3)?,
+            unusable: row.try_get(4)?,
+        })
+    }
+}
+
+/// Appends a query that returns one [`Look`].
 ///
 /// It goes through `pg_depend`, which has an index that begins with the schema; `pg_class` has
 /// none. Row types and array types depend on their table or element type and not on the schema, so

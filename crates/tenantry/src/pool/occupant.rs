@@ -13,7 +13,6 @@ use tokio::time::Instant;
 
 use super::{
     after_bind::AfterBind, credentials::Login, extensions::ExtensionSchemas, scheduler::Class,
-    session::SEEN_AS,
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
@@ -30,13 +29,9 @@ pub(crate) struct Occupant {
     pub(crate) binding: Binding,
     /// The first schema of the search path, for events and logs.
     pub(crate) schema: Arc<str>,
-    /// The schema that had the binding's first name when the tenant was looked up, or when a
-    /// session was first bound, if it was unknown before.
-    identity: OnceLock<Schema>,
+    tie: Tie,
     /// The extension schemas in its search path, and their state.
     pub(super) extensions: Option<Arc<ExtensionSchemas>>,
-    /// `true` for a tenant. Any other occupant uses the schema that currently has the name.
-    is_tenants: bool,
     /// Separate login, instead of the manager's.
     pub(crate) login: Option<Box<Login>>,
     /// The application hook that runs on sessions after a bind.
@@ -44,10 +39,8 @@ pub(crate) struct Occupant {
     looked: Mutex<Looked>,
     /// `true` if a function that its statements can reach modifies the session.
     unruly: AtomicBool,
-    /// `true` if the tenant turned out to be a different one.
-    retired: AtomicBool,
-    /// `true` if it was refused from the start because the tenant is suspended.
-    suspended: bool,
+    /// Why it is refused, if so.
+    refused: OnceLock<Refused>,
     /// `true` once a handle of it was requested.
     met: AtomicBool,
     /// `true` if one task may hold connections of it beside others.
@@ -58,6 +51,10 @@ pub(crate) struct Occupant {
     /// Number of known changes to the tables.
     changes: AtomicU32,
 }
+
+/// How long a session seen in a tenant's schema is assumed to be there: other processes also rename
+/// and drop tenants. A released name is not reused before twice this time.
+pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
 
 /// Assumed number of tables if they were not counted.
 const TYPICAL_TABLES: u32 = 10;
@@ -77,6 +74,25 @@ pub(crate) enum OccupantId {
     /// other.
     Upkeep,
     Tenant(TenantId),
+}
+
+/// What an occupant is tied to.
+#[derive(Debug)]
+enum Tie {
+    /// Whichever schema currently has the binding's first name.
+    Name,
+    /// For a tenant: the schema that had the name when the tenant was looked up, or when a session
+    /// was first bound, if it was unknown before.
+    Schema(OnceLock<Schema>),
+}
+
+/// Why every use of an occupant is refused.
+#[derive(Debug, PartialEq, Eq)]
+enum Refused {
+    /// The tenant was renamed, dropped or recreated.
+    Retired,
+    /// The tenant was suspended from the start.
+    Suspended,
 }
 
 /// Result and time of an inspection of an occupant's schemas.
@@ -122,15 +138,13 @@ impl Occupant {
             class,
             binding,
             schema,
-            identity: OnceLock::new(),
+            tie: Tie::Name,
             extensions: None,
-            is_tenants: false,
             login: None,
             after_bind: None,
             looked: Mutex::new(looked),
             unruly: AtomicBool::new(false),
-            retired: AtomicBool::new(false),
-            suspended: false,
+            refused: OnceLock::new(),
             met: AtomicBool::new(false),
             may_nest: AtomicBool::new(matches!(class, Class::System | Class::Upkeep)),
             serial,
@@ -170,8 +184,7 @@ impl Occupant {
     /// Ties it to the schema that currently has the binding's first name. `None` leaves that to the
     /// first session that is bound.
     pub(crate) fn of(mut self, schema: Option<Schema>) -> Self {
-        self.identity = schema.map_or_else(OnceLock::new, OnceLock::from);
-        self.is_tenants = true;
+        self.tie = Tie::Schema(schema.map_or_else(OnceLock::new, OnceLock::from));
         self
     }
 
@@ -194,20 +207,37 @@ impl Occupant {
 
     /// Refuses every use, because the tenant is suspended.
     pub(crate) fn suspended(self) -> Self {
-        Self { suspended: true, retired: AtomicBool::new(true), ..self }
+        Self { refused: OnceLock::from(Refused::Suspended), ..self }
+    }
+
+    /// Returns the schema that it was created for, or that it is missing, once that is known.
+    fn known_schema(&self) -> Option<Schema> {
+        match &self.tie {
+            Tie::Name => None,
+            Tie::Schema(schema) => schema.get().copied(),
+        }
+    }
+
+    fn is_tenants(&self) -> bool {
+        matches!(self.tie, Tie::Schema(_))
     }
 
     /// Returns the schema that it was created for, if it is a tenant's.
     pub(crate) fn oid(&self) -> Option<SchemaOid> {
-        match self.identity.get() {
-            Some(Schema::There(oid)) => Some(*oid),
+        match self.known_schema() {
+            Some(Schema::There(oid)) => Some(oid),
             Some(Schema::Missing) | None => None,
         }
     }
 
+    /// Returns the schema that it was created for, with its name.
+    pub(super) fn own_schema(&self) -> Option<(SchemaOid, &Ident)> {
+        self.oid().zip(self.binding.own().first())
+    }
+
     /// Returns `true` if a session seen in its schema this long ago is still assumed to be there.
     pub(super) fn is_known_for(&self, since: Duration) -> bool {
-        match self.identity.get() {
+        match self.known_schema() {
             None => true,
             Some(Schema::There(_)) => since < SEEN_AS,
             Some(Schema::Missing) => false,
@@ -216,11 +246,11 @@ impl Occupant {
 
     /// Checks that its schema name still refers to the same schema as at its creation.
     pub(super) fn check(&self, now: Schema) -> Result<(), Error> {
-        if !self.is_tenants {
+        let Tie::Schema(schema) = &self.tie else {
             return Ok(());
-        }
-        let before = match (self.identity.get(), now) {
-            (None, Schema::There(_)) => *self.identity.get_or_init(|| now),
+        };
+        let before = match (schema.get(), now) {
+            (None, Schema::There(_)) => *schema.get_or_init(|| now),
             (None, Schema::Missing) => Schema::Missing,
             (Some(before), _) => *before,
         };
@@ -235,23 +265,25 @@ impl Occupant {
 
     /// Refuses every further use: the tenant was renamed, dropped or recreated.
     pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::Relaxed);
+        // A suspended one stays that.
+        drop(self.refused.set(Refused::Retired));
     }
 
     pub(crate) fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Relaxed)
+        self.refused.get().is_some()
     }
 
     /// Returns the error for its uses after it was retired.
     pub(super) fn refusal(&self) -> Error {
-        if self.suspended {
-            return self.name(Error::new(ErrorKind::Suspended, "taking a connection"));
+        if self.refused.get() == Some(&Refused::Suspended) {
+            return self.name(Error::new(ErrorKind::Suspended, "acquiring a connection"));
         }
         if self.oid().is_none() && self.sees_others() {
-            let attempted = format!("there was no schema {} when it was looked up", self.schema);
+            let attempted =
+                format!("schema {} did not exist when the tenant was looked up", self.schema);
             return self.name(Error::new(ErrorKind::Placement, attempted));
         }
-        let attempted = "the tenant was renamed, dropped or recreated after the handle was made; \
+        let attempted = "the tenant was renamed, dropped or recreated after the handle was created; \
                          look it up again";
         self.name(Error::new(ErrorKind::StaleHandle, attempted).with_retry_after(RETRY_AFTER))
     }
@@ -262,12 +294,12 @@ impl Occupant {
             || self.extensions.as_ref().is_some_and(|extensions| extensions.are_unruly())
     }
 
-    /// Returns `true` if its leases hold the [pin](super::reset::PINS) of its schema from the
+    /// Returns `true` if its leases hold the [pin](super::pin::PINS) of its schema from the
     /// start: if its search path has tables of other schemas, a statement after a drop would find
     /// those.
     pub(super) fn is_always_pinned(&self) -> bool {
         let tables = || self.extensions.as_ref().is_some_and(|extensions| extensions.hold_tables());
-        self.is_tenants && (self.sees_shared() || tables())
+        self.is_tenants() && (self.sees_shared() || tables())
     }
 
     /// Returns `true` if tables missing in its own schema are looked up in the shared one.
@@ -321,9 +353,9 @@ impl Occupant {
             || (self.id == other.id
                 && self.binding == other.binding
                 && self.class == other.class
-                && self.is_tenants == other.is_tenants
+                && self.is_tenants() == other.is_tenants()
                 && self.is_set_up_as(other)
-                && (other.identity.get().is_none() || self.identity == other.identity))
+                && (other.known_schema().is_none() || self.known_schema() == other.known_schema()))
     }
 
     fn is_set_up_as(&self, other: &Self) -> bool {

@@ -1,10 +1,6 @@
 use std::time::Duration;
 
-use super::{
-    BreakerOptions,
-    scheduler::Limits,
-    session::{KeepStatements, Manner},
-};
+use super::{breaker::BreakerOptions, scheduler::Limits};
 use crate::{error::OptionsError, retry::RetryPolicy};
 
 /// Options for the connection pool of one server.
@@ -176,7 +172,7 @@ pub struct PoolOptions {
     /// Circuit breaker for connects that fail repeatedly.
     pub breaker: BreakerOptions,
     #[cfg(test)]
-    pub(crate) broken: super::Broken,
+    pub(crate) broken: super::broken::Broken,
 }
 
 impl Default for PoolOptions {
@@ -207,7 +203,7 @@ impl Default for PoolOptions {
             retry: RetryPolicy::default(),
             breaker: BreakerOptions::default(),
             #[cfg(test)]
-            broken: super::Broken::default(),
+            broken: super::broken::Broken::default(),
         }
     }
 }
@@ -222,6 +218,14 @@ impl PoolOptions {
     ///
     /// [`OptionsError`] names the option and the accepted values.
     pub fn check(&self) -> Result<(), OptionsError> {
+        self.check_counts()?;
+        self.check_durations()?;
+        self.check_against_budget()?;
+        self.retry.check()?;
+        self.breaker.check()
+    }
+
+    fn check_counts(&self) -> Result<(), OptionsError> {
         let at_least_one = [
             ("max_connections", self.max_connections),
             ("max_connections_per_tenant", self.max_connections_per_tenant.unwrap_or(1)),
@@ -230,11 +234,13 @@ impl PoolOptions {
             ("max_tenants_per_connection", self.max_tenants_per_connection),
             ("max_tenant_pools", self.max_tenant_pools),
         ];
-        for (option, value) in at_least_one {
-            if value == 0 {
-                return Err(OptionsError::new(option, "be at least 1"));
-            }
+        match at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            Some((option, _)) => Err(OptionsError::new(option, "be at least 1")),
+            None => Ok(()),
         }
+    }
+
+    fn check_durations(&self) -> Result<(), OptionsError> {
         let must_last = [
             ("acquire_timeout", self.acquire_timeout),
             ("connect_timeout", self.connect_timeout),
@@ -244,11 +250,13 @@ impl PoolOptions {
             ("max_lifetime", self.max_lifetime.unwrap_or(Duration::MAX)),
             ("statement_timeout", self.statement_timeout.unwrap_or(Duration::MAX)),
         ];
-        for (option, value) in must_last {
-            if value.is_zero() {
-                return Err(OptionsError::new(option, "be longer than zero"));
-            }
+        match must_last.into_iter().find(|(_, value)| value.is_zero()) {
+            Some((option, _)) => Err(OptionsError::new(option, "be longer than zero")),
+            None => Ok(()),
         }
+    }
+
+    fn check_against_budget(&self) -> Result<(), OptionsError> {
         let budget = self.max_connections;
         let not_above = [
             ("max_connections", budget, MOST_CONNECTIONS),
@@ -256,14 +264,13 @@ impl PoolOptions {
             ("reserved_connections", self.reserve(), budget - 1),
             ("min_idle", self.min_idle, budget),
         ];
-        for (option, value, most) in not_above {
-            if value > most {
+        match not_above.into_iter().find(|(_, value, most)| value > most) {
+            Some((option, value, most)) => {
                 let must = format!("be at most {most}, the budget considered, and is {value}");
-                return Err(OptionsError::new(option, must));
+                Err(OptionsError::new(option, must))
             }
+            None => Ok(()),
         }
-        self.retry.check()?;
-        self.breaker.check()
     }
 
     pub(crate) fn reserve(&self) -> usize {
@@ -287,21 +294,6 @@ impl PoolOptions {
             min_idle: self.min_idle.min(budget),
             max_tenant_pools: self.max_tenant_pools,
             tenant_pool_ttl: self.tenant_pool_ttl,
-        }
-    }
-
-    /// Returns how sessions are bound.
-    pub(super) fn manner(&self) -> Manner {
-        let keep = match self.keep_statements {
-            true => KeepStatements::WhenAlike,
-            false => KeepStatements::Never,
-        };
-        Manner {
-            keep,
-            idle_in_transaction: self.idle_in_transaction_timeout,
-            name_tenants: self.name_tenants,
-            #[cfg(test)]
-            broken: self.broken,
         }
     }
 

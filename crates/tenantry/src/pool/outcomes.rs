@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Acquires, scheduler::How};
+use super::{scheduler::How, snapshot::Acquires};
 use crate::error::ErrorKind;
 
 /// Counts how acquires have ended. Each is counted once, however many dead connections it was

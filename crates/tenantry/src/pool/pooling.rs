@@ -7,11 +7,9 @@ use std::sync::{
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use super::{
-    backend::Backend, breaker::Opener, introduce::Newcomer, scheduler::Time, session::lost,
-};
+use super::{backend::Backend, scheduler::Time, session_error::lost};
 use crate::error::{Error, ErrorKind};
 
 /// The kind of connection between a manager and its server.
@@ -81,32 +79,6 @@ struct Inner {
     /// The backends of live connections, by connection number.
     live: Vec<(u64, Backend)>,
     next: u64,
-    table: Table,
-}
-
-/// Meeting point of two connections that are compared.
-#[derive(Debug, Default)]
-enum Table {
-    #[default]
-    Empty,
-    /// The first one waits for the second one.
-    Waiting(oneshot::Sender<Pair>),
-    Probing,
-}
-
-/// The second connection, and the turn to probe.
-pub(super) type Pair = (Newcomer, Probing);
-
-/// The result of bringing a new connection to the table.
-pub(super) enum Met {
-    /// It waits for a partner.
-    Nobody(Newcomer, oneshot::Receiver<Pair>),
-    /// The first one continues with both.
-    Partner,
-    /// Two others are being compared.
-    Probing(Newcomer),
-    /// It has no partner and does not wait.
-    NobodyAtAll(Newcomer),
 }
 
 impl Separation {
@@ -210,70 +182,12 @@ impl Separation {
         self.probe_due.store(self.has_room(), Ordering::Release);
     }
 
-    /// Brings a new connection to the table.
-    pub(super) fn meet(self: &Arc<Self>, newcomer: Newcomer) -> Met {
-        let mut inner = self.inner.lock();
-        match std::mem::take(&mut inner.table) {
-            Table::Probing => {
-                inner.table = Table::Probing;
-                Met::Probing(newcomer)
-            }
-            Table::Waiting(first) if !first.is_closed() => {
-                inner.table = Table::Probing;
-                drop(inner);
-                // If the first one is gone, the returned value is dropped: the connection counts as
-                // a failed connect, and the table is free again.
-                drop(first.send((newcomer, Probing(Arc::clone(self)))));
-                Met::Partner
-            }
-            // It was opened as a partner for a connection that no longer waits.
-            Table::Empty | Table::Waiting(_) if newcomer.opener() == Opener::Partner => {
-                Met::NobodyAtAll(newcomer)
-            }
-            Table::Empty | Table::Waiting(_) => {
-                let (sender, partner) = oneshot::channel();
-                inner.table = Table::Waiting(sender);
-                Met::Nobody(newcomer, partner)
-            }
-        }
-    }
-
-    /// Lets the connection that waits at the table continue alone.
-    pub(super) fn leave_table(&self) {
-        let mut inner = self.inner.lock();
-        if matches!(inner.table, Table::Waiting(_)) {
-            inner.table = Table::Empty;
-        }
-    }
-
-    /// Waits until no two connections are being compared.
-    pub(super) async fn probed(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if !matches!(self.inner.lock().table, Table::Probing) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
     /// Lets acquires continue, or stops them, and wakes those that have stopped.
     fn settle(&self, inner: &Inner) {
         let stopped = self.guard == Guard::Refuses
             && (inner.verdict == Pooling::Transaction || inner.inquiries > 0);
         self.stopped.store(stopped, Ordering::Release);
         self.changed.notify_waiters();
-    }
-}
-
-/// The turn to compare two connections. Dropping it frees the table.
-#[derive(Debug)]
-pub(super) struct Probing(Arc<Separation>);
-
-impl Drop for Probing {
-    fn drop(&mut self) {
-        self.0.inner.lock().table = Table::Empty;
-        self.0.changed.notify_waiters();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Privileges of a tenant's role in its schema, and protection of the library's records there.
 
-use super::Login;
+use super::credentials::Login;
 use crate::{sql::Sql, tenant::Ident};
 
 /// The role that works on a tenant's tables, if it does not create them.
@@ -27,7 +27,23 @@ const RECORDS: &str = "array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_re
 /// All roles may use functions and types; if the current role's default privileges revoke that, the
 /// role gets it, too.
 pub(crate) fn grant(sql: &mut Sql, schema: &Ident, role: &Ident) {
-    let mut body = Sql::new(
+    let mut body = Sql::default();
+    declare(&mut body, schema, role);
+    body.text(UNLESS_DONE);
+    grant_usage(&mut body, schema, role);
+    grant_on_existing(&mut body, schema, role);
+    grant_by_default(&mut body, schema, role);
+    for kind in [Kind::Functions, Kind::Types] {
+        grant_if_revoked(&mut body, kind, schema, role);
+    }
+    body.text("end");
+    sql.text("do ").literal(body.as_str()).text("; ");
+}
+
+/// Appends the variables: `me` is the current role, `it` the other one, `home` the schema, `had` the
+/// privileges that the role has on the tables, and `rights` those that it gets.
+fn declare(body: &mut Sql, schema: &Ident, role: &Ident) {
+    body.text(
         "declare \
            me pg_catalog.oid default (select r.oid from pg_catalog.pg_roles r \
              where r.rolname operator(pg_catalog.=) current_user); \
@@ -50,33 +66,52 @@ pub(crate) fn grant(sql: &mut Sql, schema: &Ident, role: &Ident) {
         "::pg_catalog.name[]) and pg_catalog.has_table_privilege(it, c.oid, p.name)); \
            rights pg_catalog.text default coalesce(had, 'select, insert, update, delete'); \
            object pg_catalog.record; \
-         begin \
-           if it is null or home is null or it operator(pg_catalog.=) me or exists ( \
-             select from pg_catalog.pg_default_acl a \
-             cross join lateral pg_catalog.aclexplode(a.defaclacl) x \
-             where a.defaclrole operator(pg_catalog.=) me and a.defaclnamespace operator(pg_catalog.=) home \
-             and a.defaclobjtype operator(pg_catalog.=) 'r' and x.grantee operator(pg_catalog.=) it) \
-           then return; end if; \
-           if not pg_catalog.has_schema_privilege(it, home, 'usage') and exists ( \
+         begin ",
+    );
+}
+
+/// Ends the block if there is no role to grant to, or if the grants were made before.
+const UNLESS_DONE: &str = "\
+    if it is null or home is null or it operator(pg_catalog.=) me or exists ( \
+      select from pg_catalog.pg_default_acl a \
+      cross join lateral pg_catalog.aclexplode(a.defaclacl) x \
+      where a.defaclrole operator(pg_catalog.=) me and a.defaclnamespace operator(pg_catalog.=) home \
+      and a.defaclobjtype operator(pg_catalog.=) 'r' and x.grantee operator(pg_catalog.=) it) \
+    then return; end if; ";
+
+fn grant_usage(body: &mut Sql, schema: &Ident, role: &Ident) {
+    body.text(
+        "if not pg_catalog.has_schema_privilege(it, home, 'usage') and exists ( \
              select from pg_catalog.pg_namespace n where n.oid operator(pg_catalog.=) home \
              and pg_catalog.pg_has_role(me, n.nspowner, 'usage')) then \
              grant usage on schema ",
     );
-    body.ident(schema).text(" to ").ident(role).text("; end if; \
-           if had is null then for object in \
+    body.ident(schema).text(" to ").ident(role).text("; end if; ");
+}
+
+/// Appends grants on all tables and sequences, for a role that has no privileges there yet.
+fn grant_on_existing(body: &mut Sql, schema: &Ident, role: &Ident) {
+    body.text(
+        "if had is null then for object in \
              select c.relname, c.relkind operator(pg_catalog.=) 'S' as is_sequence from pg_catalog.pg_class c \
              where c.relnamespace operator(pg_catalog.=) home \
              and c.relkind operator(pg_catalog.=) any (array['r', 'p', 'v', 'm', 'f', 'S']::pg_catalog.\"char\"[]) \
-             and not c.relname operator(pg_catalog.=) any (");
+             and not c.relname operator(pg_catalog.=) any (",
+    );
     body.text(RECORDS).text(
         "::pg_catalog.name[]) and pg_catalog.pg_has_role(me, c.relowner, 'usage') \
            loop execute pg_catalog.format('grant %s on %s %I.%I to %I', \
              case when object.is_sequence then 'usage, select' else rights end, \
              case when object.is_sequence then 'sequence' else 'table' end, ",
     );
-    body.literal(schema.as_str()).text(", object.relname, ").literal(role.as_str()).text(
-        "); end loop; end if; \
-           execute pg_catalog.format( \
+    body.literal(schema.as_str()).text(", object.relname, ").literal(role.as_str());
+    body.text("); end loop; end if; ");
+}
+
+/// Appends default privileges on the tables and sequences that the current role creates later.
+fn grant_by_default(body: &mut Sql, schema: &Ident, role: &Ident) {
+    body.text(
+        "execute pg_catalog.format( \
              'alter default privileges in schema %I grant %s on tables to %I', ",
     );
     body.literal(schema.as_str()).text(", rights, ").literal(role.as_str()).text(
@@ -86,32 +121,46 @@ pub(crate) fn grant(sql: &mut Sql, schema: &Ident, role: &Ident) {
     );
     body.ident(schema).text(" grant usage, select on sequences to ").ident(role);
     body.text("; end if; ");
-    for (kind, right, what) in
-        [("'f'", "'EXECUTE'", "execute on functions"), ("'T'", "'USAGE'", "usage on types")]
-    {
-        body.text(
-            "if exists (select from pg_catalog.pg_default_acl a \
+}
+
+/// Kinds of objects that all roles may use, unless default privileges revoke that.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Functions,
+    Types,
+}
+
+impl Kind {
+    /// Returns its letter in `pg_default_acl`, the privilege, and what is granted.
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Functions => ("'f'", "'EXECUTE'", "execute on functions"),
+            Self::Types => ("'T'", "'USAGE'", "usage on types"),
+        }
+    }
+}
+
+/// Appends grants on a kind of object that the current role's default privileges keep from others.
+fn grant_if_revoked(body: &mut Sql, kind: Kind, schema: &Ident, role: &Ident) {
+    let (letter, right, what) = kind.words();
+    body.text(
+        "if exists (select from pg_catalog.pg_default_acl a \
              where a.defaclrole operator(pg_catalog.=) me \
              and a.defaclnamespace operator(pg_catalog.=) 0::pg_catalog.oid \
              and a.defaclobjtype operator(pg_catalog.=) ",
-        )
-        .text(kind);
-        body.text(
-            " and not exists (select from pg_catalog.aclexplode(a.defaclacl) x \
+    );
+    body.text(letter).text(
+        " and not exists (select from pg_catalog.aclexplode(a.defaclacl) x \
              where x.grantee operator(pg_catalog.=) 0::pg_catalog.oid \
              and x.privilege_type operator(pg_catalog.=) ",
-        )
-        .text(right);
-        body.text(")) then alter default privileges in schema ").ident(schema);
-        body.text(" grant ").text(what).text(" to ").ident(role).text("; ");
-        if kind == "'f'" {
-            body.text("if had is null then grant execute on all routines in schema ").ident(schema);
-            body.text(" to ").ident(role).text("; end if; ");
-        }
-        body.text("end if; ");
+    );
+    body.text(right).text(")) then alter default privileges in schema ").ident(schema);
+    body.text(" grant ").text(what).text(" to ").ident(role).text("; ");
+    if let Kind::Functions = kind {
+        body.text("if had is null then grant execute on all routines in schema ").ident(schema);
+        body.text(" to ").ident(role).text("; end if; ");
     }
-    body.text("end");
-    sql.text("do ").literal(body.as_str()).text("; ");
+    body.text("end if; ");
 }
 
 /// Appends the revocation of all privileges on a table from roles that got them by default

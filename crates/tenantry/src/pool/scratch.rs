@@ -5,30 +5,16 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    maintain::Returning,
     occupant::{Occupant, OccupantId},
     pooling::Guard,
     scheduler::Class,
-    server::{Own, Server},
+    server::{Own, Place, Server},
 };
 use crate::{
     error::{Error, ErrorKind},
     event::{EventOptions, Hooks},
     tenant::Binding,
 };
-
-/// A place in the budget of a pool that the pool itself does not use until it is dropped.
-#[derive(Debug)]
-#[must_use = "the place is free when this is dropped"]
-pub(crate) struct Place {
-    _returning: Returning,
-}
-
-impl Place {
-    pub(super) fn new(returning: Returning) -> Self {
-        Self { _returning: returning }
-    }
-}
 
 /// How long to wait for each place beyond the first: tenants may need it more.
 const WAIT_FOR_MORE: Duration = Duration::from_millis(300);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BreakerOptions, PoolOptions};
+use super::{breaker::BreakerOptions, options::PoolOptions};
 use crate::retry::RetryPolicy;
 
 impl PoolOptions {

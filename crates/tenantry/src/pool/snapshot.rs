@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{Occupant, scheduler::TenantCounts};
+use super::{occupant::Occupant, scheduler::TenantCounts};
 use crate::{
     event::{BreakerState, EvictReason},
     tenant::TenantId,

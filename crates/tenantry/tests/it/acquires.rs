@@ -43,7 +43,7 @@ async fn an_acquire_waits_as_long_as_its_caller_says() -> TestResult {
     let told = told.expect("it was told");
     assert_eq!(told.tenant_id.as_ref(), Some(db.tenant().id()));
     assert_eq!(told.waited, Duration::from_millis(1));
-    let reason = "1 of 1 connections for tenants are in use, 1 by this one, which may have 1; 1 other \
+    let reason = "1 of 1 connections for tenants are in use, 1 by this tenant (at most 1); 1 other \
                   requests waiting";
     assert!(told.reason.starts_with(reason), "{}", told.reason);
     Ok(())

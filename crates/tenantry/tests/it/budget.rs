@@ -179,8 +179,8 @@ async fn whoever_waits_too_long_is_told_when_to_come_back() -> TestResult {
     // What sqlx's error has no room for.
     let error = acme.ping().await.expect_err("nothing becomes free");
     let told = "no connection in time (tenant acme): waited 200ms for a connection: 2 of 3 connections \
-                for tenants are in use, 2 by this one, which may have 2; this task has had a \
-                connection of tenant acme in hand for ";
+                for tenants are in use, 2 by this tenant (at most 2); this task has held a \
+                connection of tenant acme for ";
     assert!(error.to_string().starts_with(told), "{error}");
     let pool = manager.snapshot();
     assert_eq!((pool.waiting, pool.acquires.timeout), (0, 3));

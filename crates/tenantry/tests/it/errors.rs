@@ -181,7 +181,7 @@ async fn an_error_of_the_pool_speaks_for_itself() -> TestResult {
     let late = sqlx::query("select pg_sleep(5)").execute(&db).await.expect_err("it takes too long");
     assert_eq!(
         late.to_string(),
-        "error communicating with database: statement timed out: waited 50ms for its answer"
+        "error communicating with database: statement timed out: no response within 50ms"
     );
     assert_eq!(kind_of(late), ErrorKind::StatementTimeout);
     manager.close().await;

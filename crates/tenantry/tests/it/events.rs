@@ -85,7 +85,7 @@ async fn a_hook_hears_of_everything_once() -> TestResult {
         "tenant=globex SLOW_QUERY duration=?ms query=\"select pg_sleep(0.06)\" rows=1",
         "tenant=globex query=\"select 1/0\" duration=?ms rows=0 failed=data",
         "tenant=globex ACQUIRE_TIMEOUT waited=?ms reason=\"1 of 1 connections for tenants are in use, 0 by \
-         this one, which may have 1\"",
+         this tenant (at most 1)\"",
         "tenant=acme POOL_EVICTED schema=tenant_acme reason=requested",
         "tenant=globex POOL_EVICTED schema=tenant_globex reason=closed",
     ] {

@@ -25,10 +25,10 @@ async fn a_nested_acquire_is_refused_where_that_is_asked_for() -> TestResult {
     let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
     let tx = acme.begin().await?;
     let told = refusal(name_of(&globex).await.expect_err("it has a transaction in hand"));
-    let (before, after) = told.split_once(" in hand for ").expect(&told);
+    let (before, after) = told.split_once(" for ").expect(&told);
     assert_eq!(
         before,
-        "nested acquire (tenant globex): this task has had a connection of tenant acme"
+        "nested acquire (tenant globex): this task has held a connection of tenant acme"
     );
     assert!(after.ends_with("(PoolOptions::refuse_nested_acquires)"), "{told}");
     refusal(acme.acquire().await.expect_err("the same"));
@@ -147,7 +147,7 @@ async fn a_task_that_waits_for_itself_is_told_of() -> TestResult {
             _ => None,
         })
         .collect();
-    let nested = "; this task has had a connection of tenant acme in hand for ";
+    let nested = "; this task has held a connection of tenant acme for ";
     let of_itself = reasons.iter().map(|reason| reason.contains(nested));
     assert_eq!(of_itself.collect::<Vec<_>>(), [true, true, true, false], "{reasons:?}");
     Ok(())

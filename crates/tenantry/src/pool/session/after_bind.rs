@@ -1,11 +1,16 @@
 //! Runs the application's hook on a session that was bound, and checks that it still belongs to the
 //! tenant.
 
-use sqlx::{Executor, Row, SqlStr, raw_sql};
+use sqlx::{Executor, Row, SqlStr, postgres::PgRow, raw_sql};
 
 use super::{
-    super::{connector::run_hook, occupant::Occupant, reset::draw},
-    Result, Session, leaves_session_usable, lost,
+    super::{
+        hook::run_hook,
+        occupant::Occupant,
+        reset::draw,
+        session_error::{leaves_session_usable, lost},
+    },
+    Result, Session,
 };
 use crate::{
     error::{Error, ErrorKind, own},
@@ -34,11 +39,6 @@ const READING: [&str; 8] = [
 ];
 
 impl Session {
-    /// Returns `true` if the application's hook has run since the session was bound, or there is none.
-    pub(in super::super) fn is_hooked(&self) -> bool {
-        self.hooked
-    }
-
     /// Runs the occupant's hook on a session that was bound to it, and checks the resulting state.
     ///
     /// # Errors
@@ -49,9 +49,9 @@ impl Session {
     /// # Cancel safety
     ///
     /// When dropped, the connection has to be closed.
-    pub(in super::super) async fn follow_up(&mut self, occupant: &Occupant) -> Result<()> {
+    pub(in crate::pool) async fn follow_up(&mut self, occupant: &Occupant) -> Result<()> {
         let Some(after_bind) = &occupant.after_bind else {
-            self.hooked = true;
+            self.note_hooked();
             return Ok(());
         };
         let plain = match self.plain.take() {
@@ -67,14 +67,19 @@ impl Session {
         run_hook("after_bind", run).await.map_err(unless_broken)?;
         self.check_place(occupant, &plain).await?;
         self.plain = Some(plain);
-        self.hooked = true;
+        self.note_hooked();
         Ok(())
+    }
+
+    fn note_hooked(&mut self) {
+        if let Some(bound) = &mut self.bound {
+            bound.hooked = true;
+        }
     }
 
     async fn read_plain(&mut self) -> Result<Box<Plain>> {
         let row = self.conn.fetch_one(raw_sql(plain_sql())).await?;
-        let (session_user, reading) = (row.try_get(0)?, row.try_get(1)?);
-        Ok(Box::new(Plain { session_user, reading }))
+        Ok(Box::new(Plain::try_from(&row)?))
     }
 
     /// Checks, in one round trip, that the session is where the bind has put it.
@@ -89,29 +94,73 @@ impl Session {
             Err(error) => return Err(error),
         };
         let [row] = &rows[..] else {
-            return Err(lost("the answer to a check of the session was lost"));
+            return Err(lost("the response to a check of the session is missing"));
         };
-        if row.try_get::<i64, _>(0)? != echo {
-            return Err(lost("the answer to a check of the session was lost"));
+        let place = Place::try_from(row)?;
+        if place.echo != echo {
+            return Err(lost("the response to a check of the session is missing"));
         }
         // The hook may have replaced the connection by one to the same schema of another server.
         let is_another = |_| sqlx::Error::from(left("another connection"));
-        self.identity.compare(row.try_get(6)?).map_err(is_another)?;
-        let role = occupant.binding.role.as_ref().map_or("none", |role| role.as_str());
-        let holds = [
-            (row.try_get(1)?, "another search_path"),
-            (row.try_get::<&str, _>(2)? == role, "another role"),
-            (row.try_get::<&str, _>(3)? == plain.session_user, "another session user"),
-            (row.try_get(4)?, "an open transaction"),
-        ];
-        if let Some((_, what)) = holds.into_iter().find(|(holds, _)| !holds) {
+        self.identity.compare(place.backend).map_err(is_another)?;
+        if let Some(what) = place.differs_from(occupant, plain) {
             return Err(left(what).into());
         }
-        if row.try_get::<&str, _>(5)? != plain.reading {
+        if place.reading != plain.reading {
             // Statements prepared from here on are parsed differently from those of other tenants.
-            self.handed_out = true;
+            self.statements.note_handed_out();
         }
         Ok(())
+    }
+}
+
+/// State of a session after a hook: the row of [`place_sql`].
+struct Place<'r> {
+    echo: i64,
+    is_in_search_path: bool,
+    role: &'r str,
+    session_user: &'r str,
+    is_own_transaction: bool,
+    /// The settings that decide how the text of a statement is parsed.
+    reading: &'r str,
+    backend: i32,
+}
+
+impl Place<'_> {
+    /// Returns what the hook has left that does not belong to the occupant.
+    fn differs_from(&self, occupant: &Occupant, plain: &Plain) -> Option<&'static str> {
+        let role = occupant.binding.role.as_ref().map_or("none", |role| role.as_str());
+        let holds = [
+            (self.is_in_search_path, "another search_path"),
+            (self.role == role, "another role"),
+            (self.session_user == plain.session_user, "another session user"),
+            (self.is_own_transaction, "an open transaction"),
+        ];
+        holds.into_iter().find(|(holds, _)| !holds).map(|(_, what)| what)
+    }
+}
+
+impl<'r> TryFrom<&'r PgRow> for Place<'r> {
+    type Error = sqlx::Error;
+
+    fn try_from(row: &'r PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            echo: row.try_get(0)?,
+            is_in_search_path: row.try_get(1)?,
+            role: row.try_get(2)?,
+            session_user: row.try_get(3)?,
+            is_own_transaction: row.try_get(4)?,
+            reading: row.try_get(5)?,
+            backend: row.try_get(6)?,
+        })
+    }
+}
+
+impl TryFrom<&PgRow> for Plain {
+    type Error = sqlx::Error;
+
+    fn try_from(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self { session_user: row.try_get(0)?, reading: row.try_get(1)? })
     }
 }
 

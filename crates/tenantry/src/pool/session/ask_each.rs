@@ -1,19 +1,22 @@
 //! Queries one value for each of many occupants, in one round trip.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
-use sqlx::{Executor, Row, SqlStr, postgres::PgRow, raw_sql};
-use tokio::time::timeout;
+use sqlx::{Executor, SqlStr, postgres::PgRow, raw_sql};
 
 use super::{
     super::{
+        deadline::within,
+        manner::Manner,
         occupant::Occupant,
-        reset::{Pin, Reset, Terms, bind_sql, draw},
+        pin::{self, Pin},
+        reset::{Reset, ResetRow, Terms, bind_sql, draw},
+        rows::row_with,
         scheduler::Class,
+        session_error::{leaves_session_usable, lost},
     },
-    Manner, Purpose, Result, Session, Statements, leaves_session_usable, lost, row_with, schema_in,
-    schema_of,
+    Purpose, Result, Session,
 };
 use crate::{sql::Sql, tenant::Schema};
 
@@ -74,7 +77,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// When dropped, the session has to be bound again.
-    pub(in super::super) async fn ask_each(
+    pub(in crate::pool) async fn ask_each(
         &mut self,
         occupants: &[Arc<Occupant>],
         question: &Question,
@@ -82,10 +85,10 @@ impl Session {
         answers: &mut Answers,
     ) -> Result<()> {
         self.bound = None;
-        (self.touched, self.pinned) = (true, false);
+        self.touched = true;
         // The server must have none, because each part deallocates all.
         self.clear_statements().await?;
-        self.statements = Statements::None;
+        self.statements.belong_to_none();
         // The whole message is parsed at once, under the settings in effect when it arrives.
         let before = "begin; rollback; reset session authorization; reset all; \
                       set standard_conforming_strings to on; set client_encoding to 'UTF8'";
@@ -93,9 +96,7 @@ impl Session {
         let (message, echoes) = self.message(occupants, question, manner);
         let asked = self.read_answers(message, occupants, &echoes, question, answers).await;
         for occupant in &occupants[..occupants.len().min(answers.rows.len() + 1)] {
-            if self.wear.served.insert(occupant.serial) {
-                self.wear.tables += TABLES;
-            }
+            self.wear.serve(occupant.serial, TABLES);
         }
         if asked.as_ref().is_err_and(leaves_session_usable) {
             self.settle().await?;
@@ -127,16 +128,7 @@ impl Session {
             let bind = bind_sql(occupant, terms);
             sql.text(if place == 0 { "deallocate all; " } else { "; deallocate all; " });
             sql.vouched(&bind, 0..bind.as_str().len());
-            // Settings must outlast the transaction that the whole message would otherwise be.
-            // Reading a constant takes the snapshot, after which the transaction can no longer be
-            // made read-write.
-            sql.text(
-                "; begin; commit; begin read only; select null; set local statement_timeout to ",
-            );
-            sql.number(millis(question.limit)).text("; set local lock_timeout to ");
-            sql.number(millis(question.limit)).text("; ");
-            sql.vouched(&question.select, 0..question.select.as_str().len());
-            sql.text("; rollback");
+            append(&mut sql, question);
             echoes.push(echo);
         }
         (sql.finish(), echoes)
@@ -152,29 +144,24 @@ impl Session {
     ) -> Result<()> {
         let patience = question.limit.saturating_add(GRACE);
         let mut stream = self.conn.fetch_many(raw_sql(message));
+        // The schema that the session was in when it was reset for the next occupant.
         let mut schema = None;
-        loop {
-            let item = timeout(patience, stream.try_next()).await;
-            let late = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
-            let Some(item) = item.unwrap_or_else(late)? else { break };
+        while let Some(item) = within(patience, stream.try_next()).await? {
             let Some(row) = item.right() else { continue };
             let place = answers.rows.len();
             let rows = std::slice::from_ref(&row);
-            if row_with("tenantry_echo", rows).is_some() {
+            if let Some(reset) = ResetRow::find(rows) {
                 // Every previous one has answered, and this is the reset of the next.
-                if schema.is_some() || echoes.get(place) != Some(&row.try_get(0)?) {
-                    return Err(lost("the answer to a reset was lost"));
+                if schema.is_some() || echoes.get(place) != Some(&reset.echo()?) {
+                    return Err(lost("the response to a reset is missing"));
                 }
-                self.identity.compare(row.try_get(1)?)?;
-                schema = Some(match Purpose::Statement.pin(&occupants[place]) {
-                    Pin::AfterDrop => Schema::Missing,
-                    Pin::Yes | Pin::No => schema_of(row.try_get(6)?),
-                });
-            } else if row_with("tenantry_pinned", rows).is_some() {
-                schema = schema.map(|_| schema_in(Some(&row))).transpose()?;
+                self.identity.compare(reset.backend()?)?;
+                schema = Some(schema_at_reset(&occupants[place], reset)?);
+            } else if pin::has_schema(rows) {
+                schema = schema.map(|_| pin::schema_in(rows)).transpose()?;
             } else if row_with("tenantry_value", rows).is_some() {
                 let Some(schema) = schema.take() else {
-                    return Err(lost("the answer to a reset was lost"));
+                    return Err(lost("the response to a reset is missing"));
                 };
                 let checked = occupants[place].check(schema);
                 answers.rows.push(checked.map(|()| row).map_err(Into::into));
@@ -182,8 +169,28 @@ impl Session {
         }
         match answers.rows.len() == occupants.len() {
             true => Ok(()),
-            false => Err(lost("the answer to a statement was lost")),
+            false => Err(lost("the response to a statement is missing")),
         }
+    }
+}
+
+/// Appends a read-only transaction with the query. Settings must outlast the transaction that the
+/// whole message would otherwise be. Reading a constant takes the snapshot, after which the
+/// transaction can no longer be made read-write.
+fn append(sql: &mut Sql, question: &Question) {
+    let limit = millis(question.limit);
+    sql.text("; begin; commit; begin read only; select null; set local statement_timeout to ");
+    sql.number(limit).text("; set local lock_timeout to ").number(limit).text("; ");
+    sql.vouched(&question.select, 0..question.select.as_str().len());
+    sql.text("; rollback");
+}
+
+/// Returns the schema of an occupant as the reset has found it. Where it has to be pinned, it counts
+/// as missing until the row of the pin arrives.
+fn schema_at_reset(occupant: &Occupant, reset: ResetRow<'_>) -> Result<Schema> {
+    match Purpose::Statement.pin(occupant) {
+        Pin::AfterDrop => Ok(Schema::Missing),
+        Pin::Yes | Pin::No => reset.schema(),
     }
 }
 

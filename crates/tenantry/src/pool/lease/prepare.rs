@@ -1,0 +1,163 @@
+//! From a granted connection to a session that is ready for its occupant.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        credentials::Credentials, hook::is_of_hook, occupant::Occupant, session::Purpose,
+        session_error::leaves_session_usable,
+    },
+    Condition, Lease,
+};
+use crate::error::{Error, ErrorKind};
+
+impl Lease {
+    /// Returns `true` if the session is bound to its occupant, was recently seen alive, and is
+    /// ready for this purpose.
+    pub(in crate::pool) fn is_ready(&self, purpose: Purpose) -> bool {
+        let now = Instant::now();
+        self.condition == Condition::Clean
+            && !self.occupant.is_retired()
+            && !self.server.is_in_doubt(self.session(), now)
+            && self.is_current()
+            && self.is_logged_in()
+            && self.session().is_ready_for(&self.occupant, purpose, now)
+    }
+
+    /// Returns `true` if the tenant turned out to be a different one.
+    pub(in crate::pool) fn is_retired(&self) -> bool {
+        self.occupant.is_retired()
+    }
+
+    /// Returns `true` if the connection has the login that the occupant requires.
+    pub(in crate::pool) fn is_logged_in(&self) -> bool {
+        self.session().is_logged_in_for(&self.occupant)
+    }
+
+    /// Logs in as the occupant: closes the connection and opens another in its place in the budget.
+    /// Without credentials, it uses the manager's.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped midway, the connection is gone.
+    pub(in crate::pool) async fn log_in(
+        &mut self,
+        credentials: Option<Credentials>,
+    ) -> Result<(), Error> {
+        let occupant = Arc::clone(&self.occupant);
+        let Some(login) = &occupant.login else {
+            self.lose();
+            let attempted = "acquiring a connection: it is logged in as another user";
+            return Err(Error::new(ErrorKind::Unavailable, attempted));
+        };
+        let Some(credentials) = credentials else {
+            self.start().note_login(login.of());
+            return Ok(());
+        };
+        let Some(session) = self.session.take() else { return Ok(()) };
+        self.condition = Condition::Dirty;
+        self.session = Some(self.server.reopen(self.conn, session, login, &credentials).await?);
+        Ok(())
+    }
+
+    /// Returns `true` if the connection may be used.
+    pub(in crate::pool) fn is_current(&self) -> bool {
+        self.server.is_current(self.session())
+    }
+
+    /// Returns `true` if another backend has answered for a reason that is not known yet.
+    pub(in crate::pool) fn is_in_question(&self) -> bool {
+        self.session().identity.is_in_question()
+    }
+
+    /// Closes the connection instead of returning it.
+    pub(in crate::pool) fn retire(mut self) {
+        self.retires = true;
+    }
+
+    /// Binds the session to the occupant, or checks that it is alive, or neither if it is ready.
+    ///
+    /// # Errors
+    ///
+    /// The server's errors, and this crate's error when the tenant is not the one that the occupant
+    /// was created for.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped midway, the session counts as dirty.
+    pub(in crate::pool) async fn prepare(&mut self, purpose: Purpose) -> sqlx::Result<()> {
+        if self.is_ready(purpose) {
+            return Ok(());
+        }
+        if self.occupant.is_retired() {
+            return Err(self.occupant.refusal().into());
+        }
+        let occupant = Arc::clone(&self.occupant);
+        let began = Instant::now();
+        let known = self.session().is_known_as(&occupant, began);
+        let bound = self.condition == Condition::Clean && known;
+        self.show_life(began).await?;
+        let prepared = self.bind(&occupant, purpose, bound).await;
+        if !bound && prepared.is_ok() {
+            self.server.observer.rebound(occupant.whose(), began.elapsed());
+        }
+        match &prepared {
+            Ok(()) => {
+                self.condition = Condition::Clean;
+                self.note_answer();
+            }
+            Err(error) if leaves_session_usable(error) => {}
+            Err(error) if is_of_hook(error) => self.retires = true,
+            Err(_) => self.lose(),
+        }
+        prepared
+    }
+
+    /// Pings the server if the connection may be dead: a ping detects that sooner than a statement
+    /// would.
+    async fn show_life(&mut self, now: Instant) -> sqlx::Result<()> {
+        if !self.server.is_in_doubt(self.session(), now) {
+            return Ok(());
+        }
+        let limit = self.server.sign_of_life();
+        let alive = self.start().show_life(limit).await;
+        if alive.is_err() {
+            self.lose();
+            self.server.look_for_dead();
+        }
+        alive
+    }
+
+    /// Binds the session to the occupant unless it already is, and prepares it for this purpose.
+    async fn bind(
+        &mut self,
+        occupant: &Arc<Occupant>,
+        purpose: Purpose,
+        bound: bool,
+    ) -> sqlx::Result<()> {
+        let manner = self.server.manner();
+        let session = self.start();
+        match bound {
+            true => session.make_ready(occupant, purpose).await?,
+            false => session.bind(occupant, manner, purpose).await?,
+        }
+        self.follow_up(occupant).await
+    }
+
+    /// Runs the application's hook, unless it has run since the session was bound.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped midway, the connection is closed.
+    async fn follow_up(&mut self, occupant: &Occupant) -> sqlx::Result<()> {
+        if self.session().is_hooked() {
+            return Ok(());
+        }
+        self.condition = Condition::InHook;
+        let result = self.session_mut().follow_up(occupant).await;
+        self.condition = Condition::Dirty;
+        result
+    }
+}

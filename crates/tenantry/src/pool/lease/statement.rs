@@ -1,0 +1,136 @@
+//! Statements and transactions that the library runs on a lease, and the effect of their results on
+//! its condition.
+
+use std::sync::Arc;
+
+use sqlx::{PgConnection, SqlStr};
+
+use super::{
+    super::{
+        abandoned::{OpenTransaction, Watched},
+        pin::begin_pinned_sql,
+        session::{Doubt, Session},
+        session_error::leaves_session_usable,
+    },
+    Condition, Effect, Lease,
+};
+use crate::{
+    error::is_read_only,
+    event::{Event, PoolError},
+};
+
+impl Lease {
+    /// Pings the server.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped midway, the session counts as dirty.
+    pub(crate) async fn ping(&mut self) -> sqlx::Result<()> {
+        let answer = self.start().ping().await;
+        self.finish(Effect::OnData, &answer);
+        answer
+    }
+
+    /// Begins a statement: until [`finish`](Self::finish), the state of the session is unknown.
+    pub(crate) fn start(&mut self) -> &mut Session {
+        self.condition = Condition::Dirty;
+        self.session_mut()
+    }
+
+    /// Returns `true` if its server was in recovery when the connection was opened.
+    pub(crate) fn is_on_standby(&self) -> bool {
+        self.session().identity.is_on_standby()
+    }
+
+    /// Returns `true` if the error comes from a server in recovery, and another connection may lead
+    /// to the primary.
+    pub(crate) fn wants_primary(&self, error: &sqlx::Error) -> bool {
+        self.is_on_standby() && is_read_only(error) && !self.is_current()
+    }
+
+    /// Ends a statement whose response was read completely.
+    pub(crate) fn finish<T>(&mut self, effect: Effect, result: &sqlx::Result<T>) {
+        if let Err(error) = result {
+            if self.is_on_standby() && is_read_only(error) {
+                self.server.leave_standby();
+            }
+            if !leaves_session_usable(error) {
+                return self.break_with(error);
+            }
+        }
+        self.note_answer();
+        self.condition = match effect {
+            Effect::OnData if !self.occupant.is_unruly() => Condition::Clean,
+            Effect::OnData | Effect::OnSession => Condition::Dirty,
+        };
+        if self.condition == Condition::Clean && result.is_err() {
+            // sqlx may have prepared a statement without recording it.
+            self.session_mut().touch();
+        }
+    }
+
+    /// Records that the connection broke with this error, and reports it.
+    fn break_with(&mut self, error: &sqlx::Error) {
+        let lost = PoolError::new(self.tenant(), "running a statement", error);
+        let class = lost.class;
+        self.server.observer.tell(Event::PoolError(lost));
+        self.condition = Condition::Broken;
+        if class.is_transient() {
+            self.server.suspect_all();
+        }
+    }
+
+    /// Makes the next bind inspect the occupant's schemas again: their objects may have changed.
+    pub(crate) fn doubt_alike(&self) {
+        self.occupant.doubt_alike();
+    }
+
+    /// Records that a statement was abandoned and its outcome is unknown.
+    pub(crate) fn doubt(&mut self) {
+        self.condition = Condition::Dirty;
+        self.server.suspect_all();
+    }
+
+    /// Returns the statement that begins a transaction, if it is more than a plain `begin`: the
+    /// caller's statement, and a pin of the schema where transactions need one.
+    pub(crate) fn begin_sql(&self, begin: Option<SqlStr>) -> Option<SqlStr> {
+        let of = &self.occupant;
+        match of.own_schema().filter(|_| of.is_always_pinned()) {
+            Some((oid, schema)) => Some(begin_pinned_sql(begin.as_ref(), oid, schema)),
+            None => begin,
+        }
+    }
+
+    /// Begins a transaction: until [`succeed`](Self::succeed), operations on the connection may
+    /// have failed.
+    pub(crate) fn attempt(&mut self) -> &mut PgConnection {
+        self.doubt = Doubt::Failed;
+        self.hand_out()
+    }
+
+    /// Returns the connection of a transaction that was [begun](Self::attempt), to end it.
+    pub(crate) fn in_use(&mut self) -> &mut PgConnection {
+        self.hand_out()
+    }
+
+    /// Records that all operations on the connection have succeeded.
+    pub(crate) fn succeed(&mut self) {
+        self.doubt = Doubt::None;
+    }
+
+    /// Records that a transaction was begun that its user has to end.
+    pub(crate) fn note_open(&mut self, watched: Option<Arc<Watched>>) {
+        self.open = OpenTransaction::new(watched);
+    }
+
+    /// Records that the user of the transaction ends it.
+    pub(crate) fn note_ended(&mut self) {
+        self.open = OpenTransaction::None;
+    }
+
+    /// Records that the connection broke.
+    pub(crate) fn lose(&mut self) {
+        self.condition = Condition::Broken;
+        self.server.suspect_all();
+    }
+}

@@ -1,0 +1,38 @@
+use std::time::Duration;
+
+use super::options::PoolOptions;
+
+/// How sessions are bound, independent of the occupant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) keep: KeepStatements,
+    /// Idle limit of an application's transaction; `None` keeps the server's configuration.
+    pub(crate) idle_in_transaction: Option<Duration>,
+    /// `true` if session names include the tenant.
+    pub(crate) name_tenants: bool,
+    #[cfg(test)]
+    pub(crate) broken: super::broken::Broken,
+}
+
+/// Whether prepared statements may survive a change of tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeepStatements {
+    WhenAlike,
+    Never,
+}
+
+impl From<&PoolOptions> for Manner {
+    fn from(options: &PoolOptions) -> Self {
+        let keep = match options.keep_statements {
+            true => KeepStatements::WhenAlike,
+            false => KeepStatements::Never,
+        };
+        Self {
+            keep,
+            idle_in_transaction: options.idle_in_transaction_timeout,
+            name_tenants: options.name_tenants,
+            #[cfg(test)]
+            broken: options.broken,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Decides which connections can still be used, and which have to be pinged first.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{
+    super::{scheduler::Time, session::Session, standby::Standby},
+    Server,
+};
+
+/// Observations about the server and the network. Times are in nanoseconds since the pool was
+/// created.
+#[derive(Debug)]
+pub(super) struct Liveness {
+    /// Sessions last seen before this time are pinged before they are handed out.
+    suspect_before: AtomicU64,
+    /// Round-trip time to the server.
+    round_trip: AtomicU64,
+    /// Connections to a server in recovery that were opened before this time are no longer used.
+    standby_before: AtomicU64,
+    standby: Mutex<Standby>,
+}
+
+impl Liveness {
+    pub(super) fn new() -> Self {
+        Self {
+            suspect_before: AtomicU64::new(0),
+            round_trip: AtomicU64::new(0),
+            standby_before: AtomicU64::new(0),
+            standby: Mutex::new(Standby::new()),
+        }
+    }
+}
+
+impl Server {
+    /// Returns `true` if the connection may be used: no connection was found misrouted since it was
+    /// opened, and its server is not a standby that should be replaced by a primary.
+    pub(in crate::pool) fn is_current(&self, session: &Session) -> bool {
+        let before = Duration::from_nanos(self.liveness.standby_before.load(Ordering::Relaxed));
+        let identity = &session.identity;
+        identity.is_current() && !identity.is_on_standby_since_before(before)
+    }
+
+    /// Records that a server in recovery has, or may have, refused a write: another connection may
+    /// lead to the primary.
+    pub(in crate::pool) fn leave_standby(&self) {
+        if self.connector.target.wants_standby() {
+            return;
+        }
+        if let Some(before) = self.liveness.standby.lock().refused(self.now()) {
+            self.liveness.standby_before.fetch_max(nanos(before), Ordering::Relaxed);
+        }
+    }
+
+    /// Records the kind of server to which a connection was opened.
+    pub(in crate::pool) fn note_opened(&self, session: &Session) {
+        if !session.identity.is_on_standby()
+            && self.liveness.standby_before.load(Ordering::Relaxed) > 0
+        {
+            self.liveness.standby.lock().found_primary();
+        }
+    }
+
+    /// Records that a connection broke: all that are idle now are pinged before their next use.
+    pub(in crate::pool) fn suspect_all(&self) {
+        self.liveness.suspect_before.store(nanos(self.now()), Ordering::Relaxed);
+    }
+
+    /// Returns `true` if the session must be pinged before use.
+    pub(in crate::pool) fn is_in_doubt(&self, session: &Session, now: Instant) -> bool {
+        let idle = now.duration_since(self.began).saturating_sub(session.seen);
+        idle >= self.options.liveness_check_after || self.is_suspect(session)
+    }
+
+    /// Returns `true` if a connection broke after this session was last seen alive.
+    pub(in crate::pool) fn is_suspect(&self, session: &Session) -> bool {
+        nanos(session.seen) < self.liveness.suspect_before.load(Ordering::Relaxed)
+    }
+
+    /// Records the round-trip time of a message to the server.
+    pub(in crate::pool) fn note_round_trip(&self, took: Duration) {
+        // A moment of load changes the estimate little; a new network path replaces it.
+        let known = self.round_trip();
+        let now = if known.is_zero() { took } else { (known * 3 + took) / 4 };
+        self.liveness.round_trip.store(nanos(now), Ordering::Relaxed);
+    }
+
+    pub(in crate::pool) fn round_trip(&self) -> Duration {
+        Duration::from_nanos(self.liveness.round_trip.load(Ordering::Relaxed))
+    }
+}
+
+fn nanos(time: Time) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,291 @@
+mod lifecycle;
+mod liveness;
+mod place;
+mod report;
+
+use std::{
+    collections::HashSet,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub(super) use self::place::{Closing, Newcomer, Opening, Returning};
+use self::{lifecycle::Lifecycle, liveness::Liveness};
+pub(crate) use self::{place::Place, report::Detail};
+use super::{
+    connector::Connector,
+    credentials::Login,
+    extensions::ExtensionSchemas,
+    gate::{GateGuard, Gates},
+    manner::Manner,
+    meeting::Table,
+    occupant::{Occupant, OccupantId},
+    options::PoolOptions,
+    outbox::Order,
+    outcomes::Outcomes,
+    pooling::{Guard, Pooling, Separation},
+    scheduler::{Class, ConnId, Time},
+    session::Session,
+    state::State,
+};
+use crate::{
+    error::OptionsError,
+    event::{EventOptions, EvictReason, Hooks, Observer},
+    tenant::{Binding, Ident, TenantId},
+};
+
+/// The pool of one PostgreSQL server: the shell around the scheduler.
+pub(crate) struct Server {
+    pub(super) options: PoolOptions,
+    /// The current budget; the options contain the initial one.
+    max_connections: AtomicUsize,
+    /// Connections of the budget that are used elsewhere.
+    outside: usize,
+    pub(super) connector: Connector,
+    /// The library's own occupant, for catalog and housekeeping.
+    system: Arc<Occupant>,
+    /// The shared schema as the application uses it; set before handles exist.
+    shared: OnceLock<Arc<Occupant>>,
+    /// The library's occupant for operations on many tenants, bound to none of them.
+    pub(super) upkeep: Arc<Occupant>,
+    /// The manager's role, if maintenance uses another one.
+    pub(super) manager: Option<Ident>,
+    /// Never held across an await; every event takes it once.
+    state: Mutex<State>,
+    /// The state of session checks: which backends answer on the connections.
+    pub(super) separation: Arc<Separation>,
+    /// Where the first two connections meet.
+    pub(super) table: Arc<Table<Newcomer>>,
+    /// The extension schemas that each new connection checks.
+    pub(super) extensions: Arc<ExtensionSchemas>,
+    pub(crate) observer: Observer,
+    pub(super) outcomes: Outcomes,
+    began: Instant,
+    liveness: Liveness,
+    life: Lifecycle,
+    pub(super) gates: Arc<Gates>,
+    /// Hashes of messages that are logged only once.
+    told: Mutex<HashSet<u64>>,
+}
+
+/// The library's own identities.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) system: Arc<Occupant>,
+    /// The maintenance login, if it differs from the manager's.
+    pub(crate) upkeep: Option<Login>,
+    /// The manager's role, if maintenance uses another one.
+    pub(crate) manager: Option<Ident>,
+    pub(crate) extensions: Arc<ExtensionSchemas>,
+    pub(crate) guard: Guard,
+}
+
+/// Maximum number of messages that are logged only once.
+const MOST_TOLD: usize = 64;
+
+impl Server {
+    /// Creates a pool that leaves `outside` connections of the budget to other uses.
+    pub(crate) fn new(
+        connector: Connector,
+        options: PoolOptions,
+        outside: usize,
+        own: Own,
+        events: EventOptions,
+        hooks: Hooks,
+    ) -> Arc<Self> {
+        let limits = options.limits(outside);
+        let Own { system, upkeep, manager, extensions, guard } = own;
+        let separation = Separation::new(limits.budget, guard);
+        let state = Mutex::new(State::new(limits, options.breaker.clone()));
+        let class = if upkeep.is_some() { Class::Upkeep } else { Class::Shared };
+        let upkeep =
+            Occupant::new(OccupantId::Upkeep, class, Binding::library()).logging_in(upkeep);
+        let shutdown = CancellationToken::new();
+        // Hooks receive events during the shutdown, so they are stopped last.
+        let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
+        let max_connections = AtomicUsize::new(options.max_connections);
+        Arc::new(Self {
+            options,
+            max_connections,
+            outside,
+            connector,
+            system,
+            shared: OnceLock::new(),
+            upkeep: Arc::new(upkeep),
+            manager,
+            state,
+            separation,
+            table: Table::new(),
+            extensions,
+            observer,
+            outcomes: Outcomes::default(),
+            began: Instant::now(),
+            liveness: Liveness::new(),
+            life: Lifecycle::new(shutdown),
+            gates: Arc::default(),
+            told: Mutex::default(),
+        })
+    }
+
+    /// Takes back a session that is bound to its occupant and unchanged.
+    pub(super) fn give_back(self: &Arc<Self>, conn: ConnId, session: Session) {
+        if session.is_worn_out(&self.options) || !self.is_current(&session) {
+            return self.close_lease(conn, session);
+        }
+        self.change(|state, now| state.give_back(now, conn, session));
+    }
+
+    /// Evicts the tenant pool of an occupant. Returns `true` if there was one.
+    pub(crate) fn evict(self: &Arc<Self>, id: &OccupantId, reason: EvictReason) -> bool {
+        self.change(|state, now| state.evict(now, id, reason))
+    }
+
+    /// Makes the sessions of an occupant drop their prepared statements before their next use,
+    /// because its tables were changed.
+    pub(crate) fn note_change(&self, id: &OccupantId) {
+        self.state.lock().note_change(id);
+    }
+
+    /// Holds back the requests of a tenant until the guard is dropped, within each one's timeout.
+    pub(crate) fn close_gate(&self, tenant: &TenantId) -> GateGuard {
+        self.gates.close(tenant)
+    }
+
+    /// Invalidates every handle of a tenant that uses its tenant pool, and evicts the pool.
+    pub(crate) fn retire(self: &Arc<Self>, tenant: &TenantId) {
+        let id = OccupantId::Tenant(tenant.clone());
+        self.change(|state, now| {
+            state.retire(&id);
+            state.evict(now, &id, EvictReason::Changed)
+        });
+    }
+
+    /// Records a message that is logged only once. Returns `true` if it is new; after a limit,
+    /// nothing is.
+    pub(crate) fn is_news(&self, what: &impl Hash) -> bool {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        let mut told = self.told.lock();
+        told.len() < MOST_TOLD && told.insert(hasher.finish())
+    }
+
+    /// Returns the kind of pooling between the pool and the server, if known.
+    pub(crate) fn pooling(&self) -> Pooling {
+        self.separation.verdict()
+    }
+
+    /// Skips the check that a connection keeps its session.
+    pub(crate) fn assume_sessions_are_kept(&self) {
+        self.separation.acquit(self.separation.generation());
+    }
+
+    /// Returns the budget.
+    pub(crate) fn max_connections(&self) -> usize {
+        self.max_connections.load(Ordering::Relaxed)
+    }
+
+    /// Changes the budget.
+    pub(crate) fn resize(self: &Arc<Self>, max_connections: usize) -> Result<(), OptionsError> {
+        let options = self.options.clone().max_connections(max_connections);
+        options.check()?;
+        if max_connections <= self.outside {
+            let must = "be at least 2: the catalog keeps one to listen for changes";
+            return Err(OptionsError::new("max_connections", must));
+        }
+        let limits = options.limits(self.outside);
+        if limits.budget > 1 {
+            self.separation.note_room();
+        }
+        self.change(|state, now| {
+            self.max_connections.store(max_connections, Ordering::Relaxed);
+            state.resize(now, limits);
+        });
+        Ok(())
+    }
+
+    /// Returns the initial options.
+    pub(crate) fn options(&self) -> &PoolOptions {
+        &self.options
+    }
+
+    /// Returns the connector.
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    pub(crate) fn system(&self) -> &Arc<Occupant> {
+        &self.system
+    }
+
+    /// Sets the occupant of the shared schema.
+    pub(crate) fn set_shared(&self, shared: &Arc<Occupant>) {
+        self.shared.get_or_init(|| Arc::clone(shared));
+    }
+
+    /// Returns the occupant of the shared schema.
+    pub(crate) fn shared(&self) -> &Arc<Occupant> {
+        self.shared.get().expect("a fleet sets it before it makes handles of tenants")
+    }
+
+    pub(super) fn manner(&self) -> Manner {
+        Manner::from(&self.options)
+    }
+
+    /// Returns the time since the pool was created.
+    pub(crate) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.began.elapsed()
+    }
+
+    /// Feeds one event to the scheduler, then carries out its decisions outside the lock.
+    pub(super) fn change<R>(self: &Arc<Self>, event: impl FnOnce(&mut State, Time) -> R) -> R {
+        let mut state = self.state.lock();
+        let now = self.now();
+        let result = event(&mut state, now);
+        let outgoing = state.empty_outbox(now, &self.observer);
+        let emptied = state.scheduler.is_closed() && state.scheduler.is_empty();
+        drop(state);
+        if outgoing.events {
+            self.observer.tell_in_order();
+        }
+        for order in outgoing.orders {
+            self.carry_out(order);
+        }
+        if emptied {
+            self.life.emptied.notify_waiters();
+        }
+        result
+    }
+
+    fn carry_out(self: &Arc<Self>, order: Order) {
+        match order {
+            Order::Answer(waiter, answer) => {
+                if let Err(Ok(grant)) = waiter.send(answer) {
+                    self.take_back(grant);
+                }
+            }
+            Order::Open(conn, opener) => self.open_later(conn, opener),
+            Order::ReviewSupply(after) => self.review_supply_later(after),
+            Order::Close { conn, session } => self.close_idle(conn, session),
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Omits the connect options, which contain the password.
+        f.debug_struct("Server").field("options", &self.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,397 @@
+//! Binds a session to an occupant: resets it, verifies the response, and decides which prepared
+//! statements stay.
+
+use std::sync::Arc;
+
+use sqlx::{
+    Connection, Executor, Row, SqlStr,
+    postgres::{PgRow, PgTransactionManager},
+    raw_sql,
+};
+use sqlx_core::transaction::TransactionManager;
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        look::Look,
+        manner::{KeepStatements, Manner},
+        occupant::{Alike, Occupant, OccupantId},
+        pin::{Pin, pin_sql, schema_in},
+        reset::{Reset, ResetRow, Terms, Upkeep, bind_sql, draw},
+        session_error::{leaves_session_usable, lost},
+    },
+    Bound, Purpose, Result, Session,
+    statements::Owner,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    sql::Sql,
+    tenant::{Ident, Schema},
+};
+
+/// The first version with `transaction_timeout`.
+const TRANSACTION_TIMEOUT_SINCE: u32 = 17_00_00;
+
+/// One bind.
+#[derive(Debug, Clone, Copy)]
+struct Binding<'a> {
+    to: &'a Occupant,
+    manner: Manner,
+    purpose: Purpose,
+    reset: Reset,
+    discard_plans: bool,
+    pin: Pin,
+}
+
+/// Findings of a reset.
+#[derive(Debug)]
+struct Found {
+    /// `true` if a transaction was open although only plain queries had run; a plain reset does not
+    /// end it.
+    in_transaction: bool,
+    /// The schema that has the occupant's name.
+    schema: Schema,
+    looked: bool,
+}
+
+impl Session {
+    /// Binds the session to the occupant: removes all previous state, then sets its search path,
+    /// role and settings. One round trip if statements may stay or there are none.
+    ///
+    /// # Errors
+    ///
+    /// The server's errors, and this crate's [`Error`] when the occupant's schema is not the one
+    /// that the occupant was created for.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the session is unbound; call again.
+    pub(crate) async fn bind(
+        &mut self,
+        to: &Arc<Occupant>,
+        manner: Manner,
+        purpose: Purpose,
+    ) -> Result<()> {
+        let changes = to.changes();
+        let before = self.bound.take();
+        #[cfg(test)]
+        {
+            self.broken = manner.broken;
+        }
+        #[cfg(test)]
+        if let Some(before) = &before
+            && manner.broken.skips_bind(&before.to, to)
+        {
+            let Bound { seen_as, hooked, pinned, .. } = *before;
+            self.bound = Some(Bound { to: Arc::clone(to), changes, seen_as, hooked, pinned });
+            return Ok(());
+        }
+        let owner = self.owner(before.as_ref(), to);
+        let binding = Binding {
+            to,
+            manner,
+            purpose,
+            reset: self.begin_reset(),
+            discard_plans: owner == Owner::Other && (self.odd_plans || makes_odd_plans(to)),
+            pin: pin_of(to, purpose, before.filter(|_| owner == Owner::Same)),
+        };
+        let began = Instant::now();
+        let found = self.reset_to_the_end(binding).await?;
+        self.odd_plans = makes_odd_plans(to) || (self.odd_plans && !binding.discard_plans);
+        to.check(found.schema)?;
+        if owner == Owner::Other || found.looked || self.statements.are_doubtful() {
+            self.sort_out_statements(to, manner, owner).await?;
+        }
+        let mut bound = Bound {
+            to: Arc::clone(to),
+            changes,
+            seen_as: began,
+            hooked: to.after_bind.is_none(),
+            pinned: binding.pin != Pin::No,
+        };
+        // Drops borrowed statements; sets the pin if the schema was not known before.
+        if let Some(at) = self.fit(to, bound.pinned, purpose).await? {
+            bound.note_pin(at);
+        }
+        self.check_extensions(to).await?;
+        self.bound = Some(bound);
+        self.touched = false;
+        self.wear.serve(to.serial, to.tables());
+        Ok(())
+    }
+
+    /// Finds out for whom the statements in the cache were prepared.
+    fn owner(&mut self, before: Option<&Bound>, to: &Arc<Occupant>) -> Owner {
+        match before {
+            Some(before) if before.is_to(to) => return Owner::Same,
+            // The tables were changed since: statements prepared for them may no longer match.
+            Some(before) if Arc::ptr_eq(&before.to, to) => self.statements.distrust(),
+            Some(_) | None => {}
+        }
+        Owner::Other
+    }
+
+    /// Decides on the reset, and marks the session: until the bind has finished, any part may be
+    /// incomplete.
+    fn begin_reset(&mut self) -> Reset {
+        let touched = std::mem::replace(&mut self.touched, true);
+        while self.conn.is_in_transaction() {
+            // Decrements sqlx's own count of open transactions with the rollback.
+            PgTransactionManager::start_rollback(&mut self.conn);
+        }
+        // A session that caches nothing may have its cache disabled: sqlx then leaves every
+        // statement behind, and only the thorough reset looks for them.
+        match !touched && self.conn.cached_statements_size() > 0 {
+            true => Reset::Plain,
+            false => Reset::Thorough,
+        }
+    }
+
+    /// Resets the session, and once more if it turns out to be in a state that the first reset does
+    /// not undo.
+    async fn reset_to_the_end(&mut self, binding: Binding<'_>) -> Result<Found> {
+        let found = match self.reset_and_set(binding).await {
+            Ok(found) if !found.in_transaction => found,
+            Err(error) if !leaves_session_usable(&error) => return Err(error),
+            // A transaction is open after all, or the failure is that of the previous statement,
+            // whose response was not read, or that of the reset inside a failed transaction.
+            Ok(_) | Err(_) => {
+                self.settle().await?;
+                self.reset_and_set(Binding { reset: Reset::Thorough, ..binding }).await?
+            }
+        };
+        #[cfg(test)]
+        let found =
+            Found { schema: binding.manner.broken.trust(found.schema, binding.to), ..found };
+        Ok(found)
+    }
+
+    /// Sends the reset as one string and verifies its response.
+    ///
+    /// One of its statements returns an unpredictable number. If the message stream had slipped,
+    /// for example through a `COPY` that was dropped midway, the row would be missing or a
+    /// different one, and the connection is discarded.
+    async fn reset_and_set(&mut self, binding: Binding<'_>) -> Result<Found> {
+        let to = binding.to;
+        let look = binding.purpose != Purpose::Upkeep && to.needs_a_look();
+        let echo = draw();
+        let began = Instant::now();
+        let sql = bind_sql(to, self.terms(binding, look, echo));
+        #[cfg(test)]
+        let sql = binding.manner.broken.break_sql(sql);
+        let rows = self.send(sql).await?;
+        let answer = ResetRow::find(&rows).filter(|row| row.echo().is_ok_and(|got| got == echo));
+        let row = answer.ok_or_else(|| lost("the response to a reset is missing"))?;
+        let backend = row.backend()?;
+        self.identity.compare(backend)?;
+        self.backend = Some(backend);
+        let schema = match binding.pin {
+            Pin::AfterDrop => schema_in(&rows)?,
+            Pin::Yes | Pin::No => row.schema()?,
+        };
+        if look {
+            note_look(to, &rows, began)?;
+        }
+        let own_transaction = row.is_own_transaction()?;
+        if rows.iter().any(PgRow::is_empty) {
+            self.deallocate().await?;
+        }
+        if binding.reset == Reset::Thorough {
+            self.compare_statements(row.statements()?).await?;
+        }
+        let in_transaction = binding.reset == Reset::Plain && !own_transaction;
+        Ok(Found { in_transaction, schema, looked: look })
+    }
+
+    fn terms(&self, binding: Binding<'_>, look: bool, echo: i64) -> Terms<'_> {
+        let Binding { to, manner, purpose, reset, discard_plans, pin } = binding;
+        let is_upkeep = purpose == Purpose::Upkeep || to.id == OccupantId::Upkeep;
+        Terms {
+            reset,
+            discard_plans,
+            echo,
+            checked: self.checks_clients,
+            idle_in_transaction: manner.idle_in_transaction,
+            upkeep: is_upkeep.then(|| self.upkeep()),
+            look,
+            pin,
+            name: manner.name_tenants.then_some(&*self.name),
+        }
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        let version = self.conn.server_version_num();
+        let transaction_timeout =
+            version.is_some_and(|version| version >= TRANSACTION_TIMEOUT_SINCE);
+        Upkeep { transaction_timeout }
+    }
+
+    async fn send(&mut self, sql: SqlStr) -> Result<Vec<PgRow>> {
+        if !sql.as_str().is_ascii() {
+            // The server parses the whole string in the encoding that is set when it arrives, and
+            // in the wrong one the name of a schema may become another.
+            self.conn.execute(raw_sql("begin; rollback; reset client_encoding")).await?;
+        }
+        self.conn.fetch_all(raw_sql(sql)).await
+    }
+
+    /// Reads the remaining responses and ends a transaction that is still open.
+    ///
+    /// It has a separate timeout, because that may be shorter than a whole reset takes.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        for sql in ["rollback", "reset statement_timeout"] {
+            while let Err(error) = raw_sql(sql).execute(&mut self.conn).await {
+                if !leaves_session_usable(&error) {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops statements that were prepared with SQL's `PREPARE`, which sqlx does not know.
+    async fn deallocate(&mut self) -> Result<()> {
+        let names = "select name from pg_catalog.pg_prepared_statement() where from_sql";
+        let mut sql = Sql::default();
+        for row in self.conn.fetch_all(raw_sql(names)).await? {
+            let name = Ident::parse(row.try_get(0)?);
+            let name = name.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            sql.text("deallocate ").ident(&name).text("; ");
+        }
+        self.conn.execute(raw_sql(sql.finish())).await.map(drop)
+    }
+
+    /// Drops all statements if the server has another number of them than sqlx: some were
+    /// deallocated behind sqlx's back, or one was abandoned while it was being prepared.
+    async fn compare_statements(&mut self, on_server: i64) -> Result<()> {
+        if i64::try_from(self.conn.cached_statements_size()).ok() != Some(on_server) {
+            self.clear_statements().await?;
+            self.conn.execute(raw_sql("deallocate all")).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the prepared statements if the new occupant can use them, otherwise drops them.
+    async fn sort_out_statements(
+        &mut self,
+        to: &Occupant,
+        manner: Manner,
+        owner: Owner,
+    ) -> Result<()> {
+        let alike = match manner.keep {
+            KeepStatements::WhenAlike => to.alike(),
+            KeepStatements::Never => Alike::Unlike,
+        };
+        let usable = self.statements.fit(alike, owner);
+        #[cfg(test)]
+        let usable = usable || manner.broken.keeps_statements;
+        if !usable {
+            self.clear_statements().await?;
+        }
+        self.statements.pass_to(alike, if usable { owner } else { Owner::Same });
+        #[cfg(test)]
+        if manner.broken.keeps_statements {
+            self.statements.forget_borrowing();
+        }
+        Ok(())
+    }
+
+    /// Checks the extension schemas again if one was missing when the session was opened.
+    async fn check_extensions(&mut self, to: &Occupant) -> Result<()> {
+        if self.lacks_extensions
+            && let Some(extensions) = &to.extensions
+        {
+            extensions.check(&mut self.conn).await?;
+            self.lacks_extensions = false;
+        }
+        Ok(())
+    }
+
+    /// Prepares a session that is bound to the occupant, and known as such, for this purpose.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the session has to be bound again.
+    pub(in crate::pool) async fn make_ready(
+        &mut self,
+        occupant: &Occupant,
+        purpose: Purpose,
+    ) -> Result<()> {
+        let pinned = self.bound.as_ref().is_some_and(|bound| bound.pinned);
+        let pinned_at = self.fit(occupant, pinned, purpose).await?;
+        if let (Some(at), Some(bound)) = (pinned_at, &mut self.bound) {
+            bound.note_pin(at);
+        }
+        Ok(())
+    }
+
+    /// Drops statements that were prepared for other tenants, and pins the schema, where this
+    /// purpose requires it. Returns when the schema was pinned, if it was.
+    async fn fit(
+        &mut self,
+        occupant: &Occupant,
+        pinned: bool,
+        purpose: Purpose,
+    ) -> Result<Option<Instant>> {
+        if purpose.wants_own_statements() && self.statements.are_borrowed() {
+            self.clear_statements().await?;
+        }
+        let pin = purpose.pin(occupant);
+        let (false, true, Some((oid, schema))) = (pinned, pin != Pin::No, occupant.own_schema())
+        else {
+            return Ok(None);
+        };
+        let began = Instant::now();
+        let rows = self.conn.fetch_all(raw_sql(pin_sql(pin, oid, schema))).await?;
+        let schema = schema_in(&rows)?;
+        #[cfg(test)]
+        let schema = self.broken.trust(schema, occupant);
+        occupant.check(schema)?;
+        Ok(Some(began))
+    }
+}
+
+impl Bound {
+    /// Records that the session pinned the schema, under its name, at this time.
+    fn note_pin(&mut self, at: Instant) {
+        (self.seen_as, self.pinned) = (at, true);
+    }
+}
+
+/// Returns `true` if plans inside functions are made under settings other than the server's.
+fn makes_odd_plans(occupant: &Occupant) -> bool {
+    !occupant.binding.settings.is_empty()
+}
+
+/// Decides on the pin. `same` is the bind before, if it was to the same occupant.
+fn pin_of(to: &Occupant, purpose: Purpose, same: Option<Bound>) -> Pin {
+    match (purpose, same) {
+        // The next use is likely a lease again, which then needs no round trip for the pin.
+        (Purpose::Idle, Some(Bound { pinned: true, .. })) if !to.is_always_pinned() => Pin::Yes,
+        _ => purpose.pin(to),
+    }
+}
+
+/// Records the result of an inspection of the schemas.
+fn note_look(of: &Occupant, rows: &[PgRow], began: Instant) -> Result<()> {
+    let took = began.elapsed();
+    let Some(look) = Look::find(rows)? else {
+        return Err(lost("the response to an inspection of the schemas is missing"));
+    };
+    if let Some(schema) = look.unusable {
+        // The next bind inspects again.
+        let role =
+            of.binding.role.as_ref().map_or("the connection's role".into(), Ident::to_string);
+        let attempted = format!(
+            "{role} may not use the extension schema {schema}, and would find none of its operators: \
+             grant usage on schema {schema} to it"
+        );
+        return Err(of.name(Error::new(ErrorKind::Config, attempted)).into());
+    }
+    if !of.binding.own().is_empty() {
+        of.set_tables(u32::try_from(look.tables).unwrap_or(u32::MAX));
+    }
+    let alike = if look.own_types { Alike::Unlike } else { Alike::Key(look.key) };
+    of.note_look(alike, look.unruly, took);
+    Ok(())
+}

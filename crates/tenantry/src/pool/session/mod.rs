@@ -1,0 +1,302 @@
+mod after_bind;
+mod ask_each;
+mod bind;
+mod open;
+mod purpose;
+mod statements;
+mod wear;
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{
+    Connection, Executor, PgConnection, Row,
+    postgres::{PgDatabaseError, PgRow},
+    raw_sql,
+};
+use tokio::time::{Instant, sleep};
+
+pub(super) use self::statements::Doubt;
+use self::{after_bind::Plain, statements::Statements, wear::Wear};
+pub(crate) use self::{
+    ask_each::{Answers, Question},
+    purpose::Purpose,
+};
+use super::{
+    credentials::{Login, LoginOf},
+    deadline::within,
+    holder::Held,
+    occupant::Occupant,
+    options::PoolOptions,
+    pin::Pin,
+    pooling::Identity,
+    rows::row_with,
+    scheduler::Time,
+    session_error::lost,
+};
+
+/// One connection to the server and the known state of its session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) conn: PgConnection,
+    /// The backend behind it.
+    pub(super) identity: Box<Identity>,
+    /// `None` until the first [`bind`](Self::bind) and during one.
+    bound: Option<Bound>,
+    /// `true` if an extension schema was missing when it was opened.
+    lacks_extensions: bool,
+    /// Its state without any tenant's settings, known once a hook has run.
+    plain: Option<Box<Plain>>,
+    /// Owner of its login; `None` if it is the manager's.
+    login: Option<LoginOf>,
+    statements: Statements,
+    /// `true` if plans inside functions may have been made under settings other than the server's.
+    odd_plans: bool,
+    /// The process id of the backend, known after the first bind.
+    pub(crate) backend: Option<i32>,
+    /// When the session was last returned, or was opened.
+    pub(crate) seen: Time,
+    /// `true` if the server can detect disconnected clients.
+    checks_clients: bool,
+    /// `true` if it was used in a way that only a thorough reset undoes.
+    touched: bool,
+    /// When the server last answered since the session was returned.
+    answered: Option<Time>,
+    /// The round-trip time when it was opened.
+    pub(super) round_trip: Duration,
+    wear: Wear,
+    /// The `application_name` that it was opened with.
+    name: Box<str>,
+    /// The task that holds it.
+    pub(crate) held: Held,
+    /// What the last bind has left out.
+    #[cfg(test)]
+    broken: super::broken::Broken,
+}
+
+/// The occupant of a session.
+#[derive(Debug)]
+struct Bound {
+    to: Arc<Occupant>,
+    /// Number of changes to its tables when the session was bound.
+    changes: u32,
+    /// When its schema was last seen to have its name.
+    seen_as: Instant,
+    /// `true` if its hook has run since, or there is none.
+    hooked: bool,
+    /// `true` if the session holds the pin of its schema.
+    pinned: bool,
+}
+
+/// How long an idle session keeps the pin that a lease has left. The name of a tenant that is
+/// dropped meanwhile is held back for longer in any case.
+const PINNED_IN_VAIN: Duration = Duration::from_secs(3);
+
+/// How soon the server ends a statement whose client has disconnected.
+pub(super) const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Timeout for a clean disconnect.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the place of a closed connection stays occupied. The server needs a moment to end the
+/// process behind it; an immediate connect would exceed the budget from the server's point of view.
+const LINGER: Duration = Duration::from_millis(10);
+
+type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
+
+impl Bound {
+    fn is_to(&self, occupant: &Arc<Occupant>) -> bool {
+        Arc::ptr_eq(&self.to, occupant) && self.changes == occupant.changes()
+    }
+
+    /// Returns `true` if the occupant's schema was recently seen to have its name.
+    fn is_known_as(&self, occupant: &Occupant, now: Instant) -> bool {
+        occupant.is_known_for(now.duration_since(self.seen_as))
+    }
+}
+
+impl Session {
+    /// Returns `true` if it is bound: the last [`bind`](Self::bind) has finished.
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound.is_some()
+    }
+
+    pub(crate) fn is_bound_to(&self, occupant: &Arc<Occupant>) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.is_to(occupant))
+    }
+
+    /// Returns `true` if a session bound to the occupant can be used for this purpose without
+    /// further work.
+    pub(super) fn is_ready_for(&self, occupant: &Occupant, purpose: Purpose, now: Instant) -> bool {
+        self.bound.as_ref().is_some_and(|bound| {
+            bound.hooked
+                && bound.is_known_as(occupant, now)
+                && (bound.pinned || purpose.pin(occupant) == Pin::No)
+                && !(self.statements.are_borrowed() && purpose.wants_own_statements())
+        })
+    }
+
+    /// Returns `true` if it is bound, and the occupant's schema was recently seen to have its name.
+    pub(super) fn is_known_as(&self, occupant: &Occupant, now: Instant) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.is_known_as(occupant, now))
+    }
+
+    /// Returns `true` if the application's hook has run since the session was bound, or there is
+    /// none.
+    pub(super) fn is_hooked(&self) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.hooked)
+    }
+
+    /// Returns `true` if it has the login that the occupant requires.
+    pub(super) fn is_logged_in_for(&self, occupant: &Occupant) -> bool {
+        self.login.as_ref() == occupant.login.as_deref().map(Login::of)
+    }
+
+    pub(super) fn note_login(&mut self, of: &LoginOf) {
+        self.login = Some(of.clone());
+    }
+
+    /// Returns `true` if the pin must be removed before the session is idle, because a drop waits
+    /// for it.
+    pub(super) fn must_be_unpinned(&self) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.pinned && bound.to.is_always_pinned())
+    }
+
+    /// Returns `true` if it holds a pin that has been unused for a while.
+    pub(super) fn is_pinned_in_vain(&self) -> bool {
+        let in_vain = |bound: &Bound| bound.pinned && bound.seen_as.elapsed() >= PINNED_IN_VAIN;
+        self.bound.as_ref().is_some_and(in_vain)
+    }
+
+    /// Makes the next reset remove the pin.
+    pub(super) fn unpin(&mut self) {
+        if let Some(bound) = &mut self.bound {
+            bound.pinned = false;
+        }
+    }
+
+    /// Records that the session may have state that only a thorough reset removes.
+    pub(super) fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    /// Returns `true` if it may have state that only a thorough reset removes.
+    pub(super) fn is_touched(&self) -> bool {
+        self.touched
+    }
+
+    /// Returns `true` if the server process behind it has grown too large.
+    pub(super) fn is_worn_out(&self, options: &PoolOptions) -> bool {
+        self.wear.is_too_much(options)
+    }
+
+    /// Counts tables that were read without a bind to their schema.
+    pub(super) fn wear(&mut self, tables: usize) {
+        self.wear.read(tables);
+    }
+
+    /// Checks that the same server process still answers, within a limit.
+    pub(super) async fn show_life(&mut self, limit: Duration) -> Result<()> {
+        within(limit, self.ping()).await
+    }
+
+    /// Checks that the same server process still answers, in one round trip.
+    pub(crate) async fn ping(&mut self) -> Result<()> {
+        let who = "select pg_catalog.pg_backend_pid()";
+        let rows = self.conn.fetch_all(raw_sql(who)).await?;
+        let [row] = &rows[..] else {
+            return Err(lost("the response to a ping is missing"));
+        };
+        self.identity.compare(row.try_get(0)?)
+    }
+
+    /// Returns `true` if the open transaction has changed something, or has locked rows.
+    pub(super) async fn has_changed(&mut self) -> Result<bool> {
+        let sql =
+            "select pg_catalog.pg_current_xact_id_if_assigned() is not null as tenantry_changed";
+        let rows = self.conn.fetch_all(raw_sql(sql)).await?;
+        row_with("tenantry_changed", &rows).map_or(Ok(false), |row: &PgRow| row.try_get(0))
+    }
+
+    /// Records when the server answered.
+    pub(super) fn note_answer(&mut self, at: Time) {
+        self.answered = Some(at);
+    }
+
+    /// Returns when the server last answered since the previous call.
+    pub(super) fn take_answer(&mut self) -> Option<Time> {
+        self.answered.take()
+    }
+
+    /// Returns `true` if the error may come from a prepared statement that no longer matches, and
+    /// would not recur after [`forget_statements`](Self::forget_statements).
+    ///
+    /// `0A000` has many causes; it is this one only when `RevalidateCachedQuery` raised it. If
+    /// statements were prepared for another tenant, any error of class 42 is suspicious: types of
+    /// the same name that the tenants' schemas have got since the last inspection are looked up by
+    /// name only once.
+    pub(crate) fn is_stale_statement(&self, error: &sqlx::Error) -> bool {
+        let sqlx::Error::Database(error) = error else {
+            return false;
+        };
+        let Some(error) = error.try_downcast_ref::<PgDatabaseError>() else {
+            return false;
+        };
+        match error.code() {
+            "0A000" => error.routine() == Some("RevalidateCachedQuery"),
+            // The statement was deallocated behind sqlx's back.
+            "26000" => true,
+            // A type that sqlx knew by name was dropped.
+            "XX000" => error.message().starts_with("cache lookup failed for type"),
+            code => self.statements.are_borrowed() && code.starts_with("42"),
+        }
+    }
+
+    /// Records that a caller may have prepared statements on the connection.
+    pub(super) fn note_handed_out(&mut self) {
+        self.statements.note_handed_out();
+        self.odd_plans = true;
+    }
+
+    /// Records what may have happened to statements before the next [`bind`](Self::bind).
+    pub(super) fn doubt(&mut self, doubt: Doubt) {
+        if self.statements.are_spoilt_by(doubt) {
+            self.statements.distrust();
+            self.suspect_alike();
+        }
+    }
+
+    /// Drops every prepared statement, because one of them no longer matched.
+    pub(crate) async fn forget_statements(&mut self) -> Result<()> {
+        self.statements.share_none();
+        self.suspect_alike();
+        self.clear_statements().await
+    }
+
+    fn suspect_alike(&self) {
+        if let Some(bound) = &self.bound {
+            bound.to.suspect_alike();
+        }
+    }
+
+    async fn clear_statements(&mut self) -> Result<()> {
+        self.statements.clear();
+        self.conn.clear_cached_statements().await
+    }
+
+    /// Terminates the session and closes the socket.
+    pub(crate) async fn close(self) -> Result<()> {
+        let Self { conn, identity, .. } = self;
+        // Before the termination: a pooler in session mode then gives the backend to another
+        // client.
+        drop(identity);
+        conn.close().await
+    }
+
+    /// Closes the connection within a timeout, and gives the server a moment to end its process.
+    pub(super) async fn disconnect(self) {
+        if within(CLOSE_TIMEOUT, self.close()).await.is_err() {
+            tracing::debug!("a connection was closed without a termination message");
+        }
+        sleep(LINGER).await;
+    }
+}

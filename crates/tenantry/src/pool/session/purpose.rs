@@ -1,0 +1,34 @@
+use super::super::{occupant::Occupant, pin::Pin};
+
+/// The purpose of a bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be idle and ready for the next request.
+    Idle,
+    /// One statement of a handle, which may be retried if a kept statement no longer matched.
+    Statement,
+    /// A transaction, in which nothing can be retried.
+    Transaction,
+    /// To be handed out for an indefinite time.
+    Lease,
+    /// The library's own work on one schema after the other.
+    Upkeep,
+}
+
+impl Purpose {
+    /// Returns `true` if statements prepared for other tenants have to be dropped, because an error
+    /// caused by one could not be repaired.
+    pub(super) fn wants_own_statements(self) -> bool {
+        matches!(self, Self::Transaction | Self::Lease)
+    }
+
+    pub(super) fn pin(self, occupant: &Occupant) -> Pin {
+        match self {
+            _ if occupant.oid().is_none() => Pin::No,
+            Self::Idle | Self::Upkeep => Pin::No,
+            _ if occupant.is_always_pinned() => Pin::AfterDrop,
+            Self::Lease => Pin::Yes,
+            Self::Statement | Self::Transaction => Pin::No,
+        }
+    }
+}
