@@ -255,24 +255,14 @@ async fn what_cannot_be_read_is_told_in_a_sentence_that_says_what_to_do() -> Tes
             ours(),
             "has no column \"container\" for the name of the tenant's schema",
         ),
-        (
-            "slug text",
-            "('acme')",
-            ours(),
-            "has no column \"id\" for the tenant's id: name the actual column",
-        ),
+        ("slug text", "('acme')", ours(), "has no column \"id\" for the tenant's id: name its"),
         (
             "id uuid, container text, state text, created_at date, attributes json",
             "(gen_random_uuid())",
             ours(),
             "have different types",
         ),
-        (
-            "slug text",
-            "('acme')",
-            named(),
-            "CatalogColumns::new().id(\"…\")); its columns are slug",
-        ),
+        ("slug text", "('acme')", named(), "new().id(\"…\")); its columns are slug"),
         ("id text", "('acme'), (null)", named(), "a row has no id"),
         ("id text", "('acme'), ('Müller GmbH')", named(), "\"Müller GmbH\" is not a tenant id"),
         ("id text", "('acme'), ('acme')", named(), "lists the tenant twice"),
@@ -332,12 +322,7 @@ async fn what_cannot_be_read_is_told_in_a_sentence_that_says_what_to_do() -> Tes
             "query cannot be read",
         ),
         ("id text", "('acme')", TableCatalog::query("select id from tenants -- end"), "1 tenants"),
-        (
-            "id text",
-            "('acme')",
-            named().notify(""),
-            "the channel of the catalog is not a valid name",
-        ),
+        ("id text", "('acme')", named().notify(""), "channel of the catalog is not a valid name"),
     ] {
         put(&mut admin, columns, rows).await;
         let what = format!("{catalog:?}");

@@ -99,7 +99,7 @@ impl Shape {
 pub(super) fn missing(of: &str, field: Field, wanted: &str, columns: &[Column]) -> String {
     let names: Vec<_> = columns.iter().map(|column| column.name.clone()).collect();
     format!(
-        "{of} has no column {wanted:?} for {}: name the actual column with \
+        "{of} has no column {wanted:?} for {}: name its column with \
          TableCatalog::columns(CatalogColumns::new().{}(\"…\")); its columns are {}",
         field.purpose(),
         field.name(),
@@ -172,7 +172,7 @@ mod tests {
         };
         assert_eq!(
             told(None),
-            "the table public.tenants has no column \"id\" for the tenant's id: name the actual column with \
+            "the table public.tenants has no column \"id\" for the tenant's id: name its column with \
              TableCatalog::columns(CatalogColumns::new().id(\"…\")); its columns are slug, state, a\\u{a}, x, x"
         );
         let named = || CatalogColumns::new().id("slug");

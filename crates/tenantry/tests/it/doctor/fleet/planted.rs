@@ -189,7 +189,7 @@ async fn each_defect_is_found_and_its_neighbours_are_left_alone() -> TestResult 
     }
     assert!(left.is_empty(), "{left:#?}");
 
-    let info = report.findings().find(|(_, finding)| finding.what.contains("beginning of"));
+    let info = report.findings().find(|(_, finding)| finding.what.contains("a prefix of"));
     let of_all =
         info.and_then(|(_, finding)| finding.tenants.as_ref()).expect("all tenants have it");
     assert_eq!((of_all.affected, of_all.worst.len()), (TENANTS.len(), TENANTS.len()));
