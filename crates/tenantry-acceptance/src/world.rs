@@ -49,7 +49,6 @@ impl World {
     }
 
     /// Starts configuring a manager.
-    #[must_use]
     pub fn builder(&self) -> ManagerBuilder {
         builder(self.url())
     }

@@ -28,6 +28,23 @@ pub async fn metrics_are_in_the_text_format_whatever_is_accepted<S: ServesOps>()
     stage.end().await;
 }
 
+/// Checks the metrics of a new manager after five requests for one tenant, with one statement each.
+///
+/// # Panics
+///
+/// When a line is missing.
+pub fn assert_five_requests(metrics: &str) {
+    for line in [
+        "# TYPE tenantry_acquires_total counter",
+        "tenantry_acquires_total{outcome=\"open\"} 1",
+        "tenantry_acquires_total{outcome=\"hit\"} 4",
+        "tenantry_query_duration_seconds_count 5",
+        "tenantry_tenant_pools 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in:\n{metrics}");
+    }
+}
+
 /// Tenants are labels only with `tenant_labels`.
 pub async fn metrics_name_tenants_on_request<S: ServesOps>() {
     let world = World::new().await;
@@ -88,7 +105,7 @@ pub async fn metrics_contain_the_whole_registry<S: ServesOps>() {
         assert!(metrics.contains("\ntenantry_connections_max 20\n"), "{metrics}");
     }
 
-    let again = S::serve(stage.manager.clone(), settings).await.unwrap_err();
+    let again = S::serve(stage.manager.clone(), settings).await.expect_err("the names are taken");
     assert!(again.to_string().contains("already"), "{again}");
     assert!(again.source().is_some());
     stage.end().await;

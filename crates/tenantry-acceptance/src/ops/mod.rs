@@ -19,9 +19,9 @@ pub use health::{
     saturated_is_still_ready,
 };
 pub use metrics::{
-    metrics_are_accepted_by_promtool, metrics_are_in_the_text_format_whatever_is_accepted,
-    metrics_contain_the_whole_registry, metrics_name_tenants_on_request,
-    two_managers_share_a_registry_with_labels,
+    assert_five_requests, metrics_are_accepted_by_promtool,
+    metrics_are_in_the_text_format_whatever_is_accepted, metrics_contain_the_whole_registry,
+    metrics_name_tenants_on_request, two_managers_share_a_registry_with_labels,
 };
 pub use metrics_auth::metrics_need_the_password;
 pub use probes::{
