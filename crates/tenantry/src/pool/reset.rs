@@ -134,6 +134,7 @@ fn verify(sql: &mut Sql, to: &Occupant, terms: Terms<'_>) {
         Some(schema) => oid_of(sql, schema),
         None => sql.text("null::pg_catalog.oid"),
     };
+    sql.text(r", '\\'");
     if terms.reset == Reset::Thorough {
         sql.text(
             ", pg_catalog.count(*) from pg_catalog.pg_prepared_statement() where not from_sql",
@@ -146,7 +147,8 @@ impl<'r> ResetRow<'r> {
     const BACKEND: usize = 1;
     const OWN_TRANSACTION: usize = 5;
     const SCHEMA: usize = 6;
-    const STATEMENTS: usize = 7;
+    const BACKSLASHES: usize = 7;
+    const STATEMENTS: usize = 8;
 
     pub(super) fn find(rows: &'r [PgRow]) -> Option<Self> {
         row_with(Self::ECHO, rows).map(Self)
@@ -170,6 +172,12 @@ impl<'r> ResetRow<'r> {
     /// Returns the schema that currently has the name of the occupant's.
     pub(super) fn schema(self) -> sqlx::Result<Schema> {
         self.0.try_get(Self::SCHEMA).map(schema_of)
+    }
+
+    /// Returns `true` if the server has read the text of the reset, and therefore that of the statements before it,
+    /// with backslashes as escapes: `standard_conforming_strings` was off.
+    pub(super) fn reads_escapes(self) -> sqlx::Result<bool> {
+        self.0.try_get(Self::BACKSLASHES).map(|backslashes: &str| backslashes.len() != 2)
     }
 
     /// Returns the number of statements that the server has for sqlx; only after a thorough reset.

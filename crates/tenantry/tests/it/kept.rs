@@ -179,6 +179,30 @@ async fn where_they_were_prepared_under_settings_of_a_lease_or_transaction() -> 
     Ok(())
 }
 
+/// A function of the tenant's that the pool has not read yet makes the same difference for statements on a handle.
+#[tokio::test]
+async fn where_a_function_decides_how_text_is_read() -> TestResult {
+    let world = World::with_tenants(&TENANTS).await;
+    let manager = world.one_session();
+    let (acme, globex) = both(&manager).await?;
+    for db in [&acme, &globex, &acme] {
+        sqlx::query("select 1").execute(db).await?;
+    }
+    let function = "create function f() returns int language plpgsql as \
+                    'begin set standard_conforming_strings to off; return 1; end'";
+    in_one(&world, "acme", function).await;
+    for number in 0..3 {
+        let sql = format!(r"select length('\\')::text || '{number}'");
+        let text = || sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(sql.clone()));
+        sqlx::query("select f()").execute(&acme).await?;
+        assert_eq!(text().fetch_one(&acme).await?, format!("1{number}"));
+        assert_eq!(text().fetch_one(&globex).await?, format!("2{number}"));
+        assert_eq!(text().fetch_one(&acme).await?, format!("2{number}"));
+    }
+    manager.close().await;
+    Ok(())
+}
+
 /// Functions keep plans, too, and those that set a search path of their own are not planned anew for
 /// another tenant's.
 #[tokio::test]

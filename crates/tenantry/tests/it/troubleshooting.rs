@@ -19,6 +19,14 @@ fn kinds_in(text: &str) -> BTreeSet<String> {
     names.filter(|name| name.chars().all(char::is_alphanumeric)).map(str::to_owned).collect()
 }
 
+/// Returns how each variant of `ErrorKind` is described, from the arms that do so.
+fn descriptions_in(text: &str) -> Vec<(&str, &str)> {
+    let body = text.split("fn describe(self)").nth(1).unwrap_or_default();
+    let body = body.split("\n    }\n").next().unwrap_or_default();
+    let arms = body.lines().filter_map(|line| line.trim().strip_prefix("Self::"));
+    arms.filter_map(|arm| arm.trim_end_matches("\",").split_once(" => \"")).collect()
+}
+
 /// Returns the messages that a file writes to the log, with their placeholders.
 fn messages_in(text: &str) -> BTreeSet<String> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -66,6 +74,13 @@ fn each_error_and_each_warning_has_a_row() -> io::Result<()> {
         sources.iter().flat_map(|source| messages_in(&source.text)).collect();
     assert!(kinds.len() > 30, "{kinds:?}");
     assert!(messages.len() > 30, "{messages:?}");
+    let described = sources.iter().filter(|source| source.path == "error.rs");
+    let described = described.flat_map(|source| descriptions_in(&source.text));
+    let mut described: Vec<_> =
+        described.map(|(kind, text)| format!("| `{kind}` | {text} |")).collect();
+    assert_eq!(described.len(), kinds.len(), "{described:?}");
+    described.retain(|row| !page.contains(row));
+    assert!(described.is_empty(), "docs/troubleshooting.md lacks {described:#?}");
     let kinds = kinds.into_iter().filter(|kind| !page.contains(&format!("| `{kind}` |")));
     let messages = messages.into_iter().filter(|message| !page.contains(&format!("`{message}")));
     let missing: Vec<_> = kinds.chain(messages).collect();

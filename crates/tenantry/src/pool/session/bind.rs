@@ -193,6 +193,11 @@ impl Session {
             note_look(to, &rows, began)?;
         }
         let own_transaction = row.is_own_transaction()?;
+        let escapes = row.reads_escapes()?;
+        if *self.escapes.get_or_insert(escapes) != escapes {
+            // Statements that were prepared meanwhile mean something else to other tenants.
+            self.statements.distrust();
+        }
         if rows.iter().any(PgRow::is_empty) {
             self.deallocate().await?;
         }

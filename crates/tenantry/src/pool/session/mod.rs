@@ -53,6 +53,8 @@ pub(crate) struct Session {
     odd_plans: bool,
     /// The process id of the backend, known after the first bind.
     pub(crate) backend: Option<i32>,
+    /// `true` if the server reads backslashes as escapes by default, known after the first bind.
+    escapes: Option<bool>,
     /// When the session was last returned, or was opened.
     pub(crate) seen: Time,
     /// `true` if the server can detect disconnected clients.

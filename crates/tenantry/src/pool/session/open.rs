@@ -54,6 +54,7 @@ impl Session {
             statements: Statements::new(),
             odd_plans: false,
             backend: None,
+            escapes: None,
             seen: now,
             checks_clients,
             touched: true,

@@ -11,7 +11,7 @@ use super::{
         attacked::{Attacked, Finding, Stop, code_of},
         ground::Ground,
     },
-    cancelled::{POLLS, polled},
+    cancelled::{Polls, polled},
     turns::OWNER,
 };
 use crate::db::TenantDb;
@@ -68,11 +68,15 @@ async fn requests(
 ) -> Result<Storm, Stop> {
     let purpose = u64::try_from(number).unwrap_or_default() + 1_000;
     let mut random = ground.random(purpose);
-    let mut storm = Storm::default();
+    let (mut storm, mut polls) = (Storm::default(), Polls::new());
     while storm.read + storm.dropped + storm.failed < most && Instant::now() < until {
         let db = if random.usize(..2) == 0 { &ground.acme } else { &ground.globex };
-        let polls = if random.usize(..2) == 0 { usize::MAX } else { random.usize(..POLLS) };
-        match polled(polls, request(db, random.usize(..5))).await {
+        let most = if random.usize(..2) == 0 { usize::MAX } else { polls.draw(&mut random) };
+        let answer = polled(most, request(db, random.usize(..5))).await;
+        if most < usize::MAX {
+            polls.learn(most, answer.is_some());
+        }
+        match answer {
             None => storm.dropped += 1,
             Some(Ok(owner)) => {
                 storm.read += 1;
