@@ -206,23 +206,6 @@ impl Handle {
         Running { handle: self, sql, began: Instant::now(), if_dropped: Err(ErrorClass::Cancelled) }
     }
 
-    /// Exchanges a lease on a server in recovery for another one, which may lead to the primary.
-    pub(super) async fn exchange<'a>(
-        &self,
-        lease: Lease,
-        running: Running<'a>,
-    ) -> sqlx::Result<(Lease, Running<'a>)> {
-        drop(lease);
-        match self.acquire().await {
-            Ok(another) => Ok((another, running)),
-            Err(error) => {
-                let error = error.into();
-                running.end(Err(&error));
-                Err(error)
-            }
-        }
-    }
-
     /// Runs one statement on a separate lease.
     ///
     /// It runs a second time if a prepared statement no longer matches the tables, or if a standby
@@ -232,7 +215,7 @@ impl Handle {
         let changes_schema = statement.changes_schema();
         let mut lease = self.acquire().await?;
         let span = lease.span().clone();
-        let mut running = self.running(sql);
+        let running = self.running(sql);
         let again = (lease.is_on_standby() && statement.is_repeatable()).then(|| statement.clone());
         let on = async |session: &mut Session| run_on(session, statement, run).await;
         let patience = &mut Patience::new(self.limit());
@@ -240,7 +223,11 @@ impl Handle {
         if let (Err(error), Some(again)) = (&result, again)
             && lease.wants_primary(error)
         {
-            (lease, running) = self.exchange(lease, running).await?;
+            drop(lease);
+            lease = match self.acquire().await {
+                Ok(another) => another,
+                Err(error) => return Err(running.fail(error.into())),
+            };
             let on = async |session: &mut Session| run_on(session, again, run).await;
             result = in_time(&mut lease, patience, effect, on).await;
         }
@@ -267,6 +254,12 @@ pub(super) struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// Records that the statement has failed.
+    pub(super) fn fail(self, error: sqlx::Error) -> sqlx::Error {
+        self.end(Err(&error));
+        error
+    }
+
     pub(super) fn end(mut self, outcome: Result<u64, &sqlx::Error>) {
         if let Err(error) = outcome {
             self.handle.explain_later(error);

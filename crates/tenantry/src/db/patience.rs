@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -47,14 +48,15 @@ impl Patience {
     /// # Cancel safety
     ///
     /// As safe as the response future.
-    pub(super) async fn answer<T>(
+    pub(super) fn answer<T>(
         &mut self,
         answer: impl Future<Output = sqlx::Result<T>>,
-    ) -> Result<T, Unanswered> {
-        match self.wait(answer).await {
+    ) -> impl Future<Output = Result<T, Unanswered>> {
+        // Not an `async fn`, which would store the response future twice.
+        self.wait(answer).map(|ended| match ended {
             Ok(answer) => answer.map_err(Unanswered::Failed),
             Err(Late(limit)) => Err(Unanswered::Late(limit)),
-        }
+        })
     }
 
     async fn wait<T>(&mut self, answer: impl Future<Output = T>) -> Result<T, Late> {

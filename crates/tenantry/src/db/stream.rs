@@ -13,7 +13,7 @@ use super::{
     patience::{Patience, Unanswered},
     statement::Statement,
 };
-use crate::pool::{Effect, Holder, Lease, Session};
+use crate::pool::{Effect, Holder, Lease};
 
 pub(super) type Step = Either<PgQueryResult, PgRow>;
 
@@ -26,15 +26,16 @@ impl Handle {
     ) -> BoxStream<'e, sqlx::Result<Step>> {
         let statement = Statement::take(query);
         Box::pin(try_stream! {
-            let (mut run, mut statement) = StreamRun::begin(self, statement?).await?;
+            let mut statement = statement?;
+            let mut lease = self.acquire().await?;
+            let mut run = StreamRun::new(self, &statement);
             loop {
-                let (session, progress) = run.start();
+                let session = lease.start();
                 let mut steps = session.conn.fetch_many(statement);
                 let ended = loop {
-                    match progress.next(&mut steps).await {
+                    match run.next(&mut steps).await {
                         Ok(Some(step)) => {
-                            let holder = progress.reader();
-                            let holding = holder.map(|reader| session.held.by(reader));
+                            let holding = run.reader().map(|reader| session.held.by(reader));
                             yield step;
                             drop(holding);
                         }
@@ -43,10 +44,17 @@ impl Handle {
                     }
                 };
                 drop(steps);
-                match run.follow_up(ended).await? {
+                match run.follow_up(&mut lease, ended).await? {
                     Next::Again(again) => statement = again,
                     Next::Elsewhere(again) => {
-                        run = run.move_elsewhere().await?;
+                        drop(lease);
+                        match self.acquire().await {
+                            Ok(another) => lease = another,
+                            Err(error) => {
+                                run.end(Err(error.into()))?;
+                                break;
+                            }
+                        }
                         statement = again;
                     }
                     Next::End(outcome) => {
@@ -59,19 +67,13 @@ impl Handle {
     }
 }
 
-/// A statement whose rows are streamed, and its lease.
+/// A statement whose rows are streamed.
 struct StreamRun<'e> {
-    handle: &'e Handle,
-    lease: Lease,
+    running: Running<'e>,
     effect: Effect,
     changes_schema: bool,
-    progress: Progress<'e>,
-}
-
-/// What has been delivered so far.
-struct Progress<'e> {
-    running: Running<'e>,
     patience: Patience,
+    /// Number of rows delivered so far.
     rows: u64,
     /// The statement, while it can still be run again.
     again: Option<Statement>,
@@ -96,32 +98,31 @@ enum Next {
 }
 
 impl<'e> StreamRun<'e> {
-    async fn begin(handle: &'e Handle, statement: Statement) -> sqlx::Result<(Self, Statement)> {
-        let lease = handle.acquire().await?;
-        let progress = Progress {
+    fn new(handle: &'e Handle, statement: &Statement) -> Self {
+        Self {
             running: handle.running(statement.text()),
+            effect: statement.effect(),
+            changes_schema: statement.changes_schema(),
             patience: Patience::new(handle.limit()),
             rows: 0,
             again: statement.is_repeatable().then(|| statement.clone()),
             reader: if handle.notes_holders() { Reader::Unknown } else { Reader::Exempt },
-        };
-        let (effect, changes_schema) = (statement.effect(), statement.changes_schema());
-        Ok((Self { handle, lease, effect, changes_schema, progress }, statement))
-    }
-
-    fn start(&mut self) -> (&mut Session, &mut Progress<'e>) {
-        (self.lease.start(), &mut self.progress)
+        }
     }
 
     /// Records how a statement has ended, and decides whether it is run again.
-    async fn follow_up(&mut self, mut ended: Result<(), Unanswered>) -> sqlx::Result<Next> {
-        let session = self.lease.start();
+    async fn follow_up(
+        &mut self,
+        lease: &mut Lease,
+        mut ended: Result<(), Unanswered>,
+    ) -> sqlx::Result<Next> {
+        let session = lease.start();
         if let Err(Unanswered::Failed(error)) = &ended
             && session.is_stale_statement(error)
         {
-            match self.progress.patience.answer(session.forget_statements()).await {
+            match self.patience.answer(session.forget_statements()).await {
                 Ok(()) => {
-                    if let Some(again) = self.progress.again.take() {
+                    if let Some(again) = self.again.take() {
                         return Ok(Next::Again(again));
                     }
                 }
@@ -130,40 +131,29 @@ impl<'e> StreamRun<'e> {
             }
         }
         if self.changes_schema {
-            self.lease.doubt_alike();
+            lease.doubt_alike();
         }
         let outcome = match ended {
             Ok(()) => Ok(()),
             Err(Unanswered::Failed(error)) => Err(error),
             Err(Unanswered::Late(limit)) => {
-                self.lease.doubt();
+                lease.doubt();
                 return Ok(Next::End(Err(late(limit))));
             }
         };
-        self.lease.finish(self.effect, &outcome);
-        let wants_primary = outcome.as_ref().is_err_and(|error| self.lease.wants_primary(error));
-        match self.progress.again.take().filter(|_| wants_primary) {
+        lease.finish(self.effect, &outcome);
+        let wants_primary = outcome.as_ref().is_err_and(|error| lease.wants_primary(error));
+        match self.again.take().filter(|_| wants_primary) {
             Some(again) => Ok(Next::Elsewhere(again)),
             None => Ok(Next::End(outcome)),
         }
     }
 
-    /// Exchanges the lease for one on another connection.
-    async fn move_elsewhere(self) -> sqlx::Result<Self> {
-        let Self { handle, lease, effect, changes_schema, mut progress } = self;
-        let (lease, running) = handle.exchange(lease, progress.running).await?;
-        progress.running = running;
-        Ok(Self { handle, lease, effect, changes_schema, progress })
-    }
-
     fn end(self, outcome: sqlx::Result<()>) -> sqlx::Result<()> {
-        let Progress { running, rows, .. } = self.progress;
-        running.end(outcome.as_ref().map(|()| rows));
+        self.running.end(outcome.as_ref().map(|()| self.rows));
         outcome
     }
-}
 
-impl Progress<'_> {
     /// Waits for the next row, or for the end of a statement of the string.
     async fn next(
         &mut self,

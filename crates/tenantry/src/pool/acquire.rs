@@ -29,6 +29,14 @@ enum Attempt {
     Wait(Waiting),
 }
 
+/// Whether a connection can be handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Ready,
+    /// It turned out to be dead.
+    Dead,
+}
+
 /// The stage at which an acquire waits.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
@@ -76,7 +84,9 @@ impl Server {
                 self.observer.meters.waited(Duration::ZERO);
                 Ok(lease)
             }
-            Ok(attempt) => self.see_through_within(limit, attempt, occupant, purpose).await,
+            Ok(mut attempt) => {
+                self.see_through_within(limit, &mut attempt, occupant, purpose).await
+            }
             Err(error) => Err(error),
         };
         match acquired {
@@ -115,7 +125,7 @@ impl Server {
     async fn see_through_within(
         self: &Arc<Self>,
         limit: Duration,
-        attempt: Option<Attempt>,
+        attempt: &mut Option<Attempt>,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
     ) -> Result<Lease, Error> {
@@ -141,14 +151,14 @@ impl Server {
     /// attempt, it asks the scheduler as soon as that is allowed.
     async fn see_through(
         self: &Arc<Self>,
-        mut attempt: Option<Attempt>,
+        attempt: &mut Option<Attempt>,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
         stage: &mut Stage,
     ) -> Result<Lease, Error> {
         let mut credentials = None;
         loop {
-            let mut lease = match attempt {
+            let mut lease = match attempt.take() {
                 Some(Attempt::Lease(lease)) => lease,
                 Some(Attempt::Wait(waiting)) => {
                     *stage = Stage::Queue;
@@ -158,13 +168,12 @@ impl Server {
                     *stage = Stage::Gate;
                     self.separation.pass().await?;
                     self.gates.pass(occupant.tenant()).await;
-                    attempt = Some(self.ask(occupant)?);
+                    *attempt = Some(self.ask(occupant)?);
                     continue;
                 }
             };
             if !lease.is_current() {
                 lease.retire();
-                attempt = None;
                 continue;
             }
             if !lease.is_logged_in() {
@@ -173,37 +182,36 @@ impl Server {
                     drop(lease);
                     *stage = Stage::Credentials;
                     credentials = Some(self.credentials(login).await?);
-                    attempt = Some(self.ask(occupant)?);
+                    *attempt = Some(self.ask(occupant)?);
                     continue;
                 }
                 lease.log_in(credentials.take().flatten()).await?;
             }
             *stage = Stage::Session;
-            match self.fit_out(lease, occupant, purpose).await? {
-                Some(lease) => return Ok(lease),
-                None => attempt = None,
+            if self.fit_out(&mut lease, occupant, purpose).await? == Fit::Ready {
+                return Ok(lease);
             }
         }
     }
 
-    /// Prepares the session of a lease; `None` if its connection turns out to be dead.
+    /// Prepares the session of a lease.
     async fn fit_out(
         &self,
-        mut lease: Lease,
+        lease: &mut Lease,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
-    ) -> Result<Option<Lease>, Error> {
+    ) -> Result<Fit, Error> {
         let fresh = lease.backend_pid().is_none();
         let Err(error) = lease.prepare(purpose).await else {
             // Meanwhile, a check may have decided that nothing is served.
             self.separation.pass().await?;
-            return Ok(Some(lease));
+            return Ok(Fit::Ready);
         };
         if is_of_hook(&error) {
             return Err(error.into());
         }
         if leaves_session_usable(&error) {
-            return Err(refused_bind(&lease, occupant, error));
+            return Err(refused_bind(lease, occupant, error));
         }
         if fresh && !lease.is_in_question() {
             let lost = Error::new(ErrorKind::Unavailable, "binding a session");
@@ -212,7 +220,7 @@ impl Server {
         // No statement of the lease was sent, and the next connection may be better.
         let reusing = PoolError::new(occupant.tenant(), "reusing an idle connection", &error);
         self.observer.tell(Event::PoolError(reusing));
-        Ok(None)
+        Ok(Fit::Dead)
     }
 
     /// Acquires an idle connection that is, or can be, bound to the occupant; `None` if there is
@@ -251,13 +259,13 @@ impl Server {
             let Some(grant) = self.change(|state, now| state.ask_for_idle(now, occupant)) else {
                 return Ok(None);
             };
-            let lease = Lease::new(Arc::clone(self), grant);
+            let mut lease = Lease::new(Arc::clone(self), grant);
             if !lease.is_current() {
                 lease.retire();
             } else if !lease.is_logged_in() {
                 // Logging in would open another connection.
                 return Ok(None);
-            } else if let Some(lease) = self.fit_out(lease, occupant, purpose).await? {
+            } else if self.fit_out(&mut lease, occupant, purpose).await? == Fit::Ready {
                 return Ok(Some(lease));
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
 use super::session_error::timed_out;
@@ -13,9 +14,11 @@ pub(crate) fn after(patience: Duration) -> Instant {
 }
 
 /// Runs an operation on a connection, which fails with an I/O error when it takes too long.
-pub(super) async fn within<T>(
+///
+/// Not an `async fn`, which would store the operation twice.
+pub(super) fn within<T>(
     limit: Duration,
     operation: impl Future<Output = sqlx::Result<T>>,
-) -> sqlx::Result<T> {
-    timeout(limit, operation).await.unwrap_or_else(|_| Err(timed_out()))
+) -> impl Future<Output = sqlx::Result<T>> {
+    timeout(limit, operation).map(|ended| ended.unwrap_or_else(|_| Err(timed_out())))
 }
