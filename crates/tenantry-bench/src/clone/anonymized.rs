@@ -79,10 +79,10 @@ pub(super) async fn run(
 
 /// Checks that all rows were copied and, if the clone was anonymized, all columns masked.
 fn check(report: &CloneReport, rows: usize) -> Result<(), Failure> {
-    if let Some(anonymized) = &report.anonymized {
-        if anonymized.columns.len() != HASHED.len() || !anonymized.proof.is_complete() {
-            return Err(anonymized.to_string().into());
-        }
+    if let Some(anonymized) = &report.anonymized
+        && (anonymized.columns.len() != HASHED.len() || !anonymized.proof.is_complete())
+    {
+        return Err(anonymized.to_string().into());
     }
     let copied = report.rows();
     if usize::try_from(copied)? != rows {

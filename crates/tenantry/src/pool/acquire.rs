@@ -1,6 +1,6 @@
 //! The steps of an acquire: ask the scheduler, wait, prepare the session, start over if it is dead.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
@@ -133,7 +133,9 @@ impl Server {
         let mut stage = Stage::Queue;
         let notice_after = NOTICE_AFTER.min(limit / 2);
         let ended = {
-            let mut through = pin!(self.see_through(attempt, occupant, purpose, &mut stage));
+            // Boxed: what is deep in here would make the futures of all callers large, and too deep
+            // for the compiler. This path has a round trip or a wait ahead of it.
+            let mut through = Box::pin(self.see_through(attempt, occupant, purpose, &mut stage));
             match timeout(notice_after, through.as_mut()).await {
                 Err(_) => {
                     self.notice_nested(occupant);
