@@ -38,7 +38,7 @@ async fn what_cannot_be_read_is_told_with_the_key_or_command_that_helps() {
         (
             "[tenants]\ncatalog = 'table'\ntable = 'customers'\n[catalog.columns]\nid = 'name'",
             "no column \"name\" for the tenant's id",
-            "it has number, slug",
+            "its columns are number, slug",
         ),
     ] {
         fleet.folder.write("tenantry.toml", settings);

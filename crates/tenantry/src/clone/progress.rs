@@ -100,7 +100,7 @@ impl Counter {
             bytes: self.bytes,
         };
         if catch_unwind(AssertUnwindSafe(|| on_progress(&progress))).is_err() {
-            tracing::error!(target: "tenantry::hook", "the progress of a clone panicked");
+            tracing::error!(target: "tenantry::hook", "the progress callback of a clone panicked");
         }
     }
 }

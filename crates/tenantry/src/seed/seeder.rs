@@ -162,7 +162,7 @@ impl Seeder {
             && catch_unwind(AssertUnwindSafe(|| on_progress(seeded))).is_err()
         {
             self.fleet.server().observer.meters.hook_failures.inc();
-            tracing::error!(target: "tenantry::hook", "the progress of seeding panicked");
+            tracing::error!(target: "tenantry::hook", "the progress callback of seeding panicked");
         }
     }
 }

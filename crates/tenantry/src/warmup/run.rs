@@ -100,7 +100,7 @@ fn tell(server: &Server, options: &WarmUp, detail: &TenantWarmUp) {
         let told = catch_unwind(AssertUnwindSafe(|| progress(&detail.tenant_id, &detail.status)));
         if told.is_err() {
             server.observer.meters.hook_failures.inc();
-            tracing::error!(target: "tenantry::hook", "the progress of a warm-up panicked");
+            tracing::error!(target: "tenantry::hook", "the progress callback of a warm-up panicked");
         }
     }
 }
