@@ -16,7 +16,7 @@ async fn a_statement_beside_an_open_transaction_is_refused(t: TestTenant) -> Tes
     let refused = Error::from(count(&t.db).await.expect_err("the test has a transaction in hand"));
     assert_eq!(refused.kind(), ErrorKind::NestedAcquire);
     let told = refused.to_string();
-    let whose = format!("this task has had a connection of tenant {} in hand", t.id);
+    let whose = format!("this task has held a connection of tenant {} for", t.id);
     assert!(told.contains(&whose) && told.contains("run the statement on it"), "{told}");
     tx.commit().await?;
     assert_eq!(count(&t.db).await?, 1);

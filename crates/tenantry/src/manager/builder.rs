@@ -371,7 +371,7 @@ impl ManagerBuilder {
     /// let elsewhere = TenantManager::builder("postgres://app@db.example/saas")
     ///     .upkeep_url("postgres://app_owner@other.example/saas")
     ///     .build();
-    /// assert!(elsewhere.unwrap_err().to_string().contains("another server"));
+    /// assert!(elsewhere.unwrap_err().to_string().contains("a different server"));
     /// # Ok(()) }
     /// # example().unwrap();
     /// ```
