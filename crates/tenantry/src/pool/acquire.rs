@@ -1,6 +1,6 @@
 //! The steps of an acquire: ask the scheduler, wait, prepare the session, start over if it is dead.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
@@ -133,9 +133,7 @@ impl Server {
         let mut stage = Stage::Queue;
         let notice_after = NOTICE_AFTER.min(limit / 2);
         let ended = {
-            // Boxed: what is deep in here would make the futures of all callers large, and too deep
-            // for the compiler. This path has a round trip or a wait ahead of it.
-            let mut through = Box::pin(self.see_through(attempt, occupant, purpose, &mut stage));
+            let mut through = pin!(self.see_through(attempt, occupant, purpose, &mut stage));
             match timeout(notice_after, through.as_mut()).await {
                 Err(_) => {
                     self.notice_nested(occupant);
@@ -187,7 +185,7 @@ impl Server {
                     *attempt = Some(self.ask(occupant)?);
                     continue;
                 }
-                lease.log_in(credentials.take().flatten()).await?;
+                Box::pin(lease.log_in(credentials.take().flatten())).await?;
             }
             *stage = Stage::Session;
             if self.fit_out(&mut lease, occupant, purpose).await? == Fit::Ready {

@@ -91,6 +91,13 @@ impl Lease {
         if self.is_ready(purpose) {
             return Ok(());
         }
+        // Boxed: otherwise, the futures of all callers would be as large as this one, and too deep
+        // for the compiler. A round trip is ahead.
+        Box::pin(self.make_ready(purpose)).await
+    }
+
+    /// Binds the session to the occupant, or checks that it is alive.
+    async fn make_ready(&mut self, purpose: Purpose) -> sqlx::Result<()> {
         if self.occupant.is_retired() {
             return Err(self.occupant.refusal().into());
         }
