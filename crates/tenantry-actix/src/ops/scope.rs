@@ -54,7 +54,7 @@ pub fn ops_scope(manager: TenantManager) -> OpsService {
 /// Frequent requests do not use up connections: each route runs one database check at a time, at
 /// most eight in a row and then one per second, and further requests share the last answer. No
 /// answer contains database error texts or the database's address. With
-/// [`tenant_details`](Self::tenant_details) or [tenant labels](MetricsOptions::tenant_labels), the
+/// [`tenant_details`](Self::tenant_details) or [tenant labels](tenantry::MetricsOptions::tenant_labels), the
 /// answers name tenants: then serve the routes only on a port that customers cannot reach.
 ///
 /// Metrics are in Prometheus' text format 0.0.4, whatever the request accepts, because the crate

@@ -27,9 +27,9 @@ impl Provisioner {
     /// renamed.
     ///
     /// Seeds that [run outside a transaction](crate::seed::Seed::with_db) follow. Until they have run, the catalog
-    /// marks the tenant as suspended and records [why](TenantRecord::step); if it cannot store that, the schema has
-    /// another name until then. If creation is interrupted, the next `create` of the same id resumes it, or, if it
-    /// was started with other options, removes it and starts over; in the latter case
+    /// marks the tenant as suspended and records [why](crate::TenantRecord::step); if it cannot store that, the
+    /// schema has another name until then. If creation is interrupted, the next `create` of the same id resumes it,
+    /// or, if it was started with other options, removes it and starts over; in the latter case
     /// [`NameInUse`](ErrorKind::NameInUse) tells when to retry.
     ///
     /// # Errors
