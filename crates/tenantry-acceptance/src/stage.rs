@@ -11,23 +11,17 @@ use crate::{
     adapter::{Adapter, App, Server},
     client::{Answer, get},
     resolver::Resolver,
-    world::{eventually, offline_with, record, users},
+    world::{self, eventually, offline_with, record, users},
 };
 
-/// The tenants `acme`, `globex`, `t1` to `t50`, and `frozen`, which is suspended. Each has a table
-/// `users` that holds the tenant's own name. The shared schema has a table `plans` with the plan `free`.
-pub(crate) const SETUP: &str = "
-    create function pg_temp.add(tenant text) returns void language plpgsql as $$
-    begin
-        execute format('create schema %I', 'tenant_' || tenant);
-        execute format('create table %I.users (name text primary key)', 'tenant_' || tenant);
-        execute format('insert into %I.users values (%L)', 'tenant_' || tenant, tenant);
-    end $$;
-    select pg_temp.add(t) from unnest(array['acme', 'globex', 'frozen']) t;
-    select pg_temp.add('t' || n) from generate_series(1, 50) n;
-    create table public.plans (name text);
-    insert into public.plans values ('free');
-";
+/// Returns the SQL that creates the tenants `acme`, `globex`, `t1` to `t50`, and `frozen`, which is
+/// suspended, and a table `plans` with the plan `free` in the shared schema.
+pub(crate) fn setup() -> String {
+    let named = ["acme", "globex", "frozen"].map(str::to_owned).into_iter();
+    let tenants = named.chain((1..=50).map(|number| format!("t{number}")));
+    let plans = "create table public.plans (name text); insert into public.plans values ('free');";
+    world::setup(tenants) + plans
+}
 
 /// An app with a database of its own.
 pub(crate) struct Stage {
@@ -45,7 +39,7 @@ impl Stage {
     pub(crate) async fn with<A: Adapter>(
         configure: impl FnOnce(ManagerBuilder) -> ManagerBuilder,
     ) -> Self {
-        let database = DevDatabase::from_template(SETUP).await.expect("a server can be started");
+        let database = DevDatabase::from_template(&setup()).await.expect("a server can be started");
         let builder = TenantManager::builder(database.url()).catalog(catalog());
         let manager = configure(builder.acquire_timeout(Duration::from_secs(30)));
         let manager = manager.build().expect("the configuration is sound");

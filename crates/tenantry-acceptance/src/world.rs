@@ -1,6 +1,9 @@
 //! A database with a few tenants, for the tests that only one adapter has.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Display,
+    time::{Duration, Instant},
+};
 
 use sqlx::{Connection, PgConnection};
 use tenantry::{FixedCatalog, ManagerBuilder, TenantId, TenantManager, TenantRecord, TenantState};
@@ -9,16 +12,30 @@ use tenantry_devdb::DevDatabase;
 /// The tenants of a [`World`].
 pub const TENANTS: [&str; 4] = ["acme", "globex", "initech", "frozen"];
 
-/// The SQL that creates the [`TENANTS`].
-pub(crate) const SETUP: &str = "
+/// Creates a tenant's schema, with a table `users` that contains the tenant's own name.
+const CREATE_TENANT: &str = "
     create function pg_temp.add(tenant text) returns void language plpgsql as $$
     begin
         execute format('create schema %I', 'tenant_' || tenant);
         execute format('create table %I.users (name text primary key)', 'tenant_' || tenant);
         execute format('insert into %I.users values (%L)', 'tenant_' || tenant, tenant);
     end $$;
-    select pg_temp.add(t) from unnest(array['acme', 'globex', 'initech', 'frozen']) t;
 ";
+
+/// Returns the SQL that creates these tenants, of which none needs quotes.
+pub(crate) fn setup(tenants: impl IntoIterator<Item = impl Display>) -> String {
+    let calls = tenants.into_iter().map(|tenant| format!("select pg_temp.add('{tenant}');"));
+    calls.fold(CREATE_TENANT.to_owned(), |setup, call| setup + &call)
+}
+
+/// Creates the [`TENANTS`] in a database.
+pub(crate) async fn create_tenants(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql(CREATE_TENANT).execute(&mut *conn).await?;
+    for tenant in TENANTS {
+        sqlx::query("select pg_temp.add($1)").bind(tenant).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
 
 /// A database with the [`TENANTS`], dropped with the value. Each has a table `users` that contains the tenant's own
 /// name. `frozen` is suspended.
@@ -34,7 +51,7 @@ impl World {
     ///
     /// When no server can be started.
     pub async fn new() -> Self {
-        let database = DevDatabase::from_template(SETUP).await;
+        let database = DevDatabase::from_template(&setup(TENANTS)).await;
         Self { database: database.expect("a server can be started") }
     }
 

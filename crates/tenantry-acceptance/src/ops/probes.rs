@@ -11,7 +11,7 @@ use super::{
     OpsSettings, ServesOps,
     stage::{Stage, assert_free_of, build},
 };
-use crate::world::{SETUP, World, builder, eventually, offline};
+use crate::world::{World, builder, create_tenants, eventually, offline};
 
 /// Words in the messages of a database or driver in trouble.
 const WORDS: [&str; 8] =
@@ -52,7 +52,7 @@ impl Stage {
 async fn private_server() -> DevServer {
     let server = DevServer::start().await.expect("a server can be started");
     let mut admin = PgConnection::connect(&server.url()).await.expect("the server is running");
-    sqlx::raw_sql(SETUP).execute(&mut admin).await.expect("the statements are valid");
+    create_tenants(&mut admin).await.expect("the statements are valid");
     server
 }
 

@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     client::Connection,
-    stage::{SETUP, catalog, offline},
+    stage::{catalog, offline, setup},
     world::eventually,
 };
 
 /// A database with tenants in it, and a manager.
 async fn world() -> (DevDatabase, TenantManager) {
-    let database = DevDatabase::from_template(SETUP).await.expect("a server can be started");
+    let database = DevDatabase::from_template(&setup()).await.expect("a server can be started");
     let manager = TenantManager::builder(database.url()).catalog(catalog());
     let manager = manager.build().expect("the configuration is sound");
     (database, manager)

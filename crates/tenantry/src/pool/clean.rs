@@ -92,13 +92,13 @@ impl Server {
 
     /// Cleans a session on which an abandoned statement still runs: has the server cancel it.
     async fn interrupt(self: &Arc<Self>, session: &mut Session) -> Cleaned {
-        let (nobody, manner, idle) = (self.system(), self.manner(), Purpose::Idle);
+        let (system, manner, idle) = (self.system(), self.manner(), Purpose::Idle);
         // The cancel request needs a connection. Until one is available, reading on may finish by
         // itself; if this is the only connection, it has to.
         let lease = {
-            let reading = pin!(session.bind(nobody, manner, idle));
+            let reading = pin!(session.bind(system, manner, idle));
             let limit = CANCEL_TIMEOUT + self.patience();
-            let asking = pin!(timeout(limit, self.acquire(nobody, Purpose::Statement)));
+            let asking = pin!(timeout(limit, self.acquire(system, Purpose::Statement)));
             match select(reading, asking).await {
                 Either::Left((done, _)) => Either::Left(done),
                 Either::Right((lease, _)) => Either::Right(lease.ok().and_then(Result::ok)),
@@ -114,7 +114,7 @@ impl Server {
             // A cancel request that may still be in flight must not hit the next statement.
             return Cleaned::Busy;
         }
-        match timeout(self.options.cleanup_timeout, session.bind(nobody, manner, idle)).await {
+        match timeout(self.options.cleanup_timeout, session.bind(system, manner, idle)).await {
             Ok(done) => self.cleaned(session, done).await,
             Err(_) => Cleaned::Busy,
         }

@@ -40,12 +40,12 @@ impl Server {
         };
         match self.table.meet(newcomer, alone) {
             Met::Partner => {}
-            Met::NobodyAtAll(newcomer) => newcomer.end(),
+            Met::NoPartner(newcomer) => newcomer.end(),
             Met::Comparison(newcomer) => {
                 let _ = timeout(PROBE_TIMEOUT, self.table.cleared()).await;
                 newcomer.end();
             }
-            Met::Nobody(newcomer, partner) => match self.wait_for_partner(partner).await {
+            Met::First(newcomer, partner) => match self.wait_for_partner(partner).await {
                 Some(partner) => self.compare(newcomer, partner).await,
                 None => newcomer.end(),
             },

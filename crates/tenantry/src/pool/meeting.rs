@@ -29,14 +29,14 @@ pub(super) struct Partner<C> {
 
 /// The result of bringing a new connection to the table.
 pub(super) enum Met<C> {
-    /// It waits for a partner.
-    Nobody(C, oneshot::Receiver<Partner<C>>),
+    /// It is the first, and waits for a partner.
+    First(C, oneshot::Receiver<Partner<C>>),
     /// The first one continues with both.
     Partner,
     /// Two others are being compared.
     Comparison(C),
     /// It has no partner and does not wait.
-    NobodyAtAll(C),
+    NoPartner(C),
 }
 
 /// Whether a connection may wait for a partner.
@@ -67,11 +67,11 @@ impl<C> Table<C> {
                 drop(first.send(Partner { conn, turn: Turn(Arc::clone(self)) }));
                 Met::Partner
             }
-            Seats::Empty | Seats::Waiting(_) if alone == Alone::Leaves => Met::NobodyAtAll(conn),
+            Seats::Empty | Seats::Waiting(_) if alone == Alone::Leaves => Met::NoPartner(conn),
             Seats::Empty | Seats::Waiting(_) => {
                 let (sender, partner) = oneshot::channel();
                 *seats = Seats::Waiting(sender);
-                Met::Nobody(conn, partner)
+                Met::First(conn, partner)
             }
         }
     }
@@ -114,24 +114,24 @@ mod tests {
     #[tokio::test]
     async fn the_second_meets_the_first_and_a_third_waits_for_them() {
         let table = Table::new();
-        let Met::Nobody(1, first) = table.meet(1, Alone::Waits) else { panic!("it is the first") };
+        let Met::First(1, first) = table.meet(1, Alone::Waits) else { panic!("it is the first") };
         assert!(matches!(table.meet(2, Alone::Leaves), Met::Partner));
         let Partner { conn, turn } = first.await.expect("the second has come");
         assert_eq!(conn, 2);
         assert!(matches!(table.meet(3, Alone::Waits), Met::Comparison(3)));
         drop(turn);
         table.cleared().await;
-        assert!(matches!(table.meet(4, Alone::Leaves), Met::NobodyAtAll(4)));
+        assert!(matches!(table.meet(4, Alone::Leaves), Met::NoPartner(4)));
     }
 
     #[tokio::test]
     async fn a_table_is_free_when_the_first_has_left() {
         let table = Table::new();
-        let Met::Nobody(1, first) = table.meet(1, Alone::Waits) else { panic!("it is the first") };
+        let Met::First(1, first) = table.meet(1, Alone::Waits) else { panic!("it is the first") };
         table.leave();
         assert!(first.await.is_err());
-        let Met::Nobody(2, second) = table.meet(2, Alone::Waits) else { panic!("it is free") };
+        let Met::First(2, second) = table.meet(2, Alone::Waits) else { panic!("it is free") };
         drop(second);
-        assert!(matches!(table.meet(3, Alone::Waits), Met::Nobody(3, _)), "the second is gone");
+        assert!(matches!(table.meet(3, Alone::Waits), Met::First(3, _)), "the second is gone");
     }
 }

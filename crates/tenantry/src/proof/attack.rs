@@ -3,12 +3,12 @@
 use futures_util::future::BoxFuture;
 
 use super::{
-    attacked::Attacked,
     attacks::{
         cancelled, crowd, ids, midway, planting,
         plants::{self, Plant},
         roles, schemas, statements, storm, turns,
     },
+    finding::Attacked,
     ground::Ground,
 };
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 
 use super::{
-    attacked::Stop,
+    finding::Stop,
     look::{Look, On},
     mark::Mark,
     options::ProofOptions,

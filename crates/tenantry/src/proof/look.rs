@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use parking_lot::Mutex;
 use sqlx::{Column, Row, SqlSafeStr, SqlStr, postgres::PgRow, raw_sql};
 
-use super::attacked::{Stop, code_of};
+use super::finding::{Stop, code_of};
 use crate::{
     db::TenantDb,
     pool::{Lease, PINS},

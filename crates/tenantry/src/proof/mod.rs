@@ -12,11 +12,11 @@
 //! because they only reach scratch schemas, and must find the leak: this shows that they are able to.
 
 mod attack;
-mod attacked;
 mod attacks;
 #[cfg(test)]
 mod broken;
 mod create;
+mod finding;
 mod ground;
 mod leftovers;
 mod look;

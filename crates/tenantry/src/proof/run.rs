@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     attack::{ATTACKS, Attack, attack_names},
-    attacked::{Attacked, Finding, Stop},
     attacks::turns::OWNER,
     create::create_all,
+    finding::{Attacked, Finding, Stop},
     ground::{Ground, Pids},
     leftovers::remove_leftovers,
     mark::Mark,

@@ -252,7 +252,9 @@ pub fn without_consequences(
 ) -> Vec<Difference> {
     let causes = Causes::of(differences);
     let follows = |Difference { object: key, change }: &Difference| match change.attribute() {
-        attribute if HOLDERS.contains(&key.kind) => causes.explain_holder(key, attribute),
+        attribute if ObjectKind::WITH_PARTS.contains(&key.kind) => {
+            causes.explain_holder(key, attribute)
+        }
         attribute if causes.explain_part(key, attribute) => true,
         Some(_) => false,
         None => {
@@ -262,16 +264,6 @@ pub fn without_consequences(
     };
     differences.iter().filter(|difference| !follows(difference)).cloned().collect()
 }
-
-/// Kinds of objects that have parts.
-const HOLDERS: &[ObjectKind] = &[
-    ObjectKind::Table,
-    ObjectKind::ForeignTable,
-    ObjectKind::View,
-    ObjectKind::MaterializedView,
-    ObjectKind::Composite,
-    ObjectKind::Domain,
-];
 
 /// Differences from which others can follow.
 struct Causes<'a> {
@@ -289,7 +281,7 @@ impl<'a> Causes<'a> {
                 None => {
                     causes.gone.insert((object.kind, object.of.as_deref(), &*object.name));
                 }
-                Some(attribute) if HOLDERS.contains(&object.kind) => {
+                Some(attribute) if ObjectKind::WITH_PARTS.contains(&object.kind) => {
                     causes.changed.insert((&*object.name, attribute));
                 }
                 Some(_) => {}
@@ -299,7 +291,7 @@ impl<'a> Causes<'a> {
     }
 
     fn holder_is_gone(&self, name: &str) -> bool {
-        HOLDERS.iter().any(|kind| self.gone.contains(&(*kind, None, name)))
+        ObjectKind::WITH_PARTS.iter().any(|kind| self.gone.contains(&(*kind, None, name)))
     }
 
     /// Returns `true` if an attribute of an object with parts differs because another one does.

@@ -34,6 +34,22 @@ macro_rules! kinds {
     };
 }
 
+impl ObjectKind {
+    /// The kinds of objects that have columns.
+    pub(crate) const WITH_COLUMNS: [Self; 5] =
+        [Self::Table, Self::ForeignTable, Self::View, Self::MaterializedView, Self::Composite];
+
+    /// The kinds of objects that have parts: columns or constraints.
+    pub(crate) const WITH_PARTS: [Self; 6] = [
+        Self::Table,
+        Self::ForeignTable,
+        Self::View,
+        Self::MaterializedView,
+        Self::Composite,
+        Self::Domain,
+    ];
+}
+
 kinds! {
     /// The schema itself: its owner, grants and comment. Its name is empty.
     Schema = "schema",

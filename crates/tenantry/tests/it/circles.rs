@@ -1,24 +1,14 @@
 //! No two neighbours among the modules of a crate import from each other, directly or by way of others.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::Path,
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    repository::{from_root, packages},
+    source::{Module, Source, sources_below},
 };
-
-use crate::architecture::{Source, sources_below};
-
-/// The path of a module from the root of its crate.
-type Module = Vec<String>;
 
 /// Which modules of a folder import from which of their neighbours.
 type Imports = BTreeMap<Module, BTreeSet<Module>>;
-
-fn module(path: &str) -> Module {
-    let path = path.trim_end_matches(".rs");
-    let names = path.split('/').filter(|name| !matches!(*name, "mod" | "lib" | "main"));
-    names.map(str::to_owned).collect()
-}
 
 /// Returns the code without comments and without the tests at its end.
 fn code(source: &Source) -> String {
@@ -26,75 +16,17 @@ fn code(source: &Source) -> String {
     code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
 }
 
-/// Adds the paths of a tree, such as `a::{b, c::d}`, to those that stand before it.
-fn add_paths(tree: &str, before: &[String], paths: &mut Vec<Module>) {
-    let names = |path: &str| -> Module {
-        let names =
-            path.split("::").map(|name| name.split(" as ").next().unwrap_or_default().trim());
-        let names = names.filter(|name| !name.is_empty());
-        before.iter().cloned().chain(names.map(str::to_owned)).collect()
-    };
-    let (mut depth, mut start) = (0_usize, 0);
-    for (at, character) in tree.char_indices().chain([(tree.len(), ',')]) {
-        match character {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                let branch = tree[start..at].trim();
-                match branch.split_once('{') {
-                    Some((path, rest)) => {
-                        let inner = rest.strip_suffix('}').unwrap_or(rest);
-                        add_paths(inner, &names(path), paths);
-                    }
-                    None if branch.is_empty() => {}
-                    None => paths.push(names(branch)),
-                }
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Returns the paths within the crate that a file names: what it imports, and other paths from the root.
-fn paths(code: &str) -> Vec<Module> {
-    let mut paths = Vec::new();
-    for statement in code.split("use ").skip(1) {
-        let tree = statement.split(';').next().unwrap_or_default();
-        if ["crate", "self", "super"].iter().any(|root| tree.starts_with(root)) {
-            add_paths(tree, &[], &mut paths);
-        }
-    }
-    for path in code.split("crate::").skip(1) {
-        let end = path.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
-        add_paths(&format!("crate::{}", &path[..end.unwrap_or(path.len())]), &[], &mut paths);
-    }
-    paths
-}
-
-/// Returns where a path leads that a module names.
-fn absolute(path: &[String], own: &Module) -> Module {
-    let ups = path.iter().take_while(|name| *name == "super").count();
-    let (base, rest) = match path.first().map(String::as_str) {
-        Some("crate") => (&own[..0], &path[1..]),
-        Some("self") => (&own[..], &path[1..]),
-        _ => (&own[..own.len().saturating_sub(ups)], &path[ups..]),
-    };
-    base.iter().chain(rest).cloned().collect()
-}
-
 /// Returns which neighbours import from which: of `a::b` and `a::c::d`, `a::b` from `a::c`.
 fn imports(sources: &[Source]) -> Imports {
     let mut modules: BTreeSet<Module> = BTreeSet::new();
     for source in sources {
-        let module = module(&source.path);
+        let module = source.module();
         modules.extend((1..=module.len()).map(|depth| module[..depth].to_vec()));
     }
     let mut imports = Imports::new();
     for source in sources {
-        let own = module(&source.path);
-        for path in paths(&code(source)) {
-            let mut target = absolute(&path, &own);
+        let own = source.module();
+        for mut target in source.paths_in(&code(source)) {
             while !target.is_empty() && !modules.contains(&target) {
                 target.pop();
             }
@@ -129,23 +61,15 @@ fn circles(mut imports: Imports) -> Vec<String> {
 }
 
 #[test]
-fn no_crate_has_a_circle() -> io::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+fn no_crate_has_a_circle() {
     let (mut crates, mut found) = (0, Vec::new());
-    for folder in ["crates", "examples"] {
-        for entry in fs::read_dir(root.join(folder))? {
-            let folder = entry?.path().join("src");
-            if folder.is_dir() {
-                crates += 1;
-                let circles = circles(imports(&sources_below(&folder)?));
-                let name = folder.display();
-                found.extend(circles.into_iter().map(|circle| format!("{name}: {circle}")));
-            }
-        }
+    for source in packages() {
+        crates += 1;
+        let circles = circles(imports(&sources_below(&source)));
+        found.extend(circles.into_iter().map(|circle| format!("{}: {circle}", from_root(&source))));
     }
     assert!(crates > 15, "only {crates} crates were found");
     assert!(found.is_empty(), "{found:#?}");
-    Ok(())
 }
 
 #[test]

@@ -3,8 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
-    fs, io,
-    path::Path,
     time::Duration,
 };
 
@@ -23,7 +21,10 @@ use tenantry::{
     serve::ServeOptions,
 };
 
-use crate::architecture::sources;
+use crate::{
+    repository::{read, root},
+    source::sources,
+};
 
 /// How the names of option types end.
 const ENDINGS: &[&str] = &["Options", "Builder", "Policy"];
@@ -31,8 +32,8 @@ const ENDINGS: &[&str] = &["Options", "Builder", "Policy"];
 /// Option types with other names.
 const OTHERS: &[&str] = &["Adopt", "Baseline", "Drift", "Lint", "WarmUp"];
 
-fn page() -> io::Result<String> {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md"))
+fn page() -> String {
+    read(&root().join("docs/configuration.md"))
 }
 
 /// Returns the section of the page on a type.
@@ -157,9 +158,9 @@ fn add_setters(text: &str, found: &mut BTreeMap<String, Vec<String>>) {
 }
 
 #[test]
-fn each_setter_has_a_row() -> io::Result<()> {
-    let (page, mut setters) = (page()?, BTreeMap::new());
-    for source in sources()? {
+fn each_setter_has_a_row() {
+    let (page, mut setters) = (page(), BTreeMap::new());
+    for source in sources() {
         add_setters(&source.text, &mut setters);
     }
     assert!(setters.len() > 20, "only {:?} were found", setters.keys());
@@ -170,7 +171,6 @@ fn each_setter_has_a_row() -> io::Result<()> {
         missing.extend(lacking.map(|name| format!("{of}::{name}")));
     }
     assert!(missing.is_empty(), "docs/configuration.md lacks {missing:#?}");
-    Ok(())
 }
 
 /// Compares the defaults in a section with those of a value; returns the options that were compared.
@@ -189,8 +189,8 @@ fn compare(page: &str, of: &str, value: &impl Debug, wrong: &mut Vec<String>) ->
 }
 
 #[test]
-fn defaults_are_the_real_ones() -> io::Result<()> {
-    let (page, mut wrong, mut compared) = (page()?, Vec::new(), BTreeSet::new());
+fn defaults_are_the_real_ones() {
+    let (page, mut wrong, mut compared) = (page(), Vec::new(), BTreeSet::new());
     macro_rules! compare_all {
         ($($of:ident),* $(,)?) => {
             $(compared.append(&mut compare(&page, stringify!($of), &$of::default(), &mut wrong));)*
@@ -218,7 +218,6 @@ fn defaults_are_the_real_ones() -> io::Result<()> {
     );
     assert!(wrong.is_empty(), "docs/configuration.md is wrong: {wrong:#?}");
     assert!(compared.len() >= 80, "only {} were compared: {compared:#?}", compared.len());
-    Ok(())
 }
 
 #[test]

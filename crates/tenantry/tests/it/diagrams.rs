@@ -1,23 +1,11 @@
 //! Each diagram of the documentation is made from the source beside it, and is shown on a page.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-fn docs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
-}
+use crate::repository::{files, read, root};
 
-fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|own| own == extension) {
-            found.push(path);
-        }
-    }
-    Ok(found)
+fn diagrams(extension: &str) -> Vec<PathBuf> {
+    files(&root().join("docs/diagrams"), extension)
 }
 
 /// Returns the lines of all labels of a source.
@@ -38,12 +26,12 @@ fn text(svg: &str) -> String {
 }
 
 #[test]
-fn each_diagram_shows_its_source() -> io::Result<()> {
-    let sources = files(&docs().join("diagrams"), "dot")?;
+fn each_diagram_shows_its_source() {
+    let sources = diagrams("dot");
     assert!(sources.len() >= 4, "only {sources:?}");
     for path in sources {
-        let (source, svg) = (fs::read_to_string(&path)?, path.with_extension("svg"));
-        let shown = text(&fs::read_to_string(&svg)?);
+        let (source, svg) = (read(&path), path.with_extension("svg"));
+        let shown = text(&read(&svg));
         let labels = labels(&source);
         assert!(labels.len() > 2, "{}: {labels:?}", path.display());
         for label in labels {
@@ -51,19 +39,15 @@ fn each_diagram_shows_its_source() -> io::Result<()> {
             assert!(is_shown, "{} lacks {label:?}: run `just diagrams`", svg.display());
         }
     }
-    Ok(())
 }
 
 #[test]
-fn each_diagram_is_on_a_page() -> io::Result<()> {
-    let mut pages = String::new();
-    for page in files(&docs(), "md")? {
-        pages += &fs::read_to_string(page)?;
-    }
-    for svg in files(&docs().join("diagrams"), "svg")? {
+fn each_diagram_is_on_a_page() {
+    let pages = files(&root().join("docs"), "md");
+    let pages: String = pages.iter().map(|page| read(page)).collect();
+    for svg in diagrams("svg") {
         let name = svg.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         assert!(pages.contains(&format!("](diagrams/{name})")), "no page shows {name}");
         assert!(svg.with_extension("dot").exists(), "{name} has no source");
     }
-    Ok(())
 }

@@ -79,6 +79,7 @@ mod secrets;
 mod seed;
 mod session_names;
 mod signatures;
+mod source;
 mod sql_names;
 mod starving;
 mod table_catalog;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::repository::{from_root, markdown, read, sources};
+use crate::repository::{files, from_root, markdown, packages, read};
 
 /// Each phrase in lower case, with its replacement.
 const PHRASES: &[(&str, &str)] = &[
@@ -30,7 +30,8 @@ fn is_prose(path: &Path, line: &str) -> bool {
 #[test]
 fn phrases_that_we_do_not_use() {
     let mut found = Vec::new();
-    for path in markdown().into_iter().chain(sources()) {
+    let sources = packages().flat_map(|source| files(&source, "rs"));
+    for path in markdown().into_iter().chain(sources) {
         let text = read(&path);
         for (number, line) in text.lines().enumerate().filter(|(_, line)| is_prose(&path, line)) {
             let line = line.to_lowercase();

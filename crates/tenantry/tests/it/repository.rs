@@ -1,4 +1,4 @@
-//! The files of the repository, for tests that read its documentation.
+//! The files of the repository, for tests that read its documentation and its sources.
 
 use std::{
     fs,
@@ -14,15 +14,14 @@ pub(crate) fn markdown() -> Vec<PathBuf> {
     files(&root(), "md")
 }
 
-/// Returns the sources of every package, without its tests.
-pub(crate) fn sources() -> Vec<PathBuf> {
-    let packages =
-        ["crates", "examples"].into_iter().flat_map(|parent| entries(&root().join(parent)));
-    packages.flat_map(|package| files(&package.join("src"), "rs")).collect()
+/// Returns the folders with the sources of every package, without its tests.
+pub(crate) fn packages() -> impl Iterator<Item = PathBuf> {
+    let parents = ["crates", "examples"].into_iter();
+    parents.flat_map(|parent| entries(&root().join(parent))).map(|package| package.join("src"))
 }
 
 /// Returns all files with this extension below a folder, without build output and hidden folders.
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for path in entries(folder) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -1,14 +1,17 @@
 //! `docs/troubleshooting.md` has a row for each kind of error, and for each warning and error in the log.
 
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::collections::BTreeSet;
 
-use crate::architecture::sources;
+use crate::{
+    repository::{read, root},
+    source::sources,
+};
 
 /// The macros whose messages must be in the page.
 const MACROS: &[&str] = &["warn!(", "error!("];
 
-fn page() -> io::Result<String> {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/troubleshooting.md"))
+fn page() -> String {
+    read(&root().join("docs/troubleshooting.md"))
 }
 
 /// Returns the variants of `ErrorKind`.
@@ -66,8 +69,8 @@ fn message(arguments: &str) -> Option<String> {
 }
 
 #[test]
-fn each_error_and_each_warning_has_a_row() -> io::Result<()> {
-    let (page, sources) = (page()?, sources()?);
+fn each_error_and_each_warning_has_a_row() {
+    let (page, sources) = (page(), sources());
     let errors = sources.iter().filter(|source| source.path == "error.rs");
     let kinds: BTreeSet<_> = errors.flat_map(|source| kinds_in(&source.text)).collect();
     let messages: BTreeSet<_> =
@@ -85,7 +88,6 @@ fn each_error_and_each_warning_has_a_row() -> io::Result<()> {
     let messages = messages.into_iter().filter(|message| !page.contains(&format!("`{message}")));
     let missing: Vec<_> = kinds.chain(messages).collect();
     assert!(missing.is_empty(), "docs/troubleshooting.md lacks {missing:#?}");
-    Ok(())
 }
 
 #[test]

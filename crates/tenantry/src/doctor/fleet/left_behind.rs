@@ -1,6 +1,6 @@
 //! Schemas with a provisional name: spares, and leftovers of creating and dropping tenants.
 
-use super::found::{Found, LISTED};
+use super::candidates::{Found, LISTED};
 use crate::{
     doctor::{Finding, text::counted},
     plain::listed,

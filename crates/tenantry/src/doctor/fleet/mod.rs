@@ -4,13 +4,13 @@
 //! lack something, and names the worst of them.
 
 mod bloat;
+mod candidates;
 mod check;
 mod drift_summary;
 mod duplicate_indexes;
 mod event_triggers;
 mod extensions_in_tenants;
 mod foreign_objects;
-mod found;
 mod full_sequences;
 mod invalid_indexes;
 mod kinds;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use futures_util::FutureExt;
 
 use super::{
+    candidates::{self, Found, LISTED},
     check::Told,
-    found::{self, Found, LISTED},
     left_behind::{left_behind, spares},
 };
 use crate::{
@@ -32,7 +32,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
         Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
     };
     let lookup = subject.fleet().lookup();
-    let schemas = found::read(subject).await?;
+    let schemas = candidates::read(subject).await?;
     let placed = records
         .iter()
         .filter_map(|record| Some((record, subject.fleet().site(record).ok()?.schema)));

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::{
-    named::Named,
     named_in_text::{self, Names},
     piece::{Piece, Within},
+    schema_name::Named,
     script::{Kind, Token},
 };
 

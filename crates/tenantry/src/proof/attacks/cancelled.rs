@@ -6,7 +6,7 @@ use fastrand::Rng;
 use tokio::task::yield_now;
 
 use super::super::{
-    attacked::{Attacked, Finding},
+    finding::{Attacked, Finding},
     ground::Ground,
 };
 

@@ -5,7 +5,7 @@ use sqlx::{Executor, Row, raw_sql};
 use tokio::time::timeout;
 
 use super::super::{
-    attacked::{Attacked, Finding, Stop, code_of},
+    finding::{Attacked, Finding, Stop, code_of},
     ground::{BRIEFLY, Ground},
 };
 use crate::{

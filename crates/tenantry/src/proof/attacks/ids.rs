@@ -1,7 +1,7 @@
 //! Ids that could be confused with another tenant's.
 
 use super::super::{
-    attacked::{Attacked, Finding, Stop},
+    finding::{Attacked, Finding, Stop},
     ground::Ground,
     scratch::LONGEST,
 };

@@ -4,7 +4,7 @@ use sqlx::{Executor, SqlSafeStr, raw_sql};
 
 use super::{
     super::{
-        attacked::{Attacked, Finding, Stop, code_of},
+        finding::{Attacked, Finding, Stop, code_of},
         ground::Ground,
         look::Look,
     },

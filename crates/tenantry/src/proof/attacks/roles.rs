@@ -3,8 +3,8 @@
 use sqlx::{Row, raw_sql};
 
 use super::super::{
-    attacked::{Attacked, Finding, Stop, code_of},
     create::now,
+    finding::{Attacked, Finding, Stop, code_of},
     ground::Ground,
     look::text_of,
     mark::note,

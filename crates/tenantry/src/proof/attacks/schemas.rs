@@ -3,8 +3,8 @@
 use sqlx::{Executor, raw_sql};
 
 use super::super::{
-    attacked::{Attacked, Finding, Stop, code_of},
     create,
+    finding::{Attacked, Finding, Stop, code_of},
     ground::Ground,
     leftovers,
     look::text_of,

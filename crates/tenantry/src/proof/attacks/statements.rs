@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 use super::super::{
-    attacked::{Attacked, Finding, Stop, code_of},
+    finding::{Attacked, Finding, Stop, code_of},
     ground::Ground,
 };
 use crate::db::TenantDb;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     super::{
-        attacked::{Attacked, Finding, Stop, code_of},
+        finding::{Attacked, Finding, Stop, code_of},
         ground::Ground,
     },
     cancelled::{Polls, polled},

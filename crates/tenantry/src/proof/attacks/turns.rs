@@ -3,7 +3,7 @@
 use sqlx::{Executor, Row, raw_sql};
 
 use super::super::{
-    attacked::{Attacked, Finding, Stop},
+    finding::{Attacked, Finding, Stop},
     ground::Ground,
 };
 use crate::db::TenantDb;

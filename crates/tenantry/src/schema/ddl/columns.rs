@@ -64,14 +64,7 @@ fn holder(model: &SchemaModel, key: &ObjectKey) -> Option<(ObjectKind, bool)> {
 
 /// Returns the relation or composite type of this name.
 pub(super) fn holder_named(model: &SchemaModel, name: &str) -> Option<ObjectKey> {
-    let kinds = [
-        ObjectKind::Table,
-        ObjectKind::ForeignTable,
-        ObjectKind::View,
-        ObjectKind::MaterializedView,
-        ObjectKind::Composite,
-    ];
-    let mut keys = kinds.into_iter().map(|kind| ObjectKey::new(kind, name));
+    let mut keys = ObjectKind::WITH_COLUMNS.map(|kind| ObjectKey::new(kind, name)).into_iter();
     keys.find(|key| model.get(key).is_some())
 }
 

@@ -56,15 +56,7 @@ fn drop_one(plan: &Plan<'_>, key: &ObjectKey, object: &Object) -> Option<String>
 
 /// Returns `true` if the relation or type of this name is dropped together with its parts.
 fn holder_goes(plan: &Plan<'_>, name: &str) -> bool {
-    let kinds = [
-        ObjectKind::Table,
-        ObjectKind::ForeignTable,
-        ObjectKind::View,
-        ObjectKind::MaterializedView,
-        ObjectKind::Composite,
-        ObjectKind::Domain,
-    ];
-    let mut holders = kinds.into_iter().map(|kind| ObjectKey::new(kind, name));
+    let mut holders = ObjectKind::WITH_PARTS.map(|kind| ObjectKey::new(kind, name)).into_iter();
     holders.any(|holder| plan.dropped.contains(&holder) && !plan.moved.contains_key(&holder))
 }
 

@@ -213,14 +213,7 @@ impl<'a> Plan<'a> {
     /// Returns the relation or type that a column of the schema that is changed is in.
     fn relation_of(&self, column: &ObjectKey) -> Option<&'a ObjectKey> {
         let of = column.of.as_deref()?;
-        let kinds = [
-            ObjectKind::Table,
-            ObjectKind::ForeignTable,
-            ObjectKind::View,
-            ObjectKind::MaterializedView,
-            ObjectKind::Composite,
-        ];
-        kinds.into_iter().find_map(|kind| {
+        ObjectKind::WITH_COLUMNS.into_iter().find_map(|kind| {
             let found = self.actual.objects.get_key_value(&ObjectKey::new(kind, of));
             found.map(|(key, _)| key)
         })
