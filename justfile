@@ -50,6 +50,10 @@ test-migrate:
 storm-releases SECONDS="60":
     TENANTRY_STORM_SECONDS={{SECONDS}} cargo test -p tenantry --test it -- two_releases_together
 
+# Serve tenants of all kinds of isolation on two servers under faults
+storm-kinds SECONDS="60":
+    TENANTRY_STORM_SECONDS={{SECONDS}} cargo test -p tenantry --test it -- kinds::storm
+
 # Compare schemas with random histories against pg_dump, in batches of 40 pairs
 storm-schemas BATCHES="100" SEED="1":
     TENANTRY_RANDOM_BATCHES={{BATCHES}} TENANTRY_RANDOM_SEED={{SEED}} cargo test -p tenantry --test it -- --nocapture random_histories

@@ -1,6 +1,6 @@
-use std::{any::Any, fmt, net::SocketAddr};
+use std::{any::Any, fmt, marker::PhantomData, net::SocketAddr};
 
-use tenantry::TenantManager;
+use tenantry::{IsolationKind, TenantManager};
 
 use crate::resolver::Resolver;
 
@@ -9,12 +9,39 @@ pub const BODY_LIMIT: usize = 1_000;
 
 /// What an adapter's test does for the suite.
 pub trait Adapter {
+    /// The kind of isolation of the app's tenants.
+    const KIND: IsolationKind = IsolationKind::Schema;
+
     /// Serves [the app](crate#the-app) on a free port of `127.0.0.1`, over HTTP/1.1 and, for clients that
     /// begin with it, HTTP/2.
     ///
     /// A handler is to be dropped when its client closes the connection, where that is something to be
     /// chosen.
     fn serve(app: App) -> impl Future<Output = Server>;
+}
+
+/// An adapter whose app has tenants with rows in tables of all tenants.
+#[derive(Debug)]
+pub struct InRows<A>(PhantomData<A>);
+
+impl<A: Adapter> Adapter for InRows<A> {
+    const KIND: IsolationKind = IsolationKind::Row;
+
+    async fn serve(app: App) -> Server {
+        A::serve(app).await
+    }
+}
+
+/// An adapter whose app has tenants with databases of their own.
+#[derive(Debug)]
+pub struct InDatabases<A>(PhantomData<A>);
+
+impl<A: Adapter> Adapter for InDatabases<A> {
+    const KIND: IsolationKind = IsolationKind::Database;
+
+    async fn serve(app: App) -> Server {
+        A::serve(app).await
+    }
 }
 
 /// What differs between the apps that the suite asks for.

@@ -70,7 +70,7 @@
 mod adapter;
 pub mod cases;
 mod client;
-pub mod messages;
+pub mod compiler_messages;
 pub mod ops;
 mod resolver;
 pub mod serving;
@@ -78,13 +78,14 @@ mod stage;
 pub mod work;
 pub mod world;
 
-pub use adapter::{Adapter, App, BODY_LIMIT, Server};
+pub use adapter::{Adapter, App, BODY_LIMIT, InDatabases, InRows, Server};
 pub use resolver::{
     Claim, DOMAIN, PATH_PREFIX, Resolver, tenant_in_store, tenant_of_claim, tenant_of_host,
     tenant_of_query,
 };
 
-/// Makes a test of each case, for one [`Adapter`].
+/// Makes a test of each case, for one [`Adapter`]. Those that work with the tenants' data are made once for
+/// each kind of isolation.
 ///
 /// The calling crate needs tokio with `macros` and `rt-multi-thread`.
 #[macro_export]
@@ -96,6 +97,7 @@ macro_rules! suite {
             names_what_is_wrong_with_the_tenant, repeats_nothing_hostile, lets_members_in,
             suspension_is_no_strangers_business,
             head_and_options, optional_tenant,
+            over_the_rate, strangers_use_up_no_rate, switches_count_where_they_lead,
             bound_to_one_tenant, bound_before_anything_is_asked, bound_by_a_session_store,
             bound_outside_of_the_session, bound_and_optional,
             inner_middleware_wins, optional_inner_middleware_takes_the_tenant_away,
@@ -110,6 +112,30 @@ macro_rules! suite {
             client_that_leaves_a_statement, body_too_large, body_that_ends_too_early,
             half_sent_bodies_hold_no_connection, half_sent_bodies_over_http2,
             hanging_statements_leave_a_place, unknown_ids_hold_nobody_up,
+        }
+        mod in_rows {
+            use super::*;
+
+            type InRows = $crate::InRows<$adapter>;
+            $crate::suite! { of_any_kind: InRows }
+            $crate::suite! { InRows: thousand_parallel_requests }
+        }
+        mod in_databases {
+            use super::*;
+
+            type InDatabases = $crate::InDatabases<$adapter>;
+            $crate::suite! { of_any_kind: InDatabases }
+        }
+    };
+    (of_any_kind: $adapter:ty) => {
+        $crate::suite! { $adapter:
+            suspension_is_no_strangers_business, over_the_rate,
+            failing_statements_are_opaque, refused_statements_can_be_mapped,
+            no_connection_in_time, shared_schema,
+            streaming_body, client_that_leaves_a_stream, events_outlive_their_handler,
+            commit_alone_lasts, panicking_handler, client_that_leaves_a_transaction,
+            client_that_leaves_a_statement, half_sent_bodies_hold_no_connection,
+            hanging_statements_leave_a_place,
         }
     };
     ($adapter:ty: $($case:ident),* $(,)?) => {
@@ -135,6 +161,7 @@ mod tests {
             include_str!("cases/heads.rs"),
             include_str!("cases/isolation.rs"),
             include_str!("cases/nesting.rs"),
+            include_str!("cases/rates.rs"),
             include_str!("cases/refusal.rs"),
             include_str!("cases/resolution.rs"),
             include_str!("cases/shared.rs"),
@@ -153,6 +180,6 @@ mod tests {
             assert!(suite.contains(&case), "{case}");
             count += 1;
         }
-        assert_eq!(count, 53);
+        assert_eq!(count, 56);
     }
 }

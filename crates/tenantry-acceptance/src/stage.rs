@@ -1,10 +1,12 @@
 //! A database with tenants in it, and a server on top.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use sqlx::{Connection, PgConnection};
-use tenantry::{FixedCatalog, ManagerBuilder, TenantManager, TenantState};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tenantry::{
+    FixedCatalog, Isolation, IsolationKind, ManagerBuilder, Rows, TenantManager, TenantState,
+};
 use tenantry_devdb::DevDatabase;
 
 use crate::{
@@ -23,8 +25,51 @@ pub(crate) fn setup() -> String {
     world::setup(tenants) + plans
 }
 
+/// Returns the SQL that creates the same tenants in one table `users`, and the table `plans`.
+fn setup_in_rows() -> String {
+    let tenants = tenants().map(|tenant| format!("('{tenant}', '{tenant}')"));
+    let users = tenants.collect::<Vec<_>>().join(", ");
+    let setting = "nullif(current_setting('tenantry.tenant', true), '')";
+    format!(
+        "do $$ begin create role acceptance_app;
+           exception when duplicate_object or unique_violation then null; end $$;
+         create table public.users (name text, tenant_id text not null default {setting},
+           primary key (tenant_id, name));
+         insert into public.users values {users};
+         alter table public.users enable row level security;
+         alter table public.users force row level security;
+         create policy tenants on public.users using (tenant_id = (select {setting}))
+           with check (tenant_id = {setting});
+         grant usage on schema public to acceptance_app;
+         grant select, insert, update, delete on public.users to acceptance_app;
+         create table public.plans (name text); insert into public.plans values ('free');"
+    )
+}
+
+/// The tenants that have databases where each has one: those that the cases use.
+const IN_DATABASES: [&str; 13] =
+    ["acme", "globex", "frozen", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9", "t20"];
+
+/// Creates a database for each of the tenants that have one.
+async fn create_databases(database: &DevDatabase) -> Result<(), Box<dyn std::error::Error>> {
+    let plans = "create table public.plans (name text); insert into public.plans values ('free');";
+    database.run_script(plans).await?;
+    for tenant in IN_DATABASES {
+        let name = format!("{}_{tenant}", database.name());
+        database.run_script(&format!("create database \"{name}\"")).await?;
+        let options = PgConnectOptions::from_str(database.url())?.database(&name);
+        let mut conn = PgConnection::connect_with(&options).await?;
+        let users = "create table users (name text primary key)";
+        sqlx::raw_sql(users).execute(&mut conn).await?;
+        sqlx::query("insert into users values ($1)").bind(tenant).execute(&mut conn).await?;
+        conn.close().await?;
+    }
+    Ok(())
+}
+
 /// An app with a database of its own.
 pub(crate) struct Stage {
+    kind: IsolationKind,
     database: DevDatabase,
     pub(crate) manager: TenantManager,
     pub(crate) server: Server,
@@ -39,12 +84,13 @@ impl Stage {
     pub(crate) async fn with<A: Adapter>(
         configure: impl FnOnce(ManagerBuilder) -> ManagerBuilder,
     ) -> Self {
-        let database = DevDatabase::from_template(&setup()).await.expect("a server can be started");
-        let builder = TenantManager::builder(database.url()).catalog(catalog());
+        let (database, isolation) = ground(A::KIND).await;
+        let builder = TenantManager::builder(database.url()).isolation(isolation);
+        let builder = builder.catalog(catalog());
         let manager = configure(builder.acquire_timeout(Duration::from_secs(30)));
         let manager = manager.build().expect("the configuration is sound");
         let server = A::serve(App::new(manager.clone(), Resolver::Header)).await;
-        Self { database, manager, server }
+        Self { kind: A::KIND, database, manager, server }
     }
 
     pub(crate) async fn get(&self, path: &str, tenant: &str) -> Answer {
@@ -70,13 +116,49 @@ impl Stage {
         self.wait_until_all_are_back().await;
         drop(self.server);
         self.manager.close().await;
+        if self.kind == IsolationKind::Database {
+            drop_databases(&self.database).await.expect("the databases can be dropped");
+        }
     }
 }
 
-pub(crate) fn catalog() -> FixedCatalog {
+/// Creates a database with the tenants, and says how they are isolated in it.
+async fn ground(kind: IsolationKind) -> (DevDatabase, Isolation) {
+    let (setup, isolation) = match kind {
+        IsolationKind::Row => {
+            let rows = Rows::new().role("acceptance_app").expect("the name is an identifier");
+            (setup_in_rows(), Some(Isolation::rows(rows)))
+        }
+        IsolationKind::Database => (String::new(), None),
+        _ => (setup(), Some(Isolation::schema("tenant_{id}"))),
+    };
+    let database = DevDatabase::from_template(&setup).await.expect("a server can be started");
+    match isolation {
+        Some(isolation) => (database, isolation),
+        None => {
+            create_databases(&database).await.expect("databases can be created");
+            let isolation = Isolation::database(&format!("{}_{{id}}", database.name()));
+            (database, isolation)
+        }
+    }
+}
+
+async fn drop_databases(database: &DevDatabase) -> Result<(), Box<dyn std::error::Error>> {
+    for tenant in IN_DATABASES {
+        let drop = format!("drop database \"{}_{tenant}\" with (force)", database.name());
+        database.run_script(&drop).await?;
+    }
+    Ok(())
+}
+
+/// Returns the tenants that are served.
+fn tenants() -> impl Iterator<Item = String> {
     let numbered = (1..=50).map(|n| format!("t{n}"));
-    let tenants = ["acme", "globex"].into_iter().map(str::to_owned).chain(numbered);
-    let tenants = tenants.map(|tenant| record(&tenant));
+    ["acme", "globex"].into_iter().map(str::to_owned).chain(numbered)
+}
+
+pub(crate) fn catalog() -> FixedCatalog {
+    let tenants = tenants().map(|tenant| record(&tenant));
     FixedCatalog::new(tenants.chain([record("frozen").state(TenantState::Suspended)]))
 }
 

@@ -15,6 +15,7 @@ db_error_of_framework! {
     /// | [`ErrorKind`](tenantry::ErrorKind) | status | [mapped](Self::mapped) |
     /// |---|---|---|
     /// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, `StaleHandle`, `NameInUse`, `Busy`, `TransactionPooler`, a `Catalog` that is transient | 503 with `Retry-After` | |
+    /// | `RateLimited` | 429 with `Retry-After` | |
     /// | `UnknownTenant` | 404 | |
     /// | `Suspended` | 403 | |
     /// | `InvalidTenantId` | 400 | |

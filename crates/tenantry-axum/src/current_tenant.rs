@@ -2,7 +2,7 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use tenantry::Tenant;
 
-use crate::{lookup, rejection::TenantRejection};
+use crate::{lookup, tenant_rejection::TenantRejection};
 
 /// Extracts the request's tenant: its id and its catalog record.
 ///

@@ -2,7 +2,7 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use tenantry::TenantDb;
 
-use crate::{lookup, rejection::TenantRejection};
+use crate::{lookup, tenant_rejection::TenantRejection};
 
 /// Extracts the database of the request's tenant.
 ///

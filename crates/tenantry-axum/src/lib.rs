@@ -170,11 +170,11 @@ mod lookup;
 mod mapped;
 #[cfg(feature = "ops")]
 mod ops;
-mod rejection;
 mod response_for;
 #[cfg(feature = "serve")]
 mod serve;
 mod shared;
+mod tenant_rejection;
 mod tx;
 mod tx_with;
 mod unread;
@@ -185,11 +185,11 @@ pub use error::DbError;
 pub use mapped::Mapped;
 #[cfg(feature = "ops")]
 pub use ops::{OpsRoutes, RegisterError, ops_routes};
-pub use rejection::{TenantRejection, TxRejection, TxWithRejection};
 pub use response_for::{mapped_response_for, response_for};
 #[cfg(feature = "serve")]
 pub use serve::{Guarded, GuardedIo, Listening, Serve, bind, serve};
 pub use shared::Shared;
+pub use tenant_rejection::{TenantRejection, TxRejection, TxWithRejection};
 /// A transaction of a tenant, as [`TenantDb::begin`] and [`Tx`] give it.
 pub use tenantry::TenantTransaction;
 #[cfg(feature = "serve")]

@@ -4,7 +4,7 @@ use http::Extensions;
 use tenantry::{SharedDb, TenantDb, TenantManager};
 use tenantry_tower::NoTenant;
 
-use crate::rejection::TenantRejection;
+use crate::tenant_rejection::TenantRejection;
 
 /// Returns the handle of the tenant, or an error if there is none.
 pub(crate) fn required(extensions: &Extensions) -> Result<&TenantDb, TenantRejection> {

@@ -2,7 +2,7 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use tenantry::SharedDb;
 
-use crate::{lookup, rejection::TenantRejection};
+use crate::{lookup, tenant_rejection::TenantRejection};
 
 /// Extracts the schema that all tenants share, for example with plans, prices or the tenants table.
 ///

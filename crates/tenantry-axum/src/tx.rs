@@ -1,7 +1,7 @@
 use axum_core::extract::{FromRequest, OptionalFromRequest, Request};
 use tenantry::{TenantDb, TenantTransaction};
 
-use crate::{error::DbError, lookup, rejection::TxRejection};
+use crate::{error::DbError, lookup, tenant_rejection::TxRejection};
 
 /// Extracts a transaction on the database of the request's tenant.
 ///

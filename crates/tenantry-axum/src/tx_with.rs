@@ -3,7 +3,7 @@ use tenantry::TenantTransaction;
 
 use crate::{
     lookup,
-    rejection::{TxRejection, TxWithRejection},
+    tenant_rejection::{TxRejection, TxWithRejection},
     tx::Tx,
     unread::watch,
 };

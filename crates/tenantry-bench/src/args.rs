@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Compares clones and templates of tenants with `pg_dump`, plain copies of rows and migration files.
     Clone(CloneArgs),
+    /// Compares rows and databases with schemas, and with what they replace.
+    Isolation(IsolationArgs),
     /// Starts tests with the test kit, beside creating a database and connecting to one.
     TestKit(TestKitArgs),
     /// Migrates all tenants, for the benchmark of migrations, in a process of its own.
@@ -147,6 +149,61 @@ pub(crate) struct CloneArgs {
     pub(crate) sizes: CloneSizes,
 }
 
+/// Which kinds of isolation to compare, and for how long.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct IsolationArgs {
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// How long each contender runs in each round.
+    #[arg(long, value_name = "N", default_value = "2", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// Rounds, in each of which every contender runs once; 3 or more.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) rounds: u32,
+    /// Runs these scenarios only.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = IsolationScenario::value_variants().to_vec(),
+        hide_default_value = true
+    )]
+    pub(crate) only: Vec<IsolationScenario>,
+    /// An earlier build of this program, for `schema_one_tenant_vs_before`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) before: Option<PathBuf>,
+}
+
+/// A part of the benchmark of kinds of isolation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum IsolationScenario {
+    /// One connection that nearly every statement rebinds.
+    RowRebind,
+    /// 200 tenants, all equally busy.
+    #[value(name = "row_uniform_200")]
+    RowUniform200,
+    /// 1,000 tenants, few of them busy.
+    #[value(name = "row_zipf_1000")]
+    RowZipf1000,
+    /// A select by key under the policy.
+    RowPolicy,
+    /// A statement of a small tenant that a large one has planned.
+    SkewedStatement,
+    /// 100 databases, few of them busy.
+    #[value(name = "database_zipf_100")]
+    DatabaseZipf100,
+    /// 100 databases, all equally busy.
+    #[value(name = "database_uniform_100")]
+    DatabaseUniform100,
+    /// Quiet tenants next to one that floods the pool, in rows and in databases.
+    FairnessOfKinds,
+    /// One tenant in a schema, beside an earlier build.
+    Before,
+}
+
 /// How often to start a test.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct TestKitArgs {
@@ -210,6 +267,9 @@ pub(crate) struct MigrateSizes {
     /// Tenants of `concurrent_index`.
     #[arg(long, hide = true, value_name = "N", default_value_t = 200)]
     pub(crate) indexed_tenants: usize,
+    /// Tenants of `remembered`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 50_000)]
+    pub(crate) remembered_tenants: usize,
     /// Seconds for which somebody holds a snapshot in `concurrent_index`.
     #[arg(long, hide = true, value_name = "N", default_value_t = 10)]
     pub(crate) snapshot_seconds: u64,
@@ -237,6 +297,8 @@ pub(crate) enum MigrateScenario {
     SharedTouch,
     /// An index that is built concurrently while somebody holds a snapshot.
     ConcurrentIndex,
+    /// Nothing to do in very many tenants, which earlier runs have remembered.
+    Remembered,
     /// A long file that is full of what must not be in it.
     LongFile,
     /// One new file where every commit waits for the disk.

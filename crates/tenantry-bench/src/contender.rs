@@ -2,14 +2,15 @@
 
 mod in_order;
 mod one_pool;
+mod pool_per_database;
 mod pool_per_tenant;
 mod set_each;
 mod telemetry;
 mod tenantry;
 
 pub(crate) use self::{
-    in_order::InOrder, one_pool::OnePool, pool_per_tenant::PoolPerTenant, set_each::SetEach,
-    telemetry::Recording, tenantry::Tenantry,
+    in_order::InOrder, one_pool::OnePool, pool_per_database::PoolPerDatabase,
+    pool_per_tenant::PoolPerTenant, set_each::SetEach, telemetry::Recording, tenantry::Tenantry,
 };
 use crate::world::Tenant;
 
@@ -24,6 +25,8 @@ pub(crate) enum Contender {
     OnePool(OnePool),
     /// A pool for every tenant, the least recently used of them dropped.
     PoolPerTenant(Box<PoolPerTenant>),
+    /// A pool for every tenant's database, the least recently used of them dropped.
+    PoolPerDatabase(Box<PoolPerDatabase>),
     /// One pool whose sessions are switched before every statement.
     SetEach(SetEach),
 }
@@ -45,6 +48,7 @@ impl Contender {
             Self::InOrder(tenantry) => tenantry.name_of_item(tenant, item).await,
             Self::OnePool(pool) => pool.name_of_item(item).await,
             Self::PoolPerTenant(pools) => pools.name_of_item(tenant, item).await,
+            Self::PoolPerDatabase(pools) => pools.name_of_item(tenant, item).await,
             Self::SetEach(pool) => pool.name_of_item(tenant, item).await,
         }
     }
@@ -53,7 +57,7 @@ impl Contender {
     pub(crate) fn acquires(&self) -> Option<Acquires> {
         match self {
             Self::Tenantry(tenantry) => Some(tenantry.acquires()),
-            Self::InOrder(_) | Self::OnePool(_) | Self::PoolPerTenant(_) | Self::SetEach(_) => None,
+            _ => None,
         }
     }
 
@@ -61,7 +65,7 @@ impl Contender {
     pub(crate) fn record(&self) -> Option<Recording> {
         match self {
             Self::Tenantry(tenantry) => tenantry.record(),
-            Self::InOrder(_) | Self::OnePool(_) | Self::PoolPerTenant(_) | Self::SetEach(_) => None,
+            _ => None,
         }
     }
 
@@ -71,6 +75,7 @@ impl Contender {
             Self::InOrder(tenantry) => tenantry.close().await,
             Self::OnePool(pool) => pool.close().await,
             Self::PoolPerTenant(pools) => pools.close().await,
+            Self::PoolPerDatabase(pools) => pools.close().await,
             Self::SetEach(pool) => pool.close().await,
         }
     }

@@ -7,6 +7,7 @@ mod clone;
 mod contender;
 mod failure;
 mod http;
+mod isolation;
 mod load;
 mod memory;
 mod migrate;
@@ -28,7 +29,10 @@ use std::{fs, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    args::{Args, CloneArgs, Command, HttpArgs, MigrateArgs, PoolArgs, SchemaArgs, TestKitArgs},
+    args::{
+        Args, CloneArgs, Command, HttpArgs, IsolationArgs, MigrateArgs, PoolArgs, SchemaArgs,
+        TestKitArgs,
+    },
     failure::Failure,
     pool::{Bench, idle_tenant},
     world::World,
@@ -62,6 +66,7 @@ fn run(args: Args) -> Result<String, Failure> {
         Command::Migrate(args) => runtime.block_on(migrate(&args)),
         Command::Schema(args) => runtime.block_on(schema(&args)),
         Command::Clone(args) => runtime.block_on(clone(&args)),
+        Command::Isolation(args) => runtime.block_on(isolation(&args)),
         Command::MigrateRunner { url } => runtime.block_on(migrate::run_one(&url)),
         Command::Serve(_) | Command::TestKit(_) => Ok(String::new()),
         Command::Pool(args) => runtime.block_on(pool(&args)),
@@ -116,6 +121,14 @@ async fn clone(args: &CloneArgs) -> Result<String, Failure> {
         fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     Ok(table::render_clone(&report))
+}
+
+async fn isolation(args: &IsolationArgs) -> Result<String, Failure> {
+    let report = isolation::run(args).await?;
+    if let Some(path) = &args.json {
+        fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(table::render_isolation(&report))
 }
 
 fn test_kit(args: &TestKitArgs) -> Result<String, Failure> {

@@ -8,6 +8,7 @@ mod files;
 mod long_file;
 mod noop;
 mod one_file;
+mod remembered;
 mod schemas;
 mod shared_touch;
 mod sqlx_loop;
@@ -68,6 +69,12 @@ pub(crate) struct Report {
     /// Tenants in which an index was not built concurrently while another session held a snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cic_fleet_dirty: Option<usize>,
+    /// Milliseconds of a run without pending migrations over very many tenants that are remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) remembered_ms: Option<f64>,
+    /// How many times faster it is than a run that looks at all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) remembered_speedup_vs_verify: Option<f64>,
     /// Milliseconds for linting 2 MB with 20,000 findings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lint_ms: Option<f64>,
@@ -103,6 +110,10 @@ pub(crate) struct Raw {
     /// The number of tenants that were to get an index.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) indexed: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) remembered_tenants: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) remembered: Vec<Times>,
     /// The reports of the two runners, in each round.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) two_runners_reports: Vec<[Ran; 2]>,
@@ -198,6 +209,7 @@ async fn run_alone(
     match scenario {
         MigrateScenario::SharedTouch => shared_touch(&args.sizes, report).await,
         MigrateScenario::ConcurrentIndex => concurrent_index(&args.sizes, report).await,
+        MigrateScenario::Remembered => remembered(args, report).await,
         MigrateScenario::LongFile => {
             report.lint_ms = Some(long_file::run()?.as_secs_f64() * 1e3);
             Ok(())
@@ -225,6 +237,20 @@ async fn concurrent_index(sizes: &MigrateSizes, report: &mut Report) -> Result<(
     empty.stop().await;
     report.raw.indexed = Some(sizes.indexed_tenants);
     report.cic_fleet_dirty = Some(sizes.indexed_tenants - done?);
+    Ok(())
+}
+
+async fn remembered(args: &MigrateArgs, report: &mut Report) -> Result<(), Failure> {
+    let tenants = args.sizes.remembered_tenants;
+    let empty = Empty::start(tenants, concurrent_index::SHARED).await?;
+    report.raw.server = empty.version();
+    let times = remembered::run(&empty, tenants, args.rounds).await;
+    empty.stop().await;
+    let times = times?;
+    report.remembered_ms = times::find(&times, "remembered").map(Times::median);
+    report.remembered_speedup_vs_verify = Some(times::ratio(&times, "verify", "remembered"));
+    report.raw.remembered_tenants = Some(tenants);
+    report.raw.remembered = times;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     load::{self, Work},
     rounds::{Round, interleave},
-    sessions::SessionSampler,
+    sessions::{SessionSampler, begun},
     stats::{median, ratio},
 };
 
@@ -43,6 +43,9 @@ pub(crate) struct Run {
     pub(crate) first_error: Option<String>,
     /// The maximum number of concurrent sessions of the contender on the server.
     pub(crate) max_sessions: i64,
+    /// Answered requests for each session that began, with those of the measurement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) requests_per_session: Option<f64>,
     /// The share of acquires that found a connection of the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hit_ratio: Option<f64>,
@@ -104,6 +107,7 @@ async fn run(course: &Course, entrant: &Entrant, round: Round) -> Result<Run, Fa
         Round::WarmUp => 0,
         Round::Measured(round) => u64::from(round) + 1,
     };
+    let begun_before = begun(&course.server).await?;
     let sessions = SessionSampler::start(&course.server, name).await?;
     let before = contender.acquires();
     let recording = contender.record();
@@ -111,6 +115,8 @@ async fn run(course: &Course, entrant: &Entrant, round: Round) -> Result<Run, Fa
     drop(recording);
     let after = contender.acquires();
     let max_sessions = sessions.stop().await?;
+    let sessions_begun = begun(&course.server).await? - begun_before;
+    let requests_per_session = tally.answered as f64 / sessions_begun as f64;
     let hit_ratio = before.zip(after).map(|(before, after)| after.hit_ratio_since(before));
     Ok(Run {
         per_second: tally.per_second(),
@@ -119,6 +125,7 @@ async fn run(course: &Course, entrant: &Entrant, round: Round) -> Result<Run, Fa
         errors: tally.errors,
         first_error: tally.first_error,
         max_sessions,
+        requests_per_session: Some(requests_per_session),
         hit_ratio,
     })
 }

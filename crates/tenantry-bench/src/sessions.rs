@@ -55,6 +55,16 @@ async fn sample(
     Ok(most)
 }
 
+/// Returns how many sessions have begun on the server.
+pub(crate) async fn begun(server: &PgConnectOptions) -> sqlx::Result<i64> {
+    let options = server.clone().application_name("sampler");
+    let mut conn = PgConnection::connect_with(&options).await?;
+    let begun = "select sum(sessions)::bigint from pg_stat_database";
+    let begun = sqlx::query_scalar(begun).fetch_one(&mut conn).await?;
+    conn.close().await?;
+    Ok(begun)
+}
+
 async fn count(conn: &mut PgConnection, contender: &str) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "select count(*) from pg_stat_activity \

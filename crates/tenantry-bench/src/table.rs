@@ -5,12 +5,12 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use crate::{
     clone,
     http::{self, Figures, HttpReport},
-    migrate,
+    isolation, migrate,
     pool::Report,
     pool::{
         CONNECTIONS,
         backend_memory::BackendPrivateMb,
-        fairness::{Fairness, FairnessSeries, Steady},
+        fairness::{Fairness, FairnessOfKind, FairnessSeries, Steady},
         idle_tenant::IdleTenant,
         many_tenants::ManyTenants,
         metrics_text::MetricsText,
@@ -53,6 +53,7 @@ pub(crate) fn render_migrate(report: &migrate::Report) -> String {
         ("one_file", &raw.one_file),
         ("create", &raw.create),
         ("two_runners", &raw.two_runners),
+        ("remembered", &raw.remembered),
         ("one_file_fsync", &raw.one_file_fsync),
     ]);
     format!("{}\n\n{runs}", figures(migrate_lines(report)))
@@ -81,6 +82,63 @@ pub(crate) fn render_clone(report: &clone::Report) -> String {
 pub(crate) fn render_test_kit(report: &test_kit::Report) -> String {
     let runs = runs([("test_kit", &report.raw.test_kit)]);
     format!("{}\n\n{runs}", figures(test_kit_lines(report)))
+}
+
+/// Renders the figures of kinds of isolation with their targets, followed by the raw data.
+pub(crate) fn render_isolation(report: &isolation::Report) -> String {
+    let runs = runs(report.raw.times.iter().map(|(scenario, times)| (*scenario, times)));
+    let mut races =
+        table(["scenario", "contender", "requests/s", "errors", "sessions", "requests/session"]);
+    for (scenario, series) in &report.raw.races {
+        for of in series {
+            races.add_row([
+                (*scenario).to_owned(),
+                of.contender.to_owned(),
+                format!("{:.0}", of.per_second),
+                of.errors().to_string(),
+                of.max_sessions().to_string(),
+                format!("{:.1}", of.median_of(|run| run.requests_per_session.unwrap_or_default())),
+            ]);
+        }
+    }
+    format!("{}\n\n{races}\n\n{runs}", figures(isolation_lines(report)))
+}
+
+fn isolation_lines(report: &isolation::Report) -> Vec<Line> {
+    let at_most = |scenario, figure, value: Option<f64>, most: f64| {
+        value.map(|value| {
+            Line::times(scenario, figure, value).target(format!("at most {most}x"), value <= most)
+        })
+    };
+    let at_least = |scenario, figure, value: Option<f64>, least: f64| {
+        value.map(|value| {
+            Line::times(scenario, figure, value)
+                .target(format!("at least {least}x"), value >= least)
+        })
+    };
+    let quiet_p99 = |of: FairnessOfKind| of.quiet_p99_ratio;
+    let of = report;
+    let (zipf, uniform) =
+        (of.database_zipf_100_vs_pool_per_database, of.database_uniform_100_vs_pool_per_database);
+    let sessions = of.max_sessions.map(|most| {
+        Line::new("databases", "max_sessions", most.to_string()).target("at most 20", most <= 20)
+    });
+    let errors = Line::new("all", "errors", of.errors.to_string()).target("0", of.errors == 0);
+    let lines = [
+        at_most("rows", "row_rebind_vs_schema", of.row_rebind_vs_schema, 1.05),
+        at_least("rows", "row_uniform_200_vs_schema", of.row_uniform_200_vs_schema, 0.9),
+        at_least("rows", "row_zipf_1000_vs_schema", of.row_zipf_1000_vs_schema, 1.1),
+        at_most("rows", "row_policy_overhead", of.row_policy_overhead, 1.25),
+        at_most("rows", "skewed_kept_statement", of.skewed_kept_statement, 1.5),
+        at_least("databases", "database_zipf_100_vs_pool_per_database", zipf, 1.3),
+        at_least("databases", "database_uniform_100_vs_pool_per_database", uniform, 1.0),
+        sessions,
+        at_least("rows", "row_fairness", of.row_fairness.map(quiet_p99), 15.0),
+        of.database_fairness.map(|of| Line::times("databases", "database_fairness", quiet_p99(of))),
+        at_least("schemas", "schema_one_tenant_vs_before", of.schema_one_tenant_vs_before, 0.97),
+        Some(errors),
+    ];
+    lines.into_iter().flatten().collect()
 }
 
 fn figures(lines: impl IntoIterator<Item = Line>) -> Table {
@@ -197,6 +255,13 @@ fn migrate_lines(report: &migrate::Report) -> Vec<Line> {
         none("two_runners", "applied_twice", report.applied_twice),
         none("shared_touch", "shared_touch_failures", report.shared_touch_failures),
         none("concurrent_index", "cic_fleet_dirty", report.cic_fleet_dirty),
+        at_most_ms("remembered", "remembered_ms", report.remembered_ms, 500.0),
+        at_least(
+            "remembered",
+            "remembered_speedup_vs_verify",
+            report.remembered_speedup_vs_verify,
+            5.0,
+        ),
         at_most_ms("long_file", "lint_ms", report.lint_ms, 1_000.0),
         report
             .one_file_speedup_vs_sqlx_fsync

@@ -51,6 +51,7 @@ impl Context {
         }
         for (variable, nearest) in &settings.unknown_variables {
             let nearest = nearest
+                .as_deref()
                 .and_then(key::find)
                 .map_or_else(String::new, |key| format!("; did you mean ${}?", key.variable()));
             output.note(format_args!("${variable} is not a setting{nearest}"));

@@ -61,6 +61,7 @@ mod given;
 mod global;
 mod interrupt;
 mod output;
+mod own_schema;
 mod postgres;
 mod scrape;
 mod selection;

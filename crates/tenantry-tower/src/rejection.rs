@@ -14,6 +14,7 @@ rejection_of_framework! {
     /// | [`Suspended`](crate::RejectionKind::Suspended) | 403 | `urn:problem-type:tenantry:suspended-tenant` |
     /// | [`Denied`](crate::RejectionKind::Denied) | 403 | `urn:problem-type:tenantry:denied-tenant` |
     /// | [`NotBound`](crate::RejectionKind::NotBound) | 403 | `urn:problem-type:tenantry:not-bound` |
+    /// | [`RateLimited`](crate::RejectionKind::RateLimited) | 429 | `urn:problem-type:tenantry:rate-limited`, with `Retry-After` |
     /// | [`Unavailable`](crate::RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
     /// | [`Internal`](crate::RejectionKind::Internal) | 500 | `about:blank` |
     ///

@@ -17,7 +17,7 @@ pub use options::OptionsError;
 
 use crate::{
     error_report::ErrorReport,
-    tenant::{ParseTenantIdError, TenantId},
+    tenant::{Home, ParseTenantIdError, TenantId},
 };
 
 type Source = Box<dyn StdError + Send + Sync>;
@@ -106,6 +106,9 @@ pub enum ErrorKind {
     TenantExists,
     /// The tenant was renamed, dropped or recreated after the handle was created. Get a new handle
     /// from [`TenantManager::tenant`](crate::TenantManager::tenant). No statement was run.
+    ///
+    /// Also when the tenant moved to another place while a statement ran that may have committed a
+    /// part of its work, so that it was not run again; its error is the source.
     StaleHandle,
     /// The name of the tenant's schema was released recently, and transactions or leases of the
     /// previous tenant may still be open. Retry after [`retry_after`](Error::retry_after).
@@ -114,7 +117,7 @@ pub enum ErrorKind {
     /// and would keep the old name after a rename. Nothing was changed. The message lists the
     /// objects, and the source is a [`StoredNames`](crate::provision::StoredNames).
     StoredName,
-    /// Another operation is migrating, renaming or dropping the tenant.
+    /// Another operation is migrating, moving, renaming or dropping the tenant.
     Busy,
     /// The catalog could not be read or written.
     Catalog,
@@ -125,6 +128,10 @@ pub enum ErrorKind {
     NestedAcquire,
     /// Too many requests of this tenant are already waiting.
     Overloaded,
+    /// The tenant sends more requests than its
+    /// [`requests_per_second`](crate::TenantLimits::requests_per_second). Retry after
+    /// [`retry_after`](Error::retry_after).
+    RateLimited,
     /// No connection to the server could be established, or the connection broke.
     Unavailable,
     /// A statement exceeded [`statement_timeout`](crate::PoolOptions::statement_timeout). Whether
@@ -301,6 +308,11 @@ impl Error {
         Self::new(self.0.kind, self.0.attempted.clone())
     }
 
+    /// Creates a copy for something in the database that it is about.
+    pub(crate) fn in_home(&self, home: &Home) -> Self {
+        Self::new(self.0.kind, format!("{home}: {self:#}"))
+    }
+
     /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -334,9 +346,11 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
-            ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Busy | ErrorKind::NameInUse => {
-                true
-            }
+            ErrorKind::Timeout
+            | ErrorKind::Overloaded
+            | ErrorKind::RateLimited
+            | ErrorKind::Busy
+            | ErrorKind::NameInUse => true,
             ErrorKind::Unavailable | ErrorKind::Catalog => {
                 self.class_of_source().is_none_or(ErrorClass::is_transient)
             }
@@ -438,6 +452,7 @@ impl ErrorKind {
             Self::Timeout => "no connection in time",
             Self::NestedAcquire => "nested acquire",
             Self::Overloaded => "too many requests are waiting",
+            Self::RateLimited => "too many requests per second",
             Self::Unavailable => "database unavailable",
             Self::StatementTimeout => "statement timed out",
             Self::IdleInTransaction => "transaction was idle for too long",
@@ -574,7 +589,8 @@ fn is_fatal(error: &sqlx::Error) -> bool {
     })
 }
 
-/// How long a caller should wait after an overload.
+/// How long a caller should wait before it tries again, unless more is known: the `Retry-After` of most responses
+/// with status 503.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

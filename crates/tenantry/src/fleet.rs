@@ -1,6 +1,12 @@
-//! All tenants of a server, for operations on many of them at once.
+//! All tenants of a manager, for operations on many of them at once.
+//!
+//! Maintenance runs in one database, which is the manager's database unless [`Fleet::at`] names
+//! another one. The catalog and the shared schema stay in the manager's database.
 
-use std::{fmt, sync::Arc, time::Duration};
+mod homes;
+mod places;
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use parking_lot::Mutex;
@@ -11,30 +17,53 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use homes::{InHome, in_each_home, while_alive};
+use places::Places;
+
 use crate::{
-    catalog::{Asked, CatalogChange, Lookup, Site},
+    catalog::{Asked, CatalogChange, Isolations, Known, Lookup, Site},
     db::{Handle, SharedDb, TenantDb},
     error::{Error, ErrorKind},
     event::EvictReason,
     pool::{Class, Lease, Occupant, OccupantId, Server},
-    tenant::{Binding, Ident, Isolation, TenantId, TenantRecord, TenantState},
+    servers::Servers,
+    tenant::{Binding, Home, Ident, IsolationKind, TenantId, TenantRecord},
 };
 
-/// Finds, lists and works on the tenants of a server. Cheap to clone.
+/// Finds, lists and works on the tenants of a manager. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Fleet {
-    server: Arc<Server>,
+    servers: Servers,
+    upkeep: Upkeep,
     /// The shared schema as the application uses it.
     shared: SharedDb,
     /// Catalog queries of the library itself: they may use the reserve and go first in the queue.
     asked: Asked,
     lookup: Lookup,
+    /// Where handles look for tenants that have moved.
+    places: Arc<Places>,
     /// Limits how many tenants may be in creation for longer than a transaction: each holds up to
     /// two connections while its seeds need another.
     underway: Arc<Semaphore>,
     first_use: Arc<Mutex<FirstUse>>,
     /// Cancels the background watcher.
     watch: Arc<Mutex<Option<CancellationToken>>>,
+}
+
+/// Where maintenance runs.
+#[derive(Debug, Clone)]
+struct Upkeep {
+    home: Home,
+    server: Arc<Server>,
+    occupant: Arc<Occupant>,
+}
+
+impl Upkeep {
+    fn at(home: Home, servers: &Servers) -> Self {
+        let server = Arc::clone(servers.at(&home));
+        let occupant = server.upkeep_at(&home);
+        Self { home, server, occupant }
+    }
 }
 
 /// Callback for each tenant that this process sees for the first time.
@@ -50,14 +79,19 @@ impl fmt::Debug for FirstUse {
 }
 
 impl Fleet {
-    pub(crate) fn new(server: Arc<Server>, shared: SharedDb, asked: Asked, lookup: Lookup) -> Self {
-        server.set_shared(shared.occupant());
-        let underway = Arc::new(Semaphore::new((server.places_for_upkeep() / 3).max(1)));
+    pub(crate) fn new(servers: Servers, shared: SharedDb, asked: Asked, lookup: Lookup) -> Self {
+        for (_, server) in servers.all() {
+            server.set_shared(shared.occupant());
+        }
+        let underway = Arc::new(Semaphore::new((servers.main().places_for_upkeep() / 3).max(1)));
+        let places = Places::new(&servers, &asked, &lookup);
         Self {
-            server,
+            upkeep: Upkeep::at(Home::MANAGERS, &servers),
+            servers,
             shared,
             asked,
             lookup,
+            places,
             underway,
             first_use: Arc::default(),
             watch: Arc::default(),
@@ -69,7 +103,7 @@ impl Fleet {
     pub(crate) fn of_scratch(
         &self,
         server: Arc<Server>,
-        isolation: Isolation,
+        isolations: Isolations,
         shared_schema: Ident,
     ) -> Self {
         let db = |id, class, binding| {
@@ -82,8 +116,8 @@ impl Fleet {
         let asked =
             Asked { library, shared: db(OccupantId::Catalog, Class::System, shared.clone()) };
         let shared = db(OccupantId::Shared, Class::Shared, shared);
-        let lookup = self.lookup.of_scratch(isolation, shared_schema);
-        Self::new(server, shared, asked, lookup)
+        let lookup = self.lookup.of_scratch(isolations, shared_schema);
+        Self::new(Servers::new(server, BTreeMap::new()), shared, asked, lookup)
     }
 
     /// Calls `tell` for each tenant whose handle is requested right after a catalog look-up.
@@ -95,7 +129,7 @@ impl Fleet {
     /// Cancels the current background watcher and returns the token for the next one. Closing the
     /// server cancels it, too.
     pub(crate) fn next_watch(&self) -> CancellationToken {
-        let next = self.server.shutdown().child_token();
+        let next = self.main().shutdown().child_token();
         if let Some(last) = self.watch.lock().replace(next.clone()) {
             last.cancel();
         }
@@ -107,8 +141,56 @@ impl Fleet {
         Arc::clone(&self.underway).acquire_owned().await.ok()
     }
 
+    /// Returns this fleet with maintenance in another database: it checks connections out there, and
+    /// has only sites there. The catalog is the same.
+    pub(crate) fn at(&self, home: &Home) -> Self {
+        let mut fleet = self.clone();
+        if *home != self.upkeep.home {
+            fleet.upkeep = Upkeep::at(home.clone(), &self.servers);
+        }
+        fleet
+    }
+
+    /// Returns this fleet with maintenance where a tenant is.
+    pub(crate) fn at_tenant(&self, record: &TenantRecord) -> Result<Self, Error> {
+        Ok(self.at(&self.home_of(record)?))
+    }
+
+    /// Returns the database that a tenant is in.
+    pub(crate) fn home_of(&self, record: &TenantRecord) -> Result<Home, Error> {
+        self.lookup.place(record).map(|placement| placement.home())
+    }
+
+    /// Returns the names by which reports call a database: that of the server if there are several, and its own if it
+    /// is not the one in the URL of the server.
+    pub(crate) fn names_of(&self, home: Option<&Home>) -> (Option<Arc<str>>, Option<Arc<str>>) {
+        let server = home.filter(|_| self.servers.are_several()).map(|home| home.server().into());
+        (server, home.and_then(Home::database).map(Ident::shared))
+    }
+
+    /// Returns the same for a tenant that was found.
+    pub(crate) fn names_of_placed(&self, db: &TenantDb) -> (Option<Arc<str>>, Option<Arc<str>>) {
+        self.names_of(Some(&db.tenant().placement().home()))
+    }
+
+    /// Returns the database in which maintenance runs.
+    pub(crate) fn home(&self) -> &Home {
+        &self.upkeep.home
+    }
+
+    /// Returns the server on which maintenance runs: the main one, unless [`at`](Self::at) named
+    /// another one.
     pub(crate) fn server(&self) -> &Arc<Server> {
-        &self.server
+        &self.upkeep.server
+    }
+
+    /// Returns the server that has the catalog and the shared schema.
+    pub(crate) fn main(&self) -> &Arc<Server> {
+        self.servers.main()
+    }
+
+    pub(crate) fn servers(&self) -> &Servers {
+        &self.servers
     }
 
     pub(crate) fn shared(&self) -> &SharedDb {
@@ -122,6 +204,12 @@ impl Fleet {
         &self.asked.library
     }
 
+    /// Returns the same on this fleet's server.
+    pub(crate) fn system_here(&self) -> SharedDb {
+        let system = Arc::clone(self.server().system());
+        SharedDb::new(Handle::new(Arc::clone(self.server()), system))
+    }
+
     pub(crate) fn lookup(&self) -> &Lookup {
         &self.lookup
     }
@@ -129,35 +217,49 @@ impl Fleet {
     /// Returns the database of a tenant that may be served.
     pub(crate) async fn tenant(&self, id: &TenantId) -> Result<TenantDb, Error> {
         let db = self.tenant_in_any_state(id).await?;
-        match db.tenant().state() {
-            TenantState::Active => Ok(db),
-            _ => Err(Error::new(ErrorKind::Suspended, "looking the tenant up").with_tenant(id)),
+        match db.tenant().state().is_served() {
+            true => Ok(db),
+            false => Err(Error::new(ErrorKind::Suspended, "looking the tenant up").with_tenant(id)),
         }
     }
 
     /// Returns the database of a tenant in any state. Nothing can run on it while the tenant is
     /// suspended.
     pub(crate) async fn tenant_in_any_state(&self, id: &TenantId) -> Result<TenantDb, Error> {
-        if self.server.is_closed() {
+        if self.main().is_closed() {
             return Err(Error::new(ErrorKind::Closed, "looking a tenant up").with_tenant(id));
         }
         let known = self.lookup.find(&self.asked, id).await?;
         if known.occupant.is_new() {
+            if known.occupant.limits.version() != 0 {
+                // Requests that wait have the new limits, too.
+                self.servers.of(known.tenant.placement()).follow_limits(&known.occupant);
+            }
             let first_use = self.first_use.lock().clone();
             if let Some(tell) = first_use.0 {
                 tell(self, id);
             }
         }
-        let handle = Handle::new(Arc::clone(&self.server), Arc::clone(&known.occupant));
+        let handle = self.handle(&known);
+        let handle = handle.following(known.tenant.clone(), Arc::clone(&self.places) as _);
         Ok(TenantDb::new(handle, known.tenant.clone()))
+    }
+
+    /// Returns a handle on a tenant where it is placed.
+    fn handle(&self, known: &Known) -> Handle {
+        let server = self.servers.of(known.tenant.placement());
+        if self.servers.are_several() {
+            // Its tasks deliver the events of all servers.
+            self.main().start();
+        }
+        Handle::new(Arc::clone(server), Arc::clone(&known.occupant))
     }
 
     /// Lists all tenants, including suspended ones.
     pub(crate) async fn list(&self) -> Result<Vec<TenantRecord>, Error> {
         let tenants = self.lookup.list(&self.asked).await?;
-        let count = |state| tenants.iter().filter(|tenant| tenant.state == state).count();
-        let (active, suspended) = (count(TenantState::Active), count(TenantState::Suspended));
-        self.server.observer.meters.listed(active, suspended);
+        let served = tenants.iter().filter(|tenant| tenant.state.is_served()).count();
+        self.main().observer.meters.listed(served, tenants.len() - served);
         Ok(tenants)
     }
 
@@ -176,24 +278,96 @@ impl Fleet {
         })
     }
 
-    /// Returns the role of a tenant that may not exist yet: the recorded role if the catalog stores
-    /// roles, otherwise the one that the application assigns.
-    pub(crate) async fn role_on_record(&self, id: &TenantId) -> Result<Option<Ident>, Error> {
-        let on_record = match self.lookup.names_roles() {
-            true => self.lookup.record(&self.asked, id).await?.and_then(|record| record.role),
-            false => None,
-        };
-        Ok(on_record.or_else(|| self.lookup.role_by_rule(id)))
+    /// Returns `true` if a new tenant can be outside the manager's database without an option that
+    /// says so.
+    pub(crate) fn may_place_elsewhere(&self) -> bool {
+        let default = self.lookup.isolations().by_default().kind();
+        self.servers.are_several() || default == IsolationKind::Database
     }
 
+    /// Returns the record that a tenant to be created gets without options: its role and placement
+    /// as the catalog already has them, if it stores roles, there are tiers or it is `asked`, otherwise
+    /// as the application assigns them.
+    pub(crate) async fn before_creation(
+        &self,
+        id: &TenantId,
+        asked: bool,
+    ) -> Result<TenantRecord, Error> {
+        let asked = asked || self.lookup.names_roles() || self.lookup.has_tiers();
+        let on_record = match asked {
+            true => self.lookup.record(&self.asked, id).await?,
+            false => None,
+        };
+        let by_rule = self.lookup.by_rule(id);
+        Ok(match on_record {
+            Some(record) => TenantRecord { role: record.role.or(by_rule.role), ..record },
+            None => by_rule,
+        })
+    }
+
+    /// Gives the record of a tenant to be created the isolation and the server of its tier, where it
+    /// names none.
+    pub(crate) fn placed_by_tier(&self, record: TenantRecord) -> TenantRecord {
+        self.lookup.placed_by_tier(record)
+    }
+
+    /// Returns the site through which maintenance reaches a tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`Placement`](ErrorKind::Placement) when it has no schema of its own in this fleet's database.
     pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
-        self.lookup.site(record)
+        self.lookup.site(record, &self.upkeep.home)
+    }
+
+    /// Returns the site through which maintenance of the tenant's database reaches it.
+    ///
+    /// # Errors
+    ///
+    /// [`Placement`](ErrorKind::Placement) when it has no schema of its own.
+    pub(crate) fn site_anywhere(&self, record: &TenantRecord) -> Result<Site, Error> {
+        self.lookup.site(record, &self.home_of(record)?)
+    }
+
+    /// Returns the site through which maintenance of the tenant's server reaches its rows.
+    pub(crate) fn site_of_rows_anywhere(&self, record: &TenantRecord) -> Result<Site, Error> {
+        self.lookup.site_of_rows(record, &self.home_of(record)?)
+    }
+
+    /// Returns the site through which maintenance reaches a tenant's rows.
+    pub(crate) fn site_of_rows(&self, record: &TenantRecord) -> Result<Site, Error> {
+        self.lookup.site_of_rows(record, &self.upkeep.home)
+    }
+
+    /// Returns the site through which maintenance reaches the tables that hold the rows of all
+    /// tenants.
+    pub(crate) fn site_of_row_tables(&self) -> Site {
+        self.lookup.site_of_row_tables(&self.upkeep.home)
+    }
+
+    /// Returns `true` if a tenant's rows are in tables of all tenants.
+    pub(crate) fn is_in_rows(&self, record: &TenantRecord) -> bool {
+        self.lookup.isolations().kind_of(record) == IsolationKind::Row
+    }
+
+    /// Returns `true` if tenants' rows are in tables of all tenants, unless a record says otherwise.
+    pub(crate) fn is_in_rows_by_default(&self) -> bool {
+        self.lookup.isolations().by_default().kind() == IsolationKind::Row
+    }
+
+    /// Returns `true` if the tables of all tenants are to be there before there is a tenant in them. In
+    /// the shared schema, they would lie among the application's own tables, which it may not want: a
+    /// manager can have rows configured for the keys of tenants in schemas alone.
+    pub(crate) fn has_row_tables_before_tenants(&self) -> bool {
+        let is_wanted =
+            self.lookup.isolations().has_rows() && !self.lookup.rows_are_in_shared_schema();
+        is_wanted || self.is_in_rows_by_default()
     }
 
     /// Returns the site through which maintenance reaches a tenant whose schema has a temporary
     /// name.
     pub(crate) fn site_at(&self, record: &TenantRecord, schema: &Ident) -> Site {
-        self.lookup.site_at(record, schema)
+        self.lookup.site_at(record, &self.upkeep.home, schema)
     }
 
     /// Returns the database of a tenant in creation; no request can get it.
@@ -202,9 +376,15 @@ impl Fleet {
         record: &TenantRecord,
         schema: &Ident,
     ) -> Result<TenantDb, Error> {
-        let known = self.lookup.in_the_making(record, schema)?;
-        let handle = Handle::new(Arc::clone(&self.server), Arc::clone(&known.occupant));
-        Ok(TenantDb::new(handle, known.tenant.clone()))
+        let known = self.lookup.in_the_making(record, &self.upkeep.home, schema)?;
+        Ok(TenantDb::new(self.handle(&known), known.tenant.clone()))
+    }
+
+    /// Returns the database of a tenant in creation whose rows are in tables of all tenants; no
+    /// request can get it.
+    pub(crate) fn rows_in_the_making(&self, record: &TenantRecord) -> Result<TenantDb, Error> {
+        let known = self.lookup.rows_in_the_making(record)?;
+        Ok(TenantDb::new(self.handle(&known), known.tenant.clone()))
     }
 
     /// Returns `true` if the catalog can record a tenant whose creation is incomplete.
@@ -214,7 +394,7 @@ impl Fleet {
 
     /// Returns the site through which maintenance reaches a schema that belongs to no tenant yet.
     pub(crate) fn site_of(&self, schema: &Ident) -> Site {
-        self.lookup.site_of(schema)
+        self.lookup.site_of(schema, &self.upkeep.home)
     }
 
     pub(crate) fn shared_site(&self) -> Site {
@@ -225,17 +405,18 @@ impl Fleet {
     /// a tenant with a separate login, the role may have to be asked for.
     pub(crate) async fn role_of(&self, site: &Site) -> Result<Option<Ident>, Error> {
         match &site.grantee {
-            Some(grantee) => self.server.role_of(grantee).await,
+            Some(grantee) => self.server().role_of(grantee).await,
             None => Ok(None),
         }
     }
 
-    /// Checks out an unbound connection for maintenance.
+    /// Checks out an unbound connection for maintenance in this fleet's database.
     pub(crate) async fn lease(&self) -> Result<Lease, Error> {
-        self.server.acquire_for_upkeep().await
+        self.server().acquire_for_upkeep_by(&self.upkeep.occupant).await
     }
 
-    /// Checks out a connection for maintenance and binds it to a site.
+    /// Checks out a connection for maintenance and binds it to a site, which has to be in this
+    /// fleet's place.
     pub(crate) async fn lease_for(&self, site: &Site) -> Result<Lease, Error> {
         let mut lease = self.lease().await?;
         lease.serve(&site.occupant).await.map_err(|error| site.occupant.name(error.into()))?;
@@ -256,13 +437,14 @@ impl Fleet {
     pub(crate) fn note_change(&self, site: &Site) {
         match &site.tenant {
             Some(tenant) => {
-                self.server.note_change(&OccupantId::Tenant(tenant.clone()));
+                self.servers.note_change(&OccupantId::Tenant(tenant.clone()));
                 self.lookup.note_change(tenant);
             }
             None => {
                 for of in [OccupantId::Shared, OccupantId::Catalog, OccupantId::System] {
-                    self.server.note_change(&of);
+                    self.servers.note_change(&of);
                 }
+                self.lookup.note_change_of_rows(&site.schema);
             }
         }
     }
@@ -270,7 +452,7 @@ impl Fleet {
     /// Forgets a tenant that has changed: its catalog entry and its tenant pool.
     pub(crate) fn forget(&self, id: &TenantId) {
         self.lookup.forget(id.as_str());
-        self.server.evict(&OccupantId::Tenant(id.clone()), EvictReason::Changed);
+        self.servers.evict(&OccupantId::Tenant(id.clone()), EvictReason::Changed);
     }
 
     /// Forgets these tenants when the guard is dropped, and again once an abandoned commit must
@@ -280,9 +462,9 @@ impl Fleet {
     }
 
     /// Invalidates the handles of a tenant that no longer exists under this id, and forgets it.
-    pub(crate) fn retire(&self, id: &TenantId) {
-        self.lookup.retire_and_forget(id);
-        self.server.retire(id);
+    pub(crate) fn retire(&self, record: &TenantRecord) {
+        self.lookup.retire(record);
+        self.servers.retire(&record.id);
     }
 }
 
@@ -300,7 +482,7 @@ pub(crate) struct Forgetting {
 impl Drop for Forgetting {
     fn drop(&mut self) {
         let (fleet, ids) = (self.fleet.clone(), std::mem::take(&mut self.ids));
-        self.fleet.server.spawn(async move {
+        self.fleet.main().spawn(async move {
             for pause in [Duration::ZERO, COMMITTED_BY] {
                 sleep(pause).await;
                 for id in &ids {

@@ -147,8 +147,8 @@ impl<R: 'static, F: Futures> Gate<R, F> {
     ///
     /// # Errors
     ///
-    /// [`Rejection`] when the caller may not use the tenant, or when the tenant does not exist or
-    /// cannot be looked up.
+    /// [`Rejection`] when the caller may not use the tenant, when the tenant does not exist or
+    /// cannot be looked up, or when it is over its rate.
     ///
     /// # Cancel safety
     ///
@@ -170,6 +170,8 @@ impl<R: 'static, F: Futures> Gate<R, F> {
             None => Ok(()),
         };
         check_authorized(db.tenant(), verdict)?;
+        // Last, so that callers who may not use the tenant cannot use up its rate.
+        db.check_rate()?;
         Ok(db)
     }
 
@@ -183,6 +185,7 @@ impl<R: 'static, F: Futures> Gate<R, F> {
         };
         switch.check(verdict)?;
         let db = self.manager.tenant(switch.to()).await?;
+        db.check_rate()?;
         switch.log();
         Ok(db)
     }

@@ -144,6 +144,7 @@ mod error;
 mod error_report;
 pub mod event;
 pub mod fan_out;
+mod finding;
 mod fleet;
 mod framework;
 pub mod gate;
@@ -162,10 +163,12 @@ pub mod proof;
 pub mod provision;
 mod reading;
 pub mod retry;
+pub mod rows;
 pub mod schema;
 pub mod seed;
 #[cfg(feature = "serve")]
 pub mod serve;
+mod servers;
 mod sql;
 mod table;
 mod tenant;
@@ -182,11 +185,13 @@ pub use error_report::ErrorReport;
 pub use event::PlainFormat;
 pub use event::{BreakerState, Event, EventOptions, EvictReason};
 pub use health::{
-    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, SharedHealth,
-    TenantHealth, Unreachable, UnreachableExtension,
+    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, ServerHealth,
+    SharedHealth, TenantHealth, Unreachable, UnreachableExtension,
 };
 pub use incomplete::Incomplete;
-pub use manager::{ConfigError, ManagerBuilder, TenantManager, UrlError, url_parameters};
+pub use manager::{
+    ConfigError, ManagerBuilder, ServerOptions, TenantManager, UrlError, url_parameters,
+};
 #[cfg(feature = "prometheus")]
 pub use metrics::MetricsCollector;
 pub use metrics::{
@@ -199,7 +204,9 @@ pub use pool::{
     TransactionWatch,
 };
 pub use tenant::{
-    Ident, IdentError, Isolation, NameTemplate, ParseTenantIdError, Placement, SlugError,
-    SlugPolicy, TemplateError, Tenant, TenantId, TenantRecord, TenantState,
+    Ident, IdentError, Isolation, IsolationKind, KeyType, LimitsError, NameTemplate,
+    ParseIsolationKindError, ParseTenantIdError, Placement, PlacementPolicy, Rows, ServerLoad,
+    SettingError, SlugError, SlugPolicy, TemplateError, Tenant, TenantId, TenantLimits,
+    TenantRecord, TenantState, Tier,
 };
 pub use warmup::{TenantWarmUp, WarmUp, WarmUpReport, WarmUpStatus};

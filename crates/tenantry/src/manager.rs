@@ -5,16 +5,19 @@ mod instance;
 mod over_tenants;
 mod overrides;
 mod parameters;
+mod rows;
+mod server_options;
 mod upkeep_url;
 mod url;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use sqlx::postgres::PgConnectOptions;
 #[cfg(feature = "ops")]
 use tokio::task::JoinHandle;
@@ -22,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub use builder::{ConfigError, ManagerBuilder};
+pub use server_options::ServerOptions;
 pub use url::{UrlError, url_parameters};
 
 use crate::{
@@ -40,7 +44,8 @@ use crate::{
     proof::{self, IsolationProof, ProofOptions},
     provision::Provisioner,
     seed::Seeder,
-    tenant::{ParseTenantIdError, Placement, TenantId, TenantRecord, TenantState},
+    servers::Servers,
+    tenant::{ParseTenantIdError, Placement, TenantId, TenantRecord},
     warmup::{self, WarmUp, WarmUpReport},
 };
 
@@ -116,7 +121,7 @@ impl TenantManager {
     }
 
     fn new(fleet: Fleet) -> Self {
-        let checks = Arc::new(Checks::default());
+        let checks = Arc::new(Checks::new(fleet.servers()));
         let warming = tokio::sync::Mutex::new(());
         Self(Arc::new(Inner {
             fleet,
@@ -139,6 +144,10 @@ impl TenantManager {
     #[cfg(feature = "serve")]
     pub(crate) fn serving(&self) -> &TaskTracker {
         &self.0.serving
+    }
+
+    fn servers(&self) -> &Servers {
+        self.0.fleet.servers()
     }
 
     fn server(&self) -> &Arc<Server> {
@@ -218,7 +227,7 @@ impl TenantManager {
     /// [`Placement`](crate::ErrorKind::Placement) when the name template yields no valid name for
     /// the id.
     pub fn placement(&self, record: &TenantRecord) -> Result<Placement, Error> {
-        self.0.fleet.site(record).map(|site| Placement::schema(site.schema))
+        self.0.fleet.lookup().place(record)
     }
 
     /// Discards the cached catalog entry of a tenant, so that the catalog is queried again. Until
@@ -244,7 +253,7 @@ impl TenantManager {
         I: TryInto<TenantId>,
     {
         id.try_into()
-            .is_ok_and(|id| self.server().evict(&OccupantId::Tenant(id), EvictReason::Requested))
+            .is_ok_and(|id| self.servers().evict(&OccupantId::Tenant(id), EvictReason::Requested))
     }
 
     /// Skips the initial check that a connection keeps its session, which compares the first two
@@ -256,13 +265,22 @@ impl TenantManager {
         self.server().assume_sessions_are_kept();
     }
 
-    /// Returns a snapshot of the pool's counters.
+    /// Returns a snapshot of the pool's counters; with [several servers](ManagerBuilder::server), of the main
+    /// one's.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         self.server().snapshot(Detail::Tenants)
     }
 
-    /// Returns the number of open connections, idle or in use, like `PgPool::size`.
+    /// Returns a snapshot of each server's pool, by the server's name; `main` is the one that the
+    /// manager was built for.
+    #[must_use]
+    pub fn snapshots(&self) -> BTreeMap<String, PoolSnapshot> {
+        let all = self.servers().all();
+        all.map(|(name, server)| (name.to_owned(), server.snapshot(Detail::Tenants))).collect()
+    }
+
+    /// Returns the number of open connections to the main server, idle or in use, like `PgPool::size`.
     ///
     /// Connections that are being opened or closed are not counted, nor is the connection on which
     /// a catalog listens for changes. [`snapshot`](Self::snapshot) lists them separately.
@@ -271,7 +289,7 @@ impl TenantManager {
         u32::try_from(self.server().size().0).unwrap_or(u32::MAX)
     }
 
-    /// Returns the number of open, idle connections, like `PgPool::num_idle`.
+    /// Returns the number of open, idle connections to the main server, like `PgPool::num_idle`.
     ///
     /// A connection that was just returned counts once its session has been reset.
     #[must_use]
@@ -344,7 +362,7 @@ impl TenantManager {
     /// Like [`warm_up`](Self::warm_up).
     pub async fn warm_up_all(&self, most: usize, options: WarmUp) -> Result<WarmUpReport, Error> {
         let tenants = self.tenants().await?;
-        let active = tenants.iter().filter(|record| record.state == TenantState::Active);
+        let active = tenants.iter().filter(|record| record.state.is_served());
         let ids = active.take(most).map(|record| record.id.as_str());
         Ok(self.warm_up(ids.collect::<Vec<_>>(), options).await)
     }
@@ -362,9 +380,8 @@ impl TenantManager {
     /// Safe.
     pub async fn health(&self, options: HealthOptions) -> HealthReport {
         self.server().start();
-        let Inner { fleet, checks, .. } = &*self.0;
-        let (server, system) = (fleet.server(), fleet.system());
-        checks.run(&Subject { server, system, find: &|name| self.find(name) }, &options).await
+        let subject = Subject { servers: self.servers(), find: &|name| self.find(name) };
+        self.0.checks.run(&subject, &options).await
     }
 
     /// Lists the extensions that tenants cannot reach without naming their schema: the schema is
@@ -450,6 +467,11 @@ impl TenantManager {
     /// Attacks tenant isolation through the configured connection, in scratch schemas, and reports
     /// the outcome of each attack: evidence for an audit.
     ///
+    /// Where tenants are [isolated by row](crate::Isolation::row), the attacks include those on rows, in
+    /// scratch tables with the configured column, setting and role, and the report contains the errors
+    /// of [`verify_rows`](Self::verify_rows). It also says what no attack can show: SQL that a tenant
+    /// wrote, or injected, reaches every tenant, because every role can set a custom setting.
+    ///
     /// The scratch schemas, whose names begin with `tenantry_proof_` and a random number, and up to
     /// two roles, are created and removed with the
     /// [maintenance login](ManagerBuilder::upkeep_credentials). The attacks take up to 4
@@ -497,7 +519,7 @@ impl TenantManager {
         &self,
         options: crate::metrics::MetricsOptions,
     ) -> crate::metrics::MetricsCollector {
-        crate::metrics::MetricsCollector::new(self.server(), &self.0.checks, &options)
+        crate::metrics::MetricsCollector::new(self.servers(), &self.0.checks, &options)
     }
 
     /// Exports the pool's metrics to OpenTelemetry, under the names of its
@@ -509,7 +531,8 @@ impl TenantManager {
     /// `tenantry.tenants` with `state`, and `tenantry.spares`, as described at
     /// [`MetricsCollector`](crate::MetricsCollector). Times are in seconds.
     ///
-    /// `pool` is the value of the attribute `db.client.connection.pool.name`, such as `tenantry`.
+    /// `pool` is the value of the attribute `db.client.connection.pool.name`, such as `tenantry`; a
+    /// [further server](ManagerBuilder::server) appends its name, such as `tenantry/eu-1`.
     ///
     /// # Errors
     ///
@@ -521,7 +544,13 @@ impl TenantManager {
         meter: &opentelemetry::metrics::Meter,
         pool: &str,
     ) -> Result<(), Error> {
-        crate::metrics::register(self.server(), meter, pool)
+        for (name, server) in self.servers().all() {
+            match name {
+                crate::tenant::MAIN => crate::metrics::register(server, meter, pool)?,
+                _ => crate::metrics::register(server, meter, &format!("{pool}/{name}"))?,
+            }
+        }
+        Ok(())
     }
 
     /// Migrates the schemas of all tenants with these files, as `sqlx::migrate!().run(&pool)` does
@@ -622,7 +651,8 @@ impl TenantManager {
     ///
     /// Like [`close`](Self::close).
     pub async fn close_within(&self, patience: Duration) {
-        self.server().close(patience).await;
+        let all = self.servers().all().map(|(_, server)| server.close(patience));
+        join_all(all).await;
     }
 
     /// Returns `true` once [`close`](Self::close) has been called.
@@ -638,7 +668,9 @@ impl TenantManager {
     /// [`close`](Self::close) afterwards. `tenantry_axum::serve` and `tenantry_actix::serve` do both.
     /// Calling it again does nothing.
     pub fn begin_closing(&self) {
-        self.server().closing().cancel();
+        for (_, server) in self.servers().all() {
+            server.closing().cancel();
+        }
     }
 
     /// Returns `true` once closing has begun.

@@ -1,4 +1,4 @@
-//! Object names in human-readable text.
+//! Names, other texts and numbers as people read them.
 
 /// Returns `false` for characters that affect a terminal or the surrounding text instead of being
 /// visible.
@@ -37,6 +37,36 @@ pub(crate) fn listed(names: &[String], most: usize) -> String {
     }
 }
 
+/// Makes a text printable in one line: names in the database can contain line breaks, terminal
+/// escape sequences and characters that change the text direction.
+pub(crate) fn printable(text: String) -> String {
+    if text.chars().all(is_plain) {
+        return text;
+    }
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' => safe.push(' '),
+            other if !is_plain(other) => safe.extend(other.escape_unicode()),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+/// Writes a number with a comma between thousands.
+pub(crate) fn grouped(number: impl TryInto<u64>) -> String {
+    let digits = number.try_into().unwrap_or_default().to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +89,25 @@ mod tests {
         let names: Vec<_> = ["a", "b\n", "c"].map(str::to_owned).into();
         assert_eq!(listed(&names, 2), "a, b\\u{a} and 1 more");
         assert_eq!(listed(&names, 3), "a, b\\u{a}, c");
+    }
+
+    #[test]
+    fn nothing_reaches_the_terminal_as_a_command() {
+        for (text, safe) in [
+            ("plain ä 日本", "plain ä 日本"),
+            ("two\nlines", "two lines"),
+            ("\u{1b}[31mred", "\\u{1b}[31mred"),
+            ("left\u{202e}right", "left\\u{202e}right"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+        ] {
+            assert_eq!(printable(text.to_owned()), safe);
+        }
+    }
+
+    #[test]
+    fn numbers_have_commas() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
     }
 }

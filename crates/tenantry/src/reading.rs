@@ -10,7 +10,7 @@ use crate::{
     catalog::Site,
     error::{Error, ErrorKind},
     fleet::Fleet,
-    migrate::{Schemas, targets_of},
+    migrate::{RowTenants, Schemas, targets_of},
     pool::{Effect, Lease, leaves_session_usable},
     schema::{
         Fingerprint, SchemaModel,
@@ -44,13 +44,19 @@ pub(crate) async fn subject_of(fleet: &Fleet, site: &Site) -> Result<Subject, Er
     Ok(Subject { schema: site.schema.clone(), role })
 }
 
-/// Returns how to read the schema of a named tenant.
-pub(crate) async fn subject_named(fleet: &Fleet, name: &Arc<str>) -> Result<Subject, Error> {
+/// Returns how to read the schema of a named tenant, and maintenance of its database.
+pub(crate) async fn subject_named(
+    fleet: &Fleet,
+    name: &Arc<str>,
+) -> Result<(Fleet, Subject), Error> {
     let named = Schemas::Tenants(vec![Arc::clone(name)]);
-    let target = targets_of(fleet, &named).await?.into_iter().next();
+    let target = targets_of(fleet, &named, RowTenants::NotByName).await?.into_iter().next();
     let target =
         target.ok_or_else(|| Error::new(ErrorKind::UnknownTenant, "looking the tenant up"))?;
-    subject_of(fleet, &target.site?).await
+    let site = target.site?;
+    let fleet = fleet.at(&site.home);
+    let subject = subject_of(&fleet, &site).await?;
+    Ok((fleet, subject))
 }
 
 /// Computes the fingerprints of all of these schemas, in this order. A schema that cannot be read does not affect the

@@ -42,6 +42,12 @@ impl Sql {
         self
     }
 
+    /// Appends the beginning of the assignment to a column, as stored in the server's catalogs.
+    pub(crate) fn assign(&mut self, column: &str) -> &mut Self {
+        self.name(column).0.push_str(" = ");
+        self
+    }
+
     /// Appends identifiers in double quotes, with commas between them.
     pub(crate) fn idents(&mut self, idents: &[Ident]) -> &mut Self {
         for (index, ident) in idents.iter().enumerate() {
@@ -80,6 +86,20 @@ impl Sql {
             self.display(format_args!("{byte:02x}"));
         }
         self.text("', 'hex')")
+    }
+
+    /// Appends other SQL.
+    pub(crate) fn sql(&mut self, sql: &Self) -> &mut Self {
+        self.0.push_str(&sql.0);
+        self
+    }
+
+    /// Appends SQL as a string constant in dollar quotes, as people write the body of a block.
+    pub(crate) fn body(&mut self, body: &Self) -> &mut Self {
+        match body.0.contains("$do$") {
+            true => self.literal(&body.0),
+            false => self.text("$do$").sql(body).text("$do$"),
+        }
     }
 
     /// Returns the text so far.

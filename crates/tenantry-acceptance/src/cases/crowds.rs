@@ -47,9 +47,9 @@ async fn cancel_hanging(stage: &Stage) {
     let mut admin = stage.admin().await;
     sqlx::query(
         "select pg_cancel_backend(pid) from pg_stat_activity \
-         where datname = current_database() and query like '%pg_sleep(60)%' \
-         and pid <> pg_backend_pid()",
-    )
+         where (datname = current_database() or starts_with(datname::text, current_database() || '_')) \
+         and query like '%pg_sleep(60)%' and pid <> pg_backend_pid()",
+)
     .execute(&mut admin)
     .await
     .expect("the database is running");

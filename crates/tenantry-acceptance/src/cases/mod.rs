@@ -7,6 +7,7 @@ mod errors;
 mod heads;
 mod isolation;
 mod nesting;
+mod rates;
 mod refusal;
 mod resolution;
 mod shared;
@@ -34,6 +35,7 @@ pub use heads::{
 };
 pub use isolation::thousand_parallel_requests;
 pub use nesting::{inner_middleware_wins, optional_inner_middleware_takes_the_tenant_away};
+pub use rates::{over_the_rate, strangers_use_up_no_rate, switches_count_where_they_lead};
 pub use refusal::{
     head_and_options, lets_members_in, names_what_is_wrong_with_the_tenant, optional_tenant,
     repeats_nothing_hostile, suspension_is_no_strangers_business,

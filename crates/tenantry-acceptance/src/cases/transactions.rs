@@ -47,7 +47,8 @@ async fn wait_for_sleepers(stage: &Stage, expected: i64) {
     let mut admin = stage.admin().await;
     eventually(&format!("{expected} statements run"), async || {
         let count = sqlx::query_scalar(
-            "select count(*) from pg_stat_activity where datname = current_database() \
+            "select count(*) from pg_stat_activity where (datname = current_database() \
+               or starts_with(datname::text, current_database() || '_')) \
              and state = 'active' and pid <> pg_backend_pid() and query like '%pg_sleep%'",
         );
         count.fetch_one(&mut admin).await.is_ok_and(|count: i64| count == expected)

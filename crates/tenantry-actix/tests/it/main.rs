@@ -7,10 +7,10 @@ mod acceptance;
 mod authorize;
 mod bodies;
 mod bound;
+mod compiler_messages;
 mod disconnect;
 mod errors;
 mod forgotten;
-mod messages;
 mod missing_middleware;
 mod nesting;
 #[cfg(feature = "ops")]

@@ -7,9 +7,9 @@ mod acceptance;
 mod authorize;
 mod bodies;
 mod bound;
+mod compiler_messages;
 mod errors;
 mod forgotten;
-mod messages;
 mod missing_layer;
 mod nesting;
 #[cfg(feature = "ops")]

@@ -9,6 +9,9 @@ use tenantry_devdb::DevServer;
 use super::schemas::schema_of;
 use crate::{failure::Failure, trusted};
 
+/// The number of schemas that are created per transaction.
+const AT_ONCE: usize = 1_000;
+
 /// A dedicated server with default settings and tenants' schemas.
 pub(super) struct Empty {
     server: DevServer,
@@ -21,12 +24,15 @@ impl Empty {
         let server = DevServer::builder().setting("max_connections", "100").start().await?;
         let options = PgConnectOptions::from_str(&server.create_database("empty").await?)?;
         let empty = Self { server, options };
-        let mut sql = format!("{shared}; ");
-        for number in 0..tenants {
-            write!(sql, "create schema {}; ", schema_of(&format!("t{number:05}")))?;
-        }
         let mut conn = empty.connect().await?;
-        trusted::run(&mut conn, sql).await?;
+        trusted::run(&mut conn, shared.to_owned()).await?;
+        for start in (0..tenants).step_by(AT_ONCE) {
+            let mut sql = String::new();
+            for number in start..tenants.min(start + AT_ONCE) {
+                write!(sql, "create schema {}; ", schema_of(&format!("t{number:05}")))?;
+            }
+            trusted::run(&mut conn, sql).await?;
+        }
         conn.close().await?;
         Ok(empty)
     }

@@ -145,6 +145,10 @@ impl Schemas {
             )
         };
         self.in_batches(&self.tenants, undo).await?;
+        // Records were edited by hand.
+        let mut conn = self.connect().await?;
+        trusted::run(&mut conn, "drop table if exists tenantry_migrated".to_owned()).await?;
+        conn.close().await?;
         self.tidy().await
     }
 

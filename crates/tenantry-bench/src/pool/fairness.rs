@@ -42,7 +42,7 @@ const CROWD: usize = 32;
 const FLOOD: usize = 400;
 
 /// Connections of each contender.
-const CONNECTIONS: u32 = 8;
+pub(crate) const CONNECTIONS: u32 = 8;
 
 /// The interval between requests of each quiet tenant: 20 per second.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -209,6 +209,36 @@ fn figures(series: &[FairnessSeries]) -> Fairness {
         quiet_p99_ratio_without_cap: theirs.times(uncapped, |run| run.quiet_p99_ms),
         total_ratio_without_cap: uncapped.times(theirs, |run| run.total_per_second),
     }
+}
+
+/// How managers of other kinds of isolation share among their tenants, relative to sqlx's pool.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct FairnessOfKind {
+    pub(crate) quiet_p99_ms: f64,
+    /// How many times shorter the wait is than with sqlx's pool, at the 99th percentile.
+    pub(crate) quiet_p99_ratio: f64,
+    /// Total throughput, relative to sqlx's pool.
+    pub(crate) total_ratio: f64,
+}
+
+/// Quiet tenants next to one that floods, with managers of two kinds of isolation.
+pub(crate) async fn run_of_kinds(
+    course: &Course,
+    world: &World,
+    tenants: Arc<[Tenant]>,
+    managers: [(&'static str, TenantManager); 2],
+) -> Result<([FairnessOfKind; 2], Vec<FairnessSeries>), Failure> {
+    let [one, other] = managers.map(|(name, manager)| (name, Sleeper::Tenantry(manager)));
+    let sleepers = [one, other, ("pgpool", Sleeper::pool(world.options("pgpool")))];
+    let (busy, quiet) = tenants.split_at(1);
+    let load = Load { busy: busy.into(), tasks: FLOOD, quiet: quiet.into() };
+    let series = compare(course, sleepers, &load).await?;
+    let figures = [0, 1].map(|kind| FairnessOfKind {
+        quiet_p99_ms: series[kind].median_of(|run| run.quiet_p99_ms),
+        quiet_p99_ratio: series[2].times(&series[kind], |run| run.quiet_p99_ms),
+        total_ratio: series[kind].times(&series[2], |run| run.total_per_second),
+    });
+    Ok((figures, series))
 }
 
 /// Tenants that request less than their share, next to a crowd of others.

@@ -83,6 +83,7 @@ pub(super) fn run_of(tally: &Tally) -> Run {
         errors: tally.errors,
         first_error: tally.first_error.clone(),
         max_sessions: 0,
+        requests_per_session: None,
         hit_ratio: None,
     }
 }

@@ -3,12 +3,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Ended;
-use crate::{
-    context::Context,
-    exit::Exit,
-    output::Table,
-    settings::{Settings, key},
-};
+use crate::{context::Context, exit::Exit, output::Table, settings::Settings};
 
 /// Arguments of `config`.
 #[derive(Debug, Args)]
@@ -32,7 +27,7 @@ pub(crate) struct ConfigReport {
 #[serde(rename_all = "camelCase")]
 struct Setting {
     /// Its place in the file.
-    key: &'static str,
+    key: String,
     /// Its value as text, without secrets; null when it is not set.
     value: Option<String>,
     /// Where the value is from: `default`, `FILE:LINE`, `$VARIABLE` or a flag.
@@ -45,10 +40,10 @@ struct Setting {
 
 impl ConfigReport {
     fn new(settings: &Settings) -> Self {
-        let all = key::ALL.iter().map(|key| {
-            let (value, source) = settings.get(key).unzip();
+        let all = settings.keys().into_iter().map(|key| {
+            let (value, source) = settings.get(&key).unzip();
             Setting {
-                key: key.name,
+                key: key.name.to_string(),
                 value: value.map(ToString::to_string),
                 source: source.map(ToString::to_string),
                 variable: key.variable(),

@@ -16,6 +16,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::Progress,
+    own_schema::own_schema,
     postgres::{Child, Connection, Program},
 };
 
@@ -111,7 +112,7 @@ impl Dump {
         let began = Instant::now();
         let manager = on.manager()?;
         let db = manager.tenant_to_authorize(id).await?;
-        let schema = db.tenant().placement().container().clone();
+        let schema = own_schema(db.tenant())?.clone();
         let server = manager.server_outline().await?;
         let pg_dump = Program::for_server("pg_dump", &server)?;
         let partial = Partial::create(path)?;

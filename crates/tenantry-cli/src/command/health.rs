@@ -76,18 +76,46 @@ fn text(report: &HealthReport, style: Style) -> String {
         let why = shared.reason.map_or_else(String::new, |reason| format!(": {reason}"));
         lines.push(format!("shared database: {}{took}{why}", shared.status.as_str()));
     }
-    let mut table = Table::new(["tenant", "status", "connections", "waiting", "why"]);
-    for pool in report.pools.iter().filter(|pool| pool.status != HealthStatus::Ok) {
+    lines.extend(servers_in(report).map(|table| format!("\n{table}")));
+    lines.extend(tenants_in(report).map(|table| format!("\n{table}")));
+    lines.join("\n")
+}
+
+/// Lists the servers, if there are several.
+pub(super) fn servers_in(report: &HealthReport) -> Option<String> {
+    let mut table = Table::new(["server", "status", "answered in", "breaker", "why"]);
+    for server in &report.servers {
         table.row([
+            server.server.to_string(),
+            server.status.as_str().to_owned(),
+            server.response_time.map_or_else(|| "-".to_owned(), |took| format!("{took:.1?}")),
+            server.breaker.as_str().to_owned(),
+            server.reason.unwrap_or_default().to_owned(),
+        ]);
+    }
+    (!table.is_empty()).then(|| table.to_string())
+}
+
+/// Lists the tenants that are not well; their servers, too, if there are several.
+fn tenants_in(report: &HealthReport) -> Option<String> {
+    let are_several = !report.servers.is_empty();
+    let mut headings = vec!["tenant", "status", "connections", "waiting", "why"];
+    if are_several {
+        headings.insert(1, "server");
+    }
+    let mut table = Table::of(&headings);
+    for pool in report.pools.iter().filter(|pool| pool.status != HealthStatus::Ok) {
+        let mut cells = vec![
             pool.tenant_id.to_string(),
             pool.status.as_str().to_owned(),
             pool.total_connections.to_string(),
             pool.waiting_requests.to_string(),
             pool.reason.unwrap_or_default().to_owned(),
-        ]);
+        ];
+        if are_several {
+            cells.insert(1, pool.server.as_deref().unwrap_or("-").to_owned());
+        }
+        table.cells(&cells);
     }
-    if !table.is_empty() {
-        lines.push(format!("\n{table}"));
-    }
-    lines.join("\n")
+    (!table.is_empty()).then(|| table.to_string())
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use tenantry::{ErrorKind, TenantDb, TenantId};
 
 use super::Ended;
-use crate::{context::Context, failure::Failure, postgres::Program};
+use crate::{context::Context, failure::Failure, own_schema::own_schema, postgres::Program};
 
 /// Arguments of `shell`.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ impl Shell {
                 if is_suspended { failure.hint("--suspended opens it anyway") } else { failure }
             })?,
         };
-        let schema = db.tenant().placement().container().as_str();
+        let schema = own_schema(db.tenant())?.as_str();
         match manager.database_outline().await?.schema(schema) {
             Some(_) => Ok(db),
             None => Err(Failure::new(format!("tenant {id} has no schema {schema}"))),

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -40,8 +42,13 @@ pub(crate) struct Counts {
     total: usize,
     active: usize,
     suspended: usize,
+    /// Those on their way to another place.
+    moving: usize,
     /// Those whose creation has not ended.
     in_the_making: usize,
+    /// The number on each server, if they are on several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    by_server: BTreeMap<String, usize>,
 }
 
 impl Counts {
@@ -55,20 +62,39 @@ impl Counts {
             suspended: count(|record| {
                 record.state == TenantState::Suspended && record.step.is_none()
             }),
+            moving: count(|record| record.state.is_moving() && record.step.is_none()),
             in_the_making: count(|record| record.step.is_some()),
+            by_server: by_server(records),
         }
     }
 
     fn text(&self) -> String {
         let mut text = format!("{}: {} active", counted(self.total, "tenant"), self.active);
-        for (count, what) in [(self.suspended, "suspended"), (self.in_the_making, "in the making")]
-        {
+        for (count, what) in [
+            (self.suspended, "suspended"),
+            (self.moving, "moving"),
+            (self.in_the_making, "in the making"),
+        ] {
             if count > 0 {
                 text.push_str(&format!(", {count} {what}"));
             }
         }
+        if !self.by_server.is_empty() {
+            let each = self.by_server.iter().map(|(server, count)| format!("{count} on {server}"));
+            text.push_str(&format!("; {}", each.collect::<Vec<_>>().join(", ")));
+        }
         text
     }
+}
+
+/// Counts the tenants of each server, if they are on several.
+fn by_server(records: &[TenantRecord]) -> BTreeMap<String, usize> {
+    let mut servers = BTreeMap::new();
+    for record in records {
+        let server = record.server.as_deref().unwrap_or("main");
+        *servers.entry(server.to_owned()).or_default() += 1;
+    }
+    if servers.keys().all(|server| server == "main") { BTreeMap::new() } else { servers }
 }
 
 impl Status {

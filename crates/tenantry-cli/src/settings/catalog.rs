@@ -6,8 +6,20 @@ use super::{Key, Settings, key};
 use crate::failure::{Failure, chain};
 
 /// The kinds of columns that `catalog.columns` can name.
-const COLUMNS: [&str; 7] =
-    ["id", "container", "state", "created_at", "attributes", "role", "settings"];
+const COLUMNS: [&str; 12] = [
+    "id",
+    "isolation",
+    "server",
+    "database",
+    "container",
+    "key",
+    "epoch",
+    "state",
+    "created_at",
+    "attributes",
+    "role",
+    "settings",
+];
 
 impl Settings {
     /// Returns the catalog that is a table, a view or a query, if tenants are listed in one.
@@ -71,7 +83,12 @@ impl Settings {
             columns = match field.trim() {
                 _ if column.is_empty() => return Err(self.wrong_column(pair, "names no column")),
                 "id" => columns.id(column),
+                "isolation" => columns.isolation(column),
+                "server" => columns.server(column),
+                "database" => columns.database(column),
                 "container" => columns.container(column),
+                "key" => columns.key(column),
+                "epoch" => columns.epoch(column),
                 "state" => columns.state(column),
                 "created_at" => columns.created_at(column),
                 "attributes" => columns.attributes(column),

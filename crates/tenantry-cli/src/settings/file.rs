@@ -11,7 +11,7 @@ use toml::{
 };
 
 use super::{
-    key::{self, Key, Kind},
+    key::{self, Group, Key, Kind},
     value::Value,
 };
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ pub(crate) const NAME: &str = "tenantry.toml";
 pub(crate) struct File {
     pub(crate) path: PathBuf,
     /// Settings with their line numbers.
-    pub(crate) settings: Vec<(&'static Key, Value, usize)>,
+    pub(crate) settings: Vec<(Key, Value, usize)>,
 }
 
 /// Reads the named file, or the one in the current folder, if it exists.
@@ -55,7 +55,7 @@ pub(crate) fn read(named: Option<&Path>) -> Result<Option<File>, Failure> {
 
 /// Reads the text of a file.
 #[cfg(test)]
-pub(crate) fn parse_text(text: &str) -> Result<Vec<(&'static Key, Value, usize)>, String> {
+pub(crate) fn parse_text(text: &str) -> Result<Vec<(Key, Value, usize)>, String> {
     parse(text).map_err(|Wrong { line, what, .. }| format!("{line}: {what}"))
 }
 
@@ -84,7 +84,7 @@ fn line_of(text: &[u8], offset: usize) -> usize {
     text[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-fn parse(text: &str) -> Result<Vec<(&'static Key, Value, usize)>, Wrong> {
+fn parse(text: &str) -> Result<Vec<(Key, Value, usize)>, Wrong> {
     let line = |offset: usize| line_of(text.as_bytes(), offset);
     let table = DeTable::parse(text).map_err(|error| Wrong {
         line: line(error.span().map_or(0, |span| span.start)),
@@ -101,26 +101,61 @@ fn parse(text: &str) -> Result<Vec<(&'static Key, Value, usize)>, Wrong> {
         if !sections().any(|known| known == section) {
             return Err(unknown_table(at, section));
         }
-        for (entry, value) in entries {
-            let name = format!("{section}.{}", entry.get_ref());
-            let at = line(entry.span().start);
-            let key = key::find(&name).ok_or_else(|| unknown(at, &name))?;
-            let read = read_value(key, value).map_err(|what| Wrong {
-                line: line(value.span().start),
-                what: format!("{name} {what}"),
-                hint: None,
-            })?;
-            settings.push((key, read, at));
+        match key::group(section) {
+            None => read_entries(section, entries, &line, &mut settings)?,
+            Some(group) => {
+                for (name, value) in entries {
+                    let at = line(name.span().start);
+                    let Some(entries) = value.get_ref().as_table() else {
+                        return Err(unnamed(at, group, name.get_ref()));
+                    };
+                    let table = format!("{section}.{}", name.get_ref());
+                    if entries.is_empty() {
+                        let what = format!("the table [{table}] is empty");
+                        return Err(Wrong { line: at, what, hint: None });
+                    }
+                    read_entries(&table, entries, &line, &mut settings)?;
+                }
+            }
         }
     }
     Ok(settings)
+}
+
+/// Reads the settings of a table.
+fn read_entries(
+    table: &str,
+    entries: &DeTable<'_>,
+    line: &impl Fn(usize) -> usize,
+    settings: &mut Vec<(Key, Value, usize)>,
+) -> Result<(), Wrong> {
+    for (entry, value) in entries {
+        let name = format!("{table}.{}", entry.get_ref());
+        let at = line(entry.span().start);
+        let key = key::find(&name).ok_or_else(|| unknown(at, &name))?;
+        let read = read_value(&key, value).map_err(|what| Wrong {
+            line: line(value.span().start),
+            what: format!("{name} {what}"),
+            hint: None,
+        })?;
+        settings.push((key, read, at));
+    }
+    Ok(())
+}
+
+/// The error of a setting that is outside of the table with its name.
+fn unnamed(line: usize, group: &Group, name: &str) -> Wrong {
+    let table = group.table;
+    let hint = format!("write [{table}.NAME] above it");
+    Wrong { line, what: format!("unknown key {table}.{name}"), hint: Some(hint) }
 }
 
 /// The tables of the file.
 fn sections() -> impl Iterator<Item = &'static str> + Clone {
     let mut last = "";
     let names = key::ALL.iter().map(|key| key.name.split('.').next().unwrap_or_default());
-    names.filter(move |name| std::mem::replace(&mut last, name) != *name)
+    let single = names.filter(move |name| std::mem::replace(&mut last, name) != *name);
+    single.chain(key::GROUPS.iter().map(|group| group.table))
 }
 
 fn unknown_table(line: usize, name: &str) -> Wrong {
@@ -132,7 +167,8 @@ fn unknown_table(line: usize, name: &str) -> Wrong {
 }
 
 fn unknown(line: usize, name: &str) -> Wrong {
-    let nearest = key::nearest(name, key::ALL.iter().map(|key| key.name));
+    let candidates = key::candidates(name);
+    let nearest = key::nearest(name, candidates.iter().map(String::as_str));
     let hint = match nearest {
         Some(nearest) => format!("did you mean {nearest}?"),
         None => "`tenantry config` lists all keys".to_owned(),
@@ -145,6 +181,7 @@ fn expected(kind: Kind) -> String {
     match kind {
         Kind::List => "must be a list of texts, such as [\"a\", \"b\"]".to_owned(),
         Kind::Count => "must be a whole number of at least 1".to_owned(),
+        Kind::Number => "must be a number".to_owned(),
         Kind::Switch => "must be true or false".to_owned(),
         Kind::Duration => "must be a time in quotes, such as \"5s\"".to_owned(),
         Kind::Choice(choices) => format!("must be \"{}\"", choices.join("\" or \"")),
@@ -166,8 +203,12 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, String> 
             });
             texts.collect::<Option<_>>().map(Value::List).ok_or_else(expected)
         }
-        (Kind::List | Kind::Count | Kind::Switch, DeValue::String(_)) => Err(expected()),
+        (Kind::List | Kind::Count | Kind::Number | Kind::Switch, DeValue::String(_)) => {
+            Err(expected())
+        }
         (Kind::Count, DeValue::Integer(number)) => Value::parse(key.kind, number.as_str()),
+        (Kind::Number, DeValue::Integer(number)) => Value::parse(key.kind, number.as_str()),
+        (Kind::Number, DeValue::Float(number)) => Value::parse(key.kind, number.as_str()),
         (Kind::Switch, DeValue::Boolean(switch)) => Ok(Value::Switch(*switch)),
         (kind, DeValue::String(text)) => Value::parse(kind, text),
         _ => Err(expected()),
@@ -198,6 +239,32 @@ mod tests {
                 "6: tenants.see_shared=true"
             ]
         );
+    }
+
+    #[test]
+    fn servers_and_tiers_have_names() {
+        let text = "[servers.eu-1]\nurl = \"postgres://h/d\"\n\n[tiers.gold]\nweight = 0.5\nmax_connections = 3\n";
+        let read = parse(text).unwrap();
+        let mut shown: Vec<_> =
+            read.iter().map(|(key, value, line)| format!("{line}: {}={value}", key.name)).collect();
+        shown.sort();
+        let url = "2: servers.eu-1.url=postgres://h/d";
+        assert_eq!(shown, [url, "5: tiers.gold.weight=0.5", "6: tiers.gold.max_connections=3"]);
+        for (text, told) in [
+            (
+                "[servers.eu-1]\n\nulr = 'x'",
+                "3: unknown key servers.eu-1.ulr; did you mean servers.eu-1.url?",
+            ),
+            ("[servers]\nurl = 'x'", "2: unknown key servers.url; write [servers.NAME] above it"),
+            ("[tiers.gold]\nweight = '1'", "2: tiers.gold.weight must be a number; "),
+            (
+                "[tiers.gold]\nisolation = 'rows'",
+                "2: tiers.gold.isolation must be schema or row or database; ",
+            ),
+            ("[server.eu-1]\nurl = 'x'", "1: unknown table [server]; did you mean [servers]?"),
+        ] {
+            assert_eq!(wrong(text), told);
+        }
     }
 
     #[test]

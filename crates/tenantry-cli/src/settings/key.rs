@@ -1,10 +1,12 @@
 //! All settings: the single list that the file, the environment, the flags and the documentation share.
 
+use std::borrow::Cow;
+
 /// A setting.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Key {
     /// Its place in the file: table and key, with a dot.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) kind: Kind,
     /// The default, in the syntax of the file; `None` leaves it unset.
     pub(crate) default: Option<&'static str>,
@@ -16,6 +18,8 @@ pub(crate) struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
+    /// A number.
+    Number,
     /// A file or folder, relative to the file that names it.
     Path,
     /// Texts: a list in the file, separated by commas elsewhere.
@@ -33,21 +37,56 @@ pub(crate) enum Kind {
 impl Key {
     /// Returns the environment variable of the setting.
     pub(crate) fn variable(&self) -> String {
-        format!("TENANTRY_{}", self.name.replace('.', "_").to_ascii_uppercase())
+        format!("TENANTRY_{}", self.name.replace(['.', '-'], "_").to_ascii_uppercase())
     }
 }
 
-macro_rules! keys {
-    ($($constant:ident: $name:literal, $kind:expr, $default:expr, $about:literal;)*) => {
-        $(pub(crate) static $constant: Key =
-            Key { name: $name, kind: $kind, default: $default, about: $about };)*
+/// Settings that the file has once for each name in a table, such as `servers.eu-1.url`.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) table: &'static str,
+    /// What the names are of, for the file that `init` writes.
+    pub(crate) about: &'static str,
+    /// The settings of each name; their own name is the last part.
+    pub(crate) keys: &'static [&'static Key],
+}
 
-        /// Every setting, in the order of the file.
-        pub(crate) static ALL: &[&Key] = &[$(&$constant),*];
+impl Group {
+    /// Returns a setting of this name.
+    pub(crate) fn key(&self, name: &str, key: &Key) -> Key {
+        let name = format!("{}.{name}.{}", self.table, key.name);
+        Key { name: name.into(), ..key.clone() }
+    }
+
+    /// Returns the settings of this name.
+    pub(crate) fn keys_of(&self, name: &str) -> impl Iterator<Item = Key> {
+        self.keys.iter().map(move |key| self.key(name, key))
+    }
+
+    /// Finds a setting by its whole name.
+    fn find(&self, whole: &str) -> Option<Key> {
+        let (name, last) = whole.strip_prefix(self.table)?.strip_prefix('.')?.rsplit_once('.')?;
+        let key = self.keys.iter().find(|key| key.name == last)?;
+        (!name.is_empty()).then(|| self.key(name, key))
+    }
+}
+
+/// Returns the group of a table, if it has one.
+pub(crate) fn group(table: &str) -> Option<&'static Group> {
+    GROUPS.iter().copied().find(|group| group.table == table)
+}
+
+macro_rules! keys {
+    ($list:ident: $($constant:ident: $name:literal, $kind:expr, $default:expr, $about:literal;)*) => {
+        $(pub(crate) static $constant: Key =
+            Key { name: Cow::Borrowed($name), kind: $kind, default: $default, about: $about };)*
+
+        /// Every setting of the list, in the order of the file.
+        pub(crate) static $list: &[&Key] = &[$(&$constant),*];
     };
 }
 
-keys! {
+keys! { ALL:
     DATABASE_URL: "database.url", Kind::Url, None,
         "postgres://user@host:port/database; DATABASE_URL sets it, too";
     PASSWORD_FILE: "database.password_file", Kind::Path, None,
@@ -62,8 +101,16 @@ keys! {
         "file whose first line is its password";
     UPKEEP_PASSWORD_COMMAND: "upkeep.password_command", Kind::Text, None,
         "shell command that prints its password";
+    ISOLATION: "tenants.isolation", Kind::Choice(KINDS), Some("schema"),
+        "how tenants are kept apart, unless their record or tier says otherwise";
     SCHEMA: "tenants.schema", Kind::Text, Some("tenant_{id}"),
         "name of a tenant's schema";
+    DATABASE: "tenants.database", Kind::Text, Some("tenant_{id}"),
+        "name of a tenant's database, for tenants with a separate one";
+    PLACEMENT: "tenants.placement", Kind::Choice(&["main", "least_loaded", "by_weight"]), Some("main"),
+        "server of new tenants whose tier names none; see [servers.NAME]";
+    TIER: "tenants.tier", Kind::Text, None,
+        "attribute of a tenant that names its tier, such as `plan`; see [tiers.NAME]";
     CATALOG: "tenants.catalog", Kind::Choice(&["schemas", "table", "query"]), Some("schemas"),
         "where tenants are listed: the schemas that exist, a table or view, or a query";
     TABLE: "tenants.table", Kind::Text, Some("tenants"),
@@ -74,6 +121,20 @@ keys! {
         "whether the shared schema is on the tenants' search path";
     EXTENSION_SCHEMAS: "tenants.extension_schemas", Kind::List, Some(""),
         "schemas in which extensions are installed";
+    ROWS_KEY: "rows.key", Kind::Choice(&["text", "uuid", "bigint"]), Some("text"),
+        "type of a tenant's key in tables with the rows of all tenants";
+    ROWS_COLUMN: "rows.column", Kind::Text, Some("tenant_id"),
+        "column of the key";
+    ROWS_SETTING: "rows.setting", Kind::Text, Some("tenantry.tenant"),
+        "setting of a session that holds the key";
+    ROWS_ROLE: "rows.role", Kind::Text, None,
+        "role that the sessions of these tenants take on";
+    ROWS_SCHEMA: "rows.schema", Kind::Text, None,
+        "schema of these tables; default: the shared schema";
+    ROWS_SHARED_TABLES: "rows.shared_tables", Kind::List, Some(""),
+        "tables of that schema which belong to no tenant";
+    ROWS_ALLOW: "rows.allow", Kind::List, Some(""),
+        "objects that may go around the policies";
     CATALOG_EXCEPT: "catalog.except", Kind::List, Some(""),
         "schemas that are not tenants, such as `audit` or `report_*`, with tenants.catalog = schemas";
     CATALOG_COLUMNS: "catalog.columns", Kind::List, Some(""),
@@ -136,9 +197,75 @@ keys! {
         "severities that differ from the defaults, such as `primaryKeys=info`";
 }
 
+/// The kinds of isolation.
+const KINDS: &[&str] = &["schema", "row", "database"];
+
+keys! { OF_A_SERVER:
+    SERVER_URL: "url", Kind::Url, None,
+        "postgres://user@host:port/database of the server";
+    SERVER_PASSWORD_FILE: "password_file", Kind::Path, None,
+        "file whose first line is the password";
+    SERVER_PASSWORD_COMMAND: "password_command", Kind::Text, None,
+        "shell command that prints the password";
+    SERVER_MAX_CONNECTIONS: "max_connections", Kind::Count, None,
+        "maximum number of connections from one process to it; default: pool.max_connections";
+    SERVER_MAX_CONNECTIONS_PER_TENANT: "max_connections_per_tenant", Kind::Count, None,
+        "maximum number of connections for one tenant; default: pool.max_connections_per_tenant";
+    SERVER_WEIGHT: "weight", Kind::Number, None,
+        "share of new tenants, relative to other servers; default: 1";
+    SERVER_DRAINING: "draining", Kind::Switch, None,
+        "whether it gets no new tenants";
+}
+
+keys! { OF_A_TIER:
+    TIER_ISOLATION: "isolation", Kind::Choice(KINDS), None,
+        "how a new tenant is kept apart; default: tenants.isolation";
+    TIER_SERVER: "server", Kind::Text, None,
+        "server of a new tenant: `main`, or one of [servers.NAME]; default: tenants.placement";
+    TIER_MAX_CONNECTIONS: "max_connections", Kind::Count, None,
+        "maximum number of connections for one tenant";
+    TIER_MAX_WAITING: "max_waiting", Kind::Count, None,
+        "maximum number of a tenant's requests that wait for a connection";
+    TIER_WEIGHT: "weight", Kind::Number, None,
+        "share of connection time while tenants wait, from 0.1 to 100; default: 1";
+    TIER_STATEMENT_TIMEOUT: "statement_timeout", Kind::Duration, None,
+        "how long a statement may take";
+    TIER_IDLE_IN_TRANSACTION_TIMEOUT: "idle_in_transaction_timeout", Kind::Duration, None,
+        "how long a transaction may be idle before the server ends it";
+    TIER_REQUESTS_PER_SECOND: "requests_per_second", Kind::Number, None,
+        "number of requests that one process admits per second";
+}
+
+pub(crate) static SERVERS: Group = Group {
+    table: "servers",
+    about: "A further server, by the name that tenants' records have; the one of database.url is `main`.",
+    keys: OF_A_SERVER,
+};
+
+pub(crate) static TIERS: Group = Group {
+    table: "tiers",
+    about: "A tier, for tenants whose attribute of the name in tenants.tier has this value.",
+    keys: OF_A_TIER,
+};
+
+/// Every group, in the order of the file.
+pub(crate) static GROUPS: &[&Group] = &[&SERVERS, &TIERS];
+
 /// Finds a setting by its name.
-pub(crate) fn find(name: &str) -> Option<&'static Key> {
-    ALL.iter().copied().find(|key| key.name == name)
+pub(crate) fn find(name: &str) -> Option<Key> {
+    let single = ALL.iter().copied().find(|key| key.name == name).cloned();
+    single.or_else(|| GROUPS.iter().find_map(|group| group.find(name)))
+}
+
+/// Returns the names that one was possibly meant for: those of all settings, and of those of its
+/// group.
+pub(crate) fn candidates(name: &str) -> Vec<String> {
+    let single = ALL.iter().map(|key| key.name.to_string());
+    let in_group = |group: &&Group| {
+        let (named, _) = name.strip_prefix(group.table)?.strip_prefix('.')?.rsplit_once('.')?;
+        Some(group.keys_of(named).map(|key| key.name.into_owned()).collect::<Vec<_>>())
+    };
+    single.chain(GROUPS.iter().filter_map(in_group).flatten()).collect()
 }
 
 /// Returns the most similar known name, if there is a similar one.
@@ -171,8 +298,35 @@ mod tests {
     }
 
     #[test]
+    fn a_group_has_its_settings_once_for_each_name() {
+        let key = find("servers.eu-1.url").unwrap();
+        assert_eq!((&*key.name, key.kind), ("servers.eu-1.url", Kind::Url));
+        assert_eq!(key.variable(), "TENANTRY_SERVERS_EU_1_URL");
+        assert_eq!(find("servers.eu.west.url").unwrap().name, "servers.eu.west.url");
+        for none in
+            ["servers.url", "servers..url", "servers.eu-1", "servers.eu-1.ulr", "serverseu.url"]
+        {
+            assert!(find(none).is_none(), "{none}");
+        }
+        let candidates = candidates("tiers.gold.wait");
+        let near = nearest("tiers.gold.wait", candidates.iter().map(String::as_str));
+        assert_eq!(near, Some("tiers.gold.weight"));
+    }
+
+    #[test]
+    fn the_guide_has_every_setting_of_the_groups() {
+        let guide = include_str!("../../../../docs/cli.md");
+        for group in GROUPS {
+            for key in group.keys {
+                let row = format!("| `{}.NAME.{}` | {} |", group.table, key.name, key.about);
+                assert!(guide.contains(&row), "docs/cli.md lacks {row}");
+            }
+        }
+    }
+
+    #[test]
     fn a_slip_finds_its_key() {
-        let nearest = |name| nearest(name, ALL.iter().map(|key| key.name));
+        let nearest = |name| nearest(name, ALL.iter().map(|key| &*key.name));
         assert_eq!(nearest("pool.max_conections"), Some("pool.max_connections"));
         assert_eq!(nearest("tenant.schema"), Some("tenants.schema"));
         assert_eq!(nearest("migrations.folder"), Some("seeds.folder"));

@@ -7,7 +7,10 @@ mod manager;
 mod migrations;
 mod password;
 pub(crate) mod redact;
+mod rows;
 mod seeds;
+mod servers;
+mod tiers;
 mod value;
 
 use std::{
@@ -17,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use key::Key;
+pub(crate) use key::{Group, Key};
 pub(crate) use value::{Value, duration};
 
 use crate::{failure::Failure, global::Global};
@@ -50,9 +53,9 @@ impl fmt::Display for Source {
 pub(crate) struct Settings {
     /// The file, if there is one.
     pub(crate) file: Option<PathBuf>,
-    entries: BTreeMap<&'static str, (Value, Source)>,
+    entries: BTreeMap<String, (Value, Source)>,
     /// Variables that look like settings but are not.
-    pub(crate) unknown_variables: Vec<(String, Option<&'static str>)>,
+    pub(crate) unknown_variables: Vec<(String, Option<String>)>,
 }
 
 impl Settings {
@@ -69,19 +72,19 @@ impl Settings {
         let mut settings = Self {
             file: file.as_ref().map(|file| file.path.clone()),
             entries: BTreeMap::new(),
-            unknown_variables: unknown_variables(),
+            unknown_variables: Vec::new(),
         };
         for key in key::ALL {
             if let Some(text) = key.default {
                 let value = Value::parse(key.kind, text)
                     .map_err(|why| Failure::new(format!("{} {why}", key.name)))?;
-                settings.entries.insert(key.name, (value, Source::Default));
+                settings.entries.insert(key.name.to_string(), (value, Source::Default));
             }
         }
         if let Some(file) = file {
             for (key, value, line) in file.settings {
                 let source = Source::File { path: file.path.clone(), line };
-                settings.entries.insert(key.name, (value, source));
+                settings.entries.insert(key.name.into_owned(), (value, source));
             }
         }
         settings.read_environment()?;
@@ -89,9 +92,32 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Returns all settings: single ones, and those of the names in use.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let single = key::ALL.iter().copied().cloned();
+        let of_names = key::GROUPS.iter().flat_map(|group| {
+            self.names(group).into_iter().flat_map(|name| group.keys_of(&name).collect::<Vec<_>>())
+        });
+        single.chain(of_names).collect()
+    }
+
+    /// Returns the names in a group of settings, such as those of servers.
+    pub(crate) fn names(&self, group: &Group) -> Vec<String> {
+        let of_group = |whole: &String| {
+            let (name, _) = whole.strip_prefix(group.table)?.strip_prefix('.')?.rsplit_once('.')?;
+            Some(name.to_owned())
+        };
+        let mut names: Vec<_> = self.entries.keys().filter_map(of_group).collect();
+        names.dedup();
+        names
+    }
+
     fn read_environment(&mut self) -> Result<(), Failure> {
-        let plain = ("DATABASE_URL".to_owned(), &key::DATABASE_URL);
-        let own = key::ALL.iter().map(|key| (key.variable(), *key));
+        let keys = self.keys();
+        self.unknown_variables = unknown_variables(&keys);
+        let plain = ("DATABASE_URL".to_owned(), key::DATABASE_URL.clone());
+        let own: Vec<_> = keys.into_iter().map(|key| (key.variable(), key)).collect();
+        refuse_shared_variables(&own)?;
         for (variable, key) in std::iter::once(plain).chain(own) {
             match env::var(&variable) {
                 Ok(text) if text.is_empty() => (),
@@ -112,7 +138,8 @@ impl Settings {
                     .hint("write it as --set pool.max_connections=5"));
             };
             let Some(key) = key::find(name.trim()) else {
-                let nearest = key::nearest(name.trim(), key::ALL.iter().map(|key| key.name));
+                let candidates = key::candidates(name.trim());
+                let nearest = key::nearest(name.trim(), candidates.iter().map(String::as_str));
                 let hint = nearest.map_or_else(
                     || "`tenantry config` lists all keys".to_owned(),
                     |nearest| format!("did you mean {nearest}?"),
@@ -123,28 +150,28 @@ impl Settings {
             self.set(key, text, Source::Flag("--set"))?;
         }
         if let Some(url) = &global.database_url {
-            self.set(&key::DATABASE_URL, url, Source::Flag("--database-url"))?;
+            self.set(key::DATABASE_URL.clone(), url, Source::Flag("--database-url"))?;
         }
         Ok(())
     }
 
-    fn set(&mut self, key: &'static Key, text: &str, source: Source) -> Result<(), Failure> {
+    fn set(&mut self, key: Key, text: &str, source: Source) -> Result<(), Failure> {
         let value = Value::parse(key.kind, text)
             .map_err(|why| Failure::new(format!("{source}: {} {why}", key.name)))?;
-        self.entries.insert(key.name, (value, source));
+        self.entries.insert(key.name.into_owned(), (value, source));
         Ok(())
     }
 
     /// Returns the value of a key, and where it was set.
     pub(crate) fn get(&self, key: &Key) -> Option<(&Value, &Source)> {
-        self.entries.get(key.name).map(|(value, source)| (value, source))
+        self.entries.get(&*key.name).map(|(value, source)| (value, source))
     }
 
     /// Returns where a key was set, for errors about its value.
     pub(crate) fn place(&self, key: &Key) -> String {
         match self.get(key) {
             Some((_, source)) => format!("{} ({source})", key.name),
-            None => key.name.to_owned(),
+            None => key.name.to_string(),
         }
     }
 
@@ -171,6 +198,13 @@ impl Settings {
     pub(crate) fn count(&self, key: &Key) -> Option<usize> {
         match self.get(key)?.0 {
             Value::Count(count) => Some(*count),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn number(&self, key: &Key) -> Option<f64> {
+        match self.get(key)?.0 {
+            Value::Number(number) => Some(*number),
             _ => None,
         }
     }
@@ -203,20 +237,34 @@ fn shown_key(name: &str) -> &str {
     if name.trim().chars().all(is_key) { name.trim() } else { "***" }
 }
 
+/// Refuses two names that the environment cannot tell apart, such as `eu-1` and `eu_1`.
+fn refuse_shared_variables(own: &[(String, Key)]) -> Result<(), Failure> {
+    let mut seen = BTreeMap::new();
+    for (variable, key) in own {
+        if let Some(other) = seen.insert(variable, key) {
+            let (one, other) = (&other.name, &key.name);
+            return Err(Failure::new(format!(
+                "{one} and {other} have the same variable ${variable}"
+            ))
+            .hint("give one of them another name"));
+        }
+    }
+    Ok(())
+}
+
 /// Finds variables that look like settings but are not.
-fn unknown_variables() -> Vec<(String, Option<&'static str>)> {
+fn unknown_variables(keys: &[Key]) -> Vec<(String, Option<String>)> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let known = |name: &str| {
-        ["TENANTRY_CONFIG", PG_BIN].contains(&name)
-            || key::ALL.iter().any(|key| key.variable() == name)
+        ["TENANTRY_CONFIG", PG_BIN].contains(&name) || keys.iter().any(|key| key.variable() == name)
     };
     let unknown = names.filter(|name| name.starts_with("TENANTRY_") && !known(name));
     let mut unknown: Vec<_> = unknown
         .map(|name| {
             let like =
                 name.trim_start_matches("TENANTRY_").to_ascii_lowercase().replacen('_', ".", 1);
-            let nearest = key::nearest(&like, key::ALL.iter().map(|key| key.name));
-            (name, nearest)
+            let nearest = key::nearest(&like, keys.iter().map(|key| &*key.name));
+            (name, nearest.map(str::to_owned))
         })
         .collect();
     unknown.sort();

@@ -84,11 +84,14 @@ impl Settings {
                 "set DATABASE_URL=postgres://user@host/database, or database.url in tenantry.toml; `tenantry init` writes one",
             ));
         };
-        let Some(password) = self.password(&key::PASSWORD_FILE, &key::PASSWORD_COMMAND)? else {
-            return Ok(url.to_owned());
-        };
-        let mark = if url.contains('?') { '&' } else { '?' };
-        let password: String = url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
-        Ok(format!("{url}{mark}password={password}"))
+        Ok(with_password(url, self.password(&key::PASSWORD_FILE, &key::PASSWORD_COMMAND)?))
     }
+}
+
+/// Adds a password that was given separately to a URL.
+pub(super) fn with_password(url: &str, password: Option<String>) -> String {
+    let Some(password) = password else { return url.to_owned() };
+    let mark = if url.contains('?') { '&' } else { '?' };
+    let password: String = url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
+    format!("{url}{mark}password={password}")
 }

@@ -7,11 +7,12 @@ use jiff::SignedDuration;
 use super::{key::Kind, redact};
 
 /// The value of a setting, according to its [`Kind`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Text(String),
     List(Vec<String>),
     Count(usize),
+    Number(f64),
     Duration(Duration),
     Switch(bool),
     Url(String),
@@ -35,6 +36,10 @@ impl Value {
             Kind::Count => match text.parse() {
                 Ok(count) if count > 0 => Ok(Self::Count(count)),
                 _ => Err("must be a whole number of at least 1".to_owned()),
+            },
+            Kind::Number => match text.parse::<f64>() {
+                Ok(number) if number.is_finite() => Ok(Self::Number(number)),
+                _ => Err("must be a number".to_owned()),
             },
             Kind::Switch => match text {
                 "true" | "yes" | "on" | "1" => Ok(Self::Switch(true)),
@@ -62,6 +67,7 @@ impl fmt::Display for Value {
             Self::Text(text) => f.write_str(text),
             Self::List(list) => f.write_str(&list.join(",")),
             Self::Count(count) => count.fmt(f),
+            Self::Number(number) => number.fmt(f),
             Self::Duration(duration) => match SignedDuration::try_from(*duration) {
                 Ok(duration) => write!(f, "{duration:#}"),
                 Err(_) => write!(f, "{duration:?}"),
@@ -82,6 +88,8 @@ mod tests {
             (Kind::Duration, "250ms", "250ms"),
             (Kind::Duration, "90s", "1m 30s"),
             (Kind::Count, " 20 ", "20"),
+            (Kind::Number, "0.5", "0.5"),
+            (Kind::Number, "4", "4"),
             (Kind::Switch, "on", "true"),
             (Kind::List, "a, b,,", "a,b"),
             (Kind::Choice(&["schemas", "table"]), "table", "table"),
@@ -96,6 +104,8 @@ mod tests {
             (Kind::Count, "0"),
             (Kind::Count, "-1"),
             (Kind::Count, "99999999999999999999"),
+            (Kind::Number, "nan"),
+            (Kind::Number, "many"),
             (Kind::Switch, "maybe"),
             (Kind::Choice(&["schemas", "table"]), "view"),
         ] {

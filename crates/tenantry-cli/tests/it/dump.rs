@@ -269,3 +269,33 @@ async fn no_superuser_is_needed() {
     execute(&mut admin, "drop schema tenant_acme cascade; drop schema tenant_copy cascade").await;
     execute(&mut admin, &format!("drop owned by {role} cascade; drop role {role}")).await;
 }
+
+/// Their container is a schema that holds the rows of all tenants, or one in another database or on another server.
+#[tokio::test]
+async fn tenants_without_a_schema_of_their_own_are_refused() {
+    let fleet = Fleet::new().await;
+    let mut admin = fleet.admin().await;
+    execute(
+        &mut admin,
+        "insert into tenants (id, isolation) values ('byrow', 'row'), ('bydatabase', 'database')",
+    )
+    .await;
+    fleet.run("dump acme").await.ended_with(0);
+    fleet.run("dump byrow").await.ended_with(2).says("\\copy (select … from a table)");
+    for (id, place) in [("byrow", "is isolated by row"), ("bydatabase", "is isolated by database")]
+    {
+        let refusal = format!("tenant {id} {place} and has no schema of its own in this database");
+        for command in [
+            format!("dump {id}"),
+            format!("shell {id} -- -XAtc select"),
+            format!("shell {id} --suspended -- -XAtc select"),
+            format!("restore {id} --input acme.dump --replace --yes"),
+        ] {
+            let ran = fleet.run(&command).await.ended_with(2).says(&refusal);
+            assert_eq!(ran.stdout, "", "{command}");
+        }
+    }
+    assert_eq!(files(&fleet), ["acme.dump"]);
+    let ids = "select string_agg(id, ' ' order by id) from tenants";
+    assert_eq!(value(&mut admin, ids).await, "acme bydatabase byrow globex initech");
+}

@@ -80,6 +80,10 @@ async fn the_catalogs_table_is_made_on_request() {
     ran.says("the catalog table exists");
     let mut admin = fleet.admin().await;
     assert_eq!(value(&mut admin, "select count(*) from tenants").await, "0");
+    let written = fleet.folder.read("other.toml");
+    let again = fleet.run("init --output other.toml --create-table").await.ended_with(0);
+    again.says("did not change other.toml").says("the catalog table exists");
+    assert_eq!(fleet.folder.read("other.toml"), written);
     fleet.run("--config other.toml tenant create acme").await.ended_with(0);
     assert_eq!(value(&mut admin, "select string_agg(id, ',') from tenants").await, "acme");
 }

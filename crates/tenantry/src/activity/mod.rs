@@ -27,7 +27,7 @@ pub use histogram::Histogram;
 pub use options::ActivityOptions;
 pub use rates::ActivityRates;
 pub(crate) use read::read;
-pub use service::{ServiceFigures, ServiceRates, ServiceTenant, ServiceTenantRates};
+pub use service::{ServiceFigures, ServiceRates, ServiceServer, ServiceTenant, ServiceTenantRates};
 pub(crate) use sizes::read as read_sizes;
 pub use sizes::{SizeMethod, TenantSize, TenantSizes};
 pub use snapshot::{

@@ -30,12 +30,34 @@ pub struct ServiceFigures {
     /// The busiest tenants by id, and `_other` for the rest, if the service
     /// [reports them](crate::MetricsOptions::tenant_labels).
     pub tenants: BTreeMap<String, ServiceTenant>,
+    /// The servers by name, if the service has [several](crate::ManagerBuilder::server); the other figures are
+    /// sums over all of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub servers: BTreeMap<String, ServiceServer>,
     /// Durations of statements on handles so far.
     #[serde(skip)]
     pub queries: Histogram,
     /// Durations of acquires so far.
     #[serde(skip)]
     pub waits: Histogram,
+}
+
+/// Metrics of one of several servers.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ServiceServer {
+    /// Its connection budget.
+    pub connections_max: f64,
+    /// Number of its idle connections.
+    pub idle: f64,
+    /// Number of its connections in use.
+    pub leased: f64,
+    /// Number of requests that wait for one of its connections.
+    pub waiting: f64,
+    /// `true` if its circuit breaker is not closed.
+    pub is_failing: bool,
 }
 
 /// A tenant's metrics.
@@ -123,6 +145,7 @@ impl ServiceFigures {
             acquires: by_label(metrics, "tenantry_acquires_total", "outcome"),
             errors: by_label(metrics, "tenantry_errors_total", "class"),
             tenants: tenants(metrics),
+            servers: servers(metrics),
             queries: Histogram::read(metrics, "tenantry_query_duration_seconds_bucket"),
             waits: Histogram::read(metrics, "tenantry_acquire_wait_seconds_bucket"),
         })
@@ -137,6 +160,27 @@ fn by_label(metrics: &Exposition, name: &str, label: &str) -> BTreeMap<String, f
         }
     }
     sums
+}
+
+fn servers(metrics: &Exposition) -> BTreeMap<String, ServiceServer> {
+    let mut servers = BTreeMap::<String, ServiceServer>::new();
+    for sample in metrics.samples() {
+        let Some(server) = sample.label("server") else { continue };
+        let (name, state) = (sample.name.as_str(), sample.label("state"));
+        if name == "tenantry_breaker_state" && state != Some("closed") && sample.value > 0.0 {
+            servers.entry(server.to_owned()).or_default().is_failing = true;
+            continue;
+        }
+        let of: fn(&mut ServiceServer) -> &mut f64 = match (name, state) {
+            ("tenantry_connections_max", _) => |of| &mut of.connections_max,
+            ("tenantry_connections", Some("idle")) => |of| &mut of.idle,
+            ("tenantry_connections", Some("leased")) => |of| &mut of.leased,
+            ("tenantry_waiting_requests", _) => |of| &mut of.waiting,
+            _ => continue,
+        };
+        *of(servers.entry(server.to_owned()).or_default()) += sample.value;
+    }
+    servers
 }
 
 fn tenants(metrics: &Exposition) -> BTreeMap<String, ServiceTenant> {
@@ -241,6 +285,28 @@ mod tests {
         let again = ServiceRates::between(&after, &queries([7, 7, 7]), Duration::from_secs(1));
         assert_eq!(again.unwrap().queries, 7.0);
         assert_eq!(ServiceRates::between(&before, &after, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn several_servers_are_told_apart() {
+        let text = "tenantry_connections_max{server=\"main\"} 20\n\
+            tenantry_connections_max{server=\"eu-1\"} 5\n\
+            tenantry_connections{server=\"eu-1\",state=\"leased\"} 3\n\
+            tenantry_breaker_state{server=\"eu-1\",state=\"closed\"} 0\n\
+            tenantry_breaker_state{server=\"eu-1\",state=\"open\"} 1\n\
+            tenantry_breaker_state{server=\"main\",state=\"closed\"} 1\n\
+            tenantry_breaker_state{server=\"main\",state=\"open\"} 0\n";
+        let figures = ServiceFigures::read(&text.parse().unwrap()).unwrap();
+        assert_eq!((figures.connections_max, figures.leased), (25.0, 3.0), "sums");
+        let eu = ServiceServer {
+            connections_max: 5.0,
+            leased: 3.0,
+            is_failing: true,
+            ..ServiceServer::default()
+        };
+        let main = ServiceServer { connections_max: 20.0, ..ServiceServer::default() };
+        assert_eq!(figures.servers, [("eu-1".to_owned(), eu), ("main".to_owned(), main)].into());
+        assert!(super::tests::figures("").servers.is_empty());
     }
 
     #[test]

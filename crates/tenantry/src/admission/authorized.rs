@@ -36,7 +36,7 @@ enum Refusal {
 
 fn decide(state: TenantState, verdict: Result<(), AuthorizeError>) -> Result<(), Refusal> {
     match (verdict, state) {
-        (Ok(()), TenantState::Active) => Ok(()),
+        (Ok(()), state) if state.is_served() => Ok(()),
         (Ok(()), _) => Err(Refusal::Suspended),
         (Err(AuthorizeError::Failed(error)), _) if is_of_suspended(&error) => {
             Err(Refusal::Unauthorized(AuthorizeError::Denied))

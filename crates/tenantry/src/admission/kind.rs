@@ -2,12 +2,9 @@ use std::{borrow::Cow, time::Duration};
 
 use super::Problem;
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, RETRY_AFTER},
     tenant::TenantId,
 };
-
-/// For overload errors without a retry delay.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The kind of a [`Rejection`](super::Rejection).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +22,8 @@ pub enum RejectionKind {
     Denied,
     /// The caller's session or token belongs to another tenant, or to none.
     NotBound,
+    /// The tenant sends more requests per second than it may.
+    RateLimited,
     /// No connection was available in time, the database is down, or the program is shutting down.
     Unavailable,
     /// A permanent failure.
@@ -39,6 +38,7 @@ impl RejectionKind {
             Self::Missing | Self::Malformed => 400,
             Self::Unknown => 404,
             Self::Suspended | Self::Denied | Self::NotBound => 403,
+            Self::RateLimited => 429,
             Self::Unavailable => 503,
             Self::Internal => 500,
         }
@@ -61,6 +61,9 @@ impl RejectionKind {
             Self::NotBound => {
                 ("urn:problem-type:tenantry:not-bound", "Not signed in to this tenant")
             }
+            Self::RateLimited => {
+                ("urn:problem-type:tenantry:rate-limited", "Too many requests of the tenant")
+            }
             Self::Unavailable => {
                 ("urn:problem-type:tenantry:unavailable", "Temporarily unavailable")
             }
@@ -72,9 +75,11 @@ impl RejectionKind {
 }
 
 impl RejectionKind {
-    /// Returns the retry delay for the caller, for [`RejectionKind::Unavailable`].
+    /// Returns the retry delay for the caller, for [`RejectionKind::RateLimited`] and
+    /// [`RejectionKind::Unavailable`].
     pub(super) fn retry_after(self, known: Option<Duration>) -> Option<Duration> {
-        (self == Self::Unavailable).then(|| known.unwrap_or(RETRY_AFTER))
+        let passes = matches!(self, Self::RateLimited | Self::Unavailable);
+        passes.then(|| known.unwrap_or(RETRY_AFTER))
     }
 
     /// Creates the complete problem of this kind.
@@ -103,6 +108,7 @@ impl RejectionKind {
             Self::Suspended => format!("{} is suspended", whose()).into(),
             Self::Denied => format!("the caller may not use {}", whose()).into(),
             Self::NotBound => format!("the caller is not signed in to {}", whose()).into(),
+            Self::RateLimited => format!("{} sends too many requests", whose()).into(),
             Self::Unavailable => "the request could not be served in time".into(),
             Self::Internal => "the request could not be served".into(),
         }
@@ -115,6 +121,7 @@ impl From<&Error> for RejectionKind {
             ErrorKind::InvalidTenantId => Self::Malformed,
             ErrorKind::UnknownTenant => Self::Unknown,
             ErrorKind::Suspended => Self::Suspended,
+            ErrorKind::RateLimited => Self::RateLimited,
             // A closed manager belongs to a program that shuts down: its successor may answer.
             ErrorKind::Closed
             | ErrorKind::Unavailable

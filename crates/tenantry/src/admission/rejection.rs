@@ -17,6 +17,7 @@ use crate::{
 /// | [`Suspended`](RejectionKind::Suspended) | 403 | `urn:problem-type:tenantry:suspended-tenant` |
 /// | [`Denied`](RejectionKind::Denied) | 403 | `urn:problem-type:tenantry:denied-tenant` |
 /// | [`NotBound`](RejectionKind::NotBound) | 403 | `urn:problem-type:tenantry:not-bound` |
+/// | [`RateLimited`](RejectionKind::RateLimited) | 429 | `urn:problem-type:tenantry:rate-limited`, with `Retry-After` |
 /// | [`Unavailable`](RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
 /// | [`Internal`](RejectionKind::Internal) | 500 | `about:blank` |
 ///
@@ -81,7 +82,8 @@ impl Rejection {
         }
     }
 
-    /// Returns the retry delay for the caller, for [`RejectionKind::Unavailable`].
+    /// Returns the retry delay for the caller, for [`RejectionKind::RateLimited`] and
+    /// [`RejectionKind::Unavailable`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.kind.retry_after(self.error().and_then(Error::retry_after))
@@ -182,6 +184,12 @@ mod tests {
             (core(ErrorKind::Suspended), 403, "suspended-tenant", "tenant acme is suspended"),
             (denied, 403, "denied-tenant", "the caller may not use tenant acme"),
             (not_bound, 403, "not-bound", "the caller is not signed in to tenant acme"),
+            (
+                core(ErrorKind::RateLimited),
+                429,
+                "rate-limited",
+                "tenant acme sends too many requests",
+            ),
             (core(ErrorKind::Timeout), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Overloaded), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Unavailable), 503, "unavailable", "could not be served in time"),
@@ -195,7 +203,7 @@ mod tests {
             let problem = rejection.problem();
             assert_eq!(problem.status_code(), status, "{rejection:?}");
             assert_eq!(rejection.kind().status_code(), status);
-            assert_eq!(problem.retry_after_seconds(), (status == 503).then_some(1));
+            assert_eq!(problem.retry_after_seconds(), matches!(status, 429 | 503).then_some(1));
             let document = problem.to_json();
             assert!(document.contains(&format!(r#""type":"{urn}{name}""#)), "{document}");
             assert!(document.contains(detail), "{document}");

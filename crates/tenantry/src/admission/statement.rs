@@ -1,10 +1,5 @@
-use std::time::Duration;
-
 use super::{Problem, RejectionKind};
-use crate::error::ErrorKind;
-
-/// Retry delay for a client that should repeat a transaction.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+use crate::error::{ErrorKind, RETRY_AFTER};
 
 /// Returns the client's response for a statement that the database refused, for applications that
 /// have opted in; `None` for kinds that stay a 500.

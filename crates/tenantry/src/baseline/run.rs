@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    fleet::Fleet,
+    fleet::{Fleet, in_each_home, while_alive},
     migrate::{
         End, Failure, MigrateOptions, Migrations, Outcome, Schemas, Standing, Target,
         TenantMigration, TenantMigrator,
@@ -195,15 +195,19 @@ fn entry((target, standing): (Target, Standing)) -> Entry {
     Entry { target, outcome }
 }
 
-/// Returns the schemas to compare, with the places of their entries.
-async fn undecided(fleet: &Fleet, entries: &mut [Entry]) -> Vec<(usize, Subject)> {
+/// A schema to compare, with the place of its entry and maintenance of its database.
+type Undecided = (usize, Fleet, Subject);
+
+/// Returns the schemas to compare.
+async fn undecided(fleet: &Fleet, entries: &mut [Entry]) -> Vec<Undecided> {
     let mut found = Vec::new();
     for (place, entry) in entries.iter_mut().enumerate() {
         if entry.outcome.is_none()
             && let Ok(site) = &entry.target.site
         {
-            match subject_of(fleet, site).await {
-                Ok(subject) => found.push((place, subject)),
+            let fleet = fleet.at(&site.home);
+            match subject_of(&fleet, site).await {
+                Ok(subject) => found.push((place, fleet, subject)),
                 Err(error) => entry.outcome = Some(failed(error)),
             }
         }
@@ -219,26 +223,47 @@ async fn groups(fleet: &Fleet, entries: &mut [Entry]) -> Result<Compared, Error>
         return Ok(compared);
     }
     let mut known = HashMap::<Fingerprint, usize>::new();
-    let subjects: Vec<_> = undecided.iter().map(|(_, subject)| subject).collect();
-    let prints = fingerprints(fleet, &subjects).await?;
-    for ((place, subject), print) in undecided.iter().zip(prints) {
+    let prints = prints_of(fleet, &undecided).await?;
+    for ((place, fleet, subject), print) in undecided.iter().zip(prints) {
         let likeness = match print {
             Ok(print) if known.contains_key(&print) => Ok(known[&print]),
-            Ok(_) => read_with_fingerprint(fleet, subject).await.map(|(print, model)| {
-                compared.likenesses.push(Likeness::new(model));
-                let likeness = compared.likenesses.len() - 1;
-                known.insert(print, likeness);
-                likeness
-            }),
+            Ok(_) => while_alive(fleet, read_with_fingerprint(fleet, subject)).await.map(
+                |(print, model)| {
+                    compared.likenesses.push(Likeness::new(model));
+                    let likeness = compared.likenesses.len() - 1;
+                    known.insert(print, likeness);
+                    likeness
+                },
+            ),
             Err(error) => Err(error),
         };
         match likeness {
             Ok(likeness) => drop(compared.of.insert(*place, likeness)),
-            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+            Err(error) if error.kind() == ErrorKind::Unavailable && fleet.home().is_managers() => {
+                return Err(error);
+            }
             Err(error) => entries[*place].outcome = Some(failed(error)),
         }
     }
     Ok(compared)
+}
+
+/// Computes the fingerprint of each schema, in its database.
+async fn prints_of(
+    fleet: &Fleet,
+    undecided: &[Undecided],
+) -> Result<Vec<Result<Fingerprint, Error>>, Error> {
+    let read = |fleet: Fleet, places: Vec<usize>| async move {
+        let subjects: Vec<_> = places.iter().map(|place| &undecided[*place].2).collect();
+        fingerprints(&fleet, &subjects).await
+    };
+    let unread = |_| Err(Error::new(ErrorKind::Busy, "reading its schema"));
+    let mut prints: Vec<_> = undecided.iter().map(unread).collect();
+    let homes = undecided.iter().map(|(_, fleet, _)| Some(fleet.home()));
+    for in_home in in_each_home(fleet, homes, read).await? {
+        in_home.scatter(&mut prints, |print| print, Error::in_home);
+    }
+    Ok(prints)
 }
 
 fn decide(baseline: &Baseline, likeness: &Likeness, broken: Option<&Failure>) -> BaselineOutcome {

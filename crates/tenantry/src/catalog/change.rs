@@ -18,7 +18,8 @@ pub enum CatalogChange<'a> {
     Renamed {
         /// Its previous id.
         from: &'a TenantId,
-        /// Its new record.
+        /// Its new record. For a tenant that is isolated by row, it has the key of the tenant's rows, which
+        /// must be stored.
         to: &'a TenantRecord,
     },
     /// The creation of a tenant has advanced. Its previous step was `from`; if the recorded step
@@ -32,6 +33,18 @@ pub enum CatalogChange<'a> {
         from: &'a str,
         /// The next step.
         to: Option<&'a str>,
+    },
+    /// The drop of a tenant has begun, whose container is not in the catalog's database: it is suspended, and has the
+    /// step `to` from now on. Its previous step was `from`, or it had none; if the recorded step differs, another
+    /// process is working on it, and the write must fail with [`UnknownTenant`](ErrorKind::UnknownTenant). Only a
+    /// catalog that [keeps steps](super::Catalog::keeps_steps) receives it.
+    Dropping {
+        /// The tenant.
+        tenant: &'a TenantId,
+        /// The previous step, if it had one.
+        from: Option<&'a str>,
+        /// The next step.
+        to: &'a str,
     },
     /// A tenant was dropped. It may already be missing from the list, when an interrupted drop is
     /// completed.
@@ -56,8 +69,10 @@ impl CatalogChange<'_> {
             Self::Created(_) | Self::Dropped(_) => return Ok(()),
             Self::State(tenant, TenantState::Active) => ("resuming", tenant),
             Self::State(tenant, TenantState::Suspended) => ("suspending", tenant),
+            Self::State(tenant, TenantState::Moving | TenantState::Cutover) => ("moving", tenant),
             Self::Renamed { from, .. } => ("renaming", from),
             Self::Step { tenant, .. } => ("creating", tenant),
+            Self::Dropping { tenant, .. } => ("dropping", tenant),
         };
         let attempted =
             format!("{what} a tenant: this catalog is read-only; change the tenant at its source");

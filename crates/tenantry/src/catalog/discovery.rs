@@ -1,8 +1,7 @@
 use super::{
-    Answer, Ask, BATCH, Catalog, CatalogChange, Page, Resolved, Write,
-    fixed::container_of,
-    one,
+    Answer, Ask, BATCH, Catalog, CatalogChange, Page, Resolved, Write, one,
     page::{self, PAGE},
+    placing::Isolations,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -61,23 +60,36 @@ impl SchemaDiscovery {
     fn schema_of(
         &self,
         record: &TenantRecord,
-        isolation: &Isolation,
+        isolations: &Isolations,
+        shared_schema: &Ident,
     ) -> Option<Result<Ident, Error>> {
-        let container = container_of(record, isolation);
+        let placement = isolations.place(record, shared_schema);
+        let container = placement.map(|placement| placement.container().clone());
         let left_out = container.as_ref().is_ok_and(|schema| self.leaves_out(schema.as_str()));
         (!left_out).then_some(container)
     }
 }
 
 impl Catalog for SchemaDiscovery {
-    /// The schema name identifies the tenant, so there is nothing to write; a suspension cannot be
-    /// recorded.
+    /// The schema name identifies the tenant, so there is nothing to write; a suspension, and a key
+    /// that is not the id, cannot be recorded.
     fn write<'a>(&'a self, _: Write<'a>, change: CatalogChange<'a>) -> Answer<'a, ()> {
         let written = match change {
+            CatalogChange::Created(record) | CatalogChange::Renamed { to: record, .. }
+                if record.key.as_deref().is_some_and(|key| key != record.id.as_str()) =>
+            {
+                let attempted = "the key of its rows is not its id, and a catalog that finds tenants by their schemas \
+                                 cannot record it: use a TableCatalog";
+                Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(&record.id))
+            }
             CatalogChange::Renamed { .. } => Ok(()),
             other => other.unwritten(),
         };
         Box::pin(std::future::ready(written))
+    }
+
+    fn check(&self, isolation: &Isolation) -> Result<(), Error> {
+        isolation.of_schemas().map(drop).ok_or_else(finds_no_schemas)
     }
 
     fn finds_schemas(&self) -> bool {
@@ -94,9 +106,11 @@ impl Catalog for SchemaDiscovery {
 
     fn resolve_many<'a>(&'a self, ask: Ask<'a>, ids: &'a [TenantId]) -> Answer<'a, Resolved> {
         Box::pin(async move {
+            let isolations = Isolations::new(ask.isolation.clone(), Vec::new());
             let records = ids.iter().cloned().map(TenantRecord::new);
-            let placed = records
-                .filter_map(|record| Some((self.schema_of(&record, ask.isolation)?, record)));
+            let placed = records.filter_map(|record| {
+                Some((self.schema_of(&record, &isolations, ask.shared_schema)?, record))
+            });
             let placed: Vec<_> = placed.collect();
             let containers = placed.iter().filter_map(|(container, _)| container.as_ref().ok());
             let seen = ask.library.schemas_named(containers).await.map_err(failed)?;
@@ -105,7 +119,7 @@ impl Catalog for SchemaDiscovery {
                 match container {
                     Ok(container) => {
                         let schema = Some(Schema::There(*seen.get(container.as_str())?));
-                        Some((id, Ok(TenantRecord { schema, ..record })))
+                        Some((id, Ok(TenantRecord { schema, is_placed: true, ..record })))
                     }
                     Err(error) => Some((id, Err(error))),
                 }
@@ -129,7 +143,9 @@ impl Catalog for SchemaDiscovery {
     /// A page begins after a schema name.
     fn list_page<'a>(&'a self, ask: Ask<'a>, from: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
-            let template = ask.isolation.template();
+            let Some(template) = ask.isolation.of_schemas() else {
+                return Err(finds_no_schemas());
+            };
             if !template.can_be_read_backwards() {
                 let attempted = "listing tenants: a naming closure cannot be inverted; give its inverse with \
                                  Isolation::schema_with_inverse";
@@ -148,9 +164,16 @@ impl Catalog for SchemaDiscovery {
             };
             let tenants = schemas.iter().filter(|schema| !nobodys(schema));
             let ids = tenants.filter_map(|schema| template.id_of(schema));
-            Ok(Page { tenants: ids.map(TenantRecord::new).collect(), next })
+            let tenants = ids.map(|id| TenantRecord { is_placed: true, ..TenantRecord::new(id) });
+            Ok(Page { tenants: tenants.collect(), next })
         })
     }
+}
+
+fn finds_no_schemas() -> Error {
+    let attempted = "SchemaDiscovery lists schemas, and tenants have none: list the tenants in another catalog, such \
+                     as a TableCatalog";
+    Error::new(ErrorKind::Config, attempted)
 }
 
 /// A page of the schemas between a prefix and a suffix.

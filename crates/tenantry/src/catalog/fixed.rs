@@ -1,9 +1,9 @@
 use std::collections::{HashMap, hash_map::Entry};
 
-use super::{Answer, Ask, Catalog};
+use super::{Answer, Ask, Catalog, placing::Isolations};
 use crate::{
     error::{Error, ErrorKind},
-    tenant::{Ident, IdentError, Isolation, TemplateError, TenantId, TenantRecord},
+    tenant::{Ident, Isolation, TenantId, TenantRecord},
 };
 
 /// A catalog with a fixed list of tenants.
@@ -53,6 +53,9 @@ impl Catalog for FixedCatalog {
     }
 
     fn check(&self, isolation: &Isolation) -> Result<(), Error> {
+        let isolations = Isolations::new(isolation.clone(), Vec::new());
+        // Only whether two tenants have the same place is of interest.
+        let public = Ident::parse("public").expect("the name is an identifier");
         let mut holders = HashMap::new();
         let mut ids = HashMap::new();
         for record in &self.0 {
@@ -63,28 +66,13 @@ impl Catalog for FixedCatalog {
                 )
                 .with_tenant(&record.id));
             }
-            match holders.entry(container_of(record, isolation)?) {
+            let spot = isolations.place(record, &public)?.spot().clone();
+            match holders.entry(spot) {
                 Entry::Vacant(free) => drop(free.insert(&record.id)),
                 Entry::Occupied(taken) => return Err(collision(&record.id, taken.get())),
             }
         }
         Ok(())
-    }
-}
-
-/// Returns the container of a tenant: the recorded one, or that of the template.
-pub(super) fn container_of(record: &TenantRecord, isolation: &Isolation) -> Result<Ident, Error> {
-    match &record.container {
-        Some(container) => Ok(container.clone()),
-        None => isolation.container(&record.id).map_err(|error| {
-            // An id that leaves no room for the rest of the name is an invalid id, not an invalid
-            // catalog.
-            let kind = match error {
-                TemplateError::Ident(IdentError::TooLong { .. }) => ErrorKind::InvalidTenantId,
-                _ => ErrorKind::Placement,
-            };
-            Error::new(kind, error.to_string()).with_tenant(&record.id).with_source(error)
-        }),
     }
 }
 

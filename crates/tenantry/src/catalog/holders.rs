@@ -1,29 +1,33 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
+    time::SystemTime,
 };
 
 use parking_lot::Mutex;
 
 use crate::{
     pool::Occupant,
-    tenant::{Ident, TenantId},
+    tenant::{Spot, TenantId},
 };
 
-/// Maps containers to tenants, while a tenant is cached or a handle of it exists.
+/// Maps containers, or keys in the tables of all tenants, to tenants, while a tenant is cached or a
+/// handle of it exists.
 #[derive(Default)]
 pub(super) struct Holders(Mutex<Books>);
 
 #[derive(Default)]
 struct Books {
-    holders: HashMap<Ident, Holder>,
+    holders: HashMap<Spot, Holder>,
     /// Number of holders at which unused ones are swept.
     sweep_at: usize,
 }
 
-/// The users of a container: the cached tenant, and older handles.
+/// The users of a spot: the cached tenant, and older handles.
 struct Holder {
     newest: Weak<Occupant>,
+    /// When the tenant was created, if that was told.
+    created_at: Option<SystemTime>,
     /// Usually empty, so that a tenant takes no extra memory.
     older: Vec<Weak<Occupant>>,
 }
@@ -32,40 +36,64 @@ struct Holder {
 const FEW: usize = 128;
 
 impl Holders {
-    /// Returns the other tenant that has the container.
-    pub(super) fn rival(&self, container: &Ident, id: &TenantId) -> Option<TenantId> {
-        self.0.lock().rival(container, id)
+    /// Returns the other tenant that has the spot.
+    pub(super) fn rival(&self, spot: &Spot, id: &TenantId) -> Option<TenantId> {
+        self.0.lock().rival(spot, id)
     }
 
-    /// Records the holder of a container, unless there is another one than the one that is `gone`.
+    /// Invalidates every handle of the tenant that has the spot.
+    pub(super) fn retire(&self, spot: &Spot) {
+        if let Some(holder) = self.0.lock().holders.get(spot) {
+            holder.all().filter_map(Weak::upgrade).for_each(|occupant| occupant.retire());
+        }
+    }
+
+    /// Invalidates the handles of a tenant in the tables of all that was created at another time than the one which
+    /// has its id and key now: no schema tells them apart.
+    pub(super) fn retire_older(&self, spot: &Spot, id: &TenantId, created_at: SystemTime) {
+        let mut books = self.0.lock();
+        let holder = books.holders.get_mut(spot).filter(|holder| holder.id().as_ref() == Some(id));
+        let Some(holder) = holder else { return };
+        if holder.created_at.is_some_and(|before| before != created_at) {
+            holder.all().filter_map(Weak::upgrade).for_each(|occupant| occupant.retire());
+        }
+        holder.created_at = Some(created_at);
+    }
+
+    /// Records the holder of a spot, unless there is another one than the one that is `gone`.
     pub(super) fn claim(
         &self,
-        container: &Ident,
+        spot: &Spot,
         id: &TenantId,
         occupant: &Arc<Occupant>,
         gone: Option<&TenantId>,
     ) -> Result<(), TenantId> {
         let mut books = self.0.lock();
-        if let Some(rival) = books.rival(container, id)
+        if let Some(rival) = books.rival(spot, id)
             && Some(&rival) != gone
         {
             return Err(rival);
         }
         books.sweep();
-        let before =
-            books.holders.remove(container).filter(|before| before.id().as_ref() == Some(id));
+        let before = books.holders.remove(spot);
+        if let Some(gone) = before.as_ref().filter(|before| before.id().as_ref() != Some(id)) {
+            // Handles of the tenant that is gone from here must not reach the next one's data.
+            gone.all().filter_map(Weak::upgrade).for_each(|occupant| occupant.retire());
+        }
+        let before = before.filter(|before| before.id().as_ref() == Some(id));
+        let created_at = before.as_ref().and_then(|before| before.created_at);
         let older =
             before.into_iter().flat_map(|before| before.older.into_iter().chain([before.newest]));
         let older = older.filter(is_there).collect();
-        let holder = Holder { newest: Arc::downgrade(occupant), older };
-        books.holders.insert(container.clone(), holder);
+        let holder = Holder { newest: Arc::downgrade(occupant), created_at, older };
+        books.holders.insert(spot.clone(), holder);
         Ok(())
     }
 }
 
 impl Books {
-    fn rival(&self, container: &Ident, id: &TenantId) -> Option<TenantId> {
-        self.holders.get(container)?.id().filter(|holder| holder != id)
+    fn rival(&self, spot: &Spot, id: &TenantId) -> Option<TenantId> {
+        self.holders.get(spot)?.id().filter(|holder| holder != id)
     }
 
     /// Removes unused holders whenever their number has doubled: so there are never more than twice
@@ -85,7 +113,7 @@ impl Holder {
         self.older.iter().chain([&self.newest])
     }
 
-    /// Returns the tenant that has the container, while it is in use.
+    /// Returns the tenant that has the spot, while it is in use.
     fn id(&self) -> Option<TenantId> {
         self.all().find_map(Weak::upgrade)?.tenant().cloned()
     }
@@ -104,7 +132,7 @@ mod tests {
     use super::*;
     use crate::{
         pool::{Class, OccupantId},
-        tenant::Binding,
+        tenant::{Binding, Ident, Placement},
     };
 
     fn occupant(id: &TenantId) -> Arc<Occupant> {
@@ -112,8 +140,25 @@ mod tests {
         Arc::new(Occupant::new(id, Class::Pooled, Binding::library()))
     }
 
-    fn names(n: usize) -> (TenantId, Ident) {
-        (TenantId::parse(&format!("t{n}")).unwrap(), Ident::parse(&format!("s{n}")).unwrap())
+    fn names(n: usize) -> (TenantId, Spot) {
+        let schema = Ident::parse(&format!("s{n}")).unwrap();
+        (TenantId::parse(&format!("t{n}")).unwrap(), Placement::in_schema(schema).spot().clone())
+    }
+
+    #[test]
+    fn keys_in_the_same_tables_are_spots_of_their_own() {
+        let holders = Holders::default();
+        let schema = Ident::parse("public").unwrap();
+        let spot = |key: &str| Placement::in_rows(schema.clone(), key.into()).spot().clone();
+        let ((one, _), (two, _)) = (names(1), names(2));
+        let (first, second) = (occupant(&one), occupant(&two));
+        assert_eq!(holders.claim(&spot("1"), &one, &first, None), Ok(()));
+        assert_eq!(holders.claim(&spot("2"), &two, &second, None), Ok(()));
+        assert_eq!(holders.claim(&spot("1"), &two, &second, None), Err(one.clone()));
+        assert!(!first.is_retired());
+        assert_eq!(holders.claim(&spot("1"), &two, &second, Some(&one)), Ok(()));
+        assert!(first.is_retired(), "the key belongs to another tenant now");
+        assert!(!second.is_retired());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{
     Asked, Resolved,
     desk::Asking,
-    fixed::{collision, container_of},
+    fixed::collision,
     in_time,
     lookup::{Heard, Inner, Lookup},
     memory::Verdict,
@@ -21,8 +21,12 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     event::{Event, Retry, RetryOf},
+    pool::LiveLimits,
     retry::Retrier,
-    tenant::{Ident, Schema, SchemaOid, TenantId, TenantRecord, TenantState},
+    tenant::{
+        Ident, IsolationKind, MAIN, Placement, Schema, SchemaOid, TenantId, TenantRecord,
+        TenantState,
+    },
 };
 
 /// The catalog's answer for each of the requested ids.
@@ -33,7 +37,7 @@ impl Lookup {
     pub(super) async fn ask_for(&self, asked: &Asked, asking: Asking<Heard>) {
         let Inner { memory, outage, .. } = &*self.0;
         let began = memory.now();
-        match in_time(self.0.timeout, self.heard(asked, &asking.ids)).await {
+        match in_time(self.0.timeout, self.heard(asked, &asking.ids, began)).await {
             Ok(all) => {
                 if let Some(over) = outage.end() {
                     asked.library.observer().tell(Event::CatalogOutage(over));
@@ -76,11 +80,20 @@ impl Lookup {
 
     /// Queries the catalog for ids, and the server for the schemas that their names currently refer
     /// to.
-    async fn heard(&self, asked: &Asked, ids: &[TenantId]) -> Result<Vec<Heard>, Error> {
+    async fn heard(
+        &self,
+        asked: &Asked,
+        ids: &[TenantId],
+        began: Duration,
+    ) -> Result<Vec<Heard>, Error> {
         let inner = &*self.0;
         let mut said = inner.resolve(asked, ids).await?;
-        let placed: Vec<_> = ids.iter().map(|id| inner.placed(&said, id)).collect();
-        let known = inner.known(asked, placed).await;
+        let placed = ids.iter().map(|id| {
+            let (record, placement) = inner.placed(&said, id)?;
+            let limits = inner.limits(&record, began).map_err(unusable)?;
+            inner.served(Placed { record, placement, limits })
+        });
+        let known = inner.known(asked, placed.collect()).await;
         self.see_rivals(asked, &mut said, &known).await?;
         let mut all = Vec::with_capacity(known.len());
         for known in known {
@@ -103,7 +116,7 @@ impl Lookup {
         known: &[Result<Arc<Known>, Heard>],
     ) -> Result<(), Error> {
         let rivals = known.iter().flatten().filter_map(|known| {
-            self.0.holders.rival(known.tenant.placement().container(), known.tenant.id())
+            self.0.holders.rival(known.tenant.placement().spot(), known.tenant.id())
         });
         let rivals: HashSet<_> = rivals.filter(|rival| !said.contains_key(rival)).collect();
         let rivals: Vec<_> = rivals.into_iter().collect();
@@ -116,17 +129,20 @@ impl Lookup {
     /// refused. If not, the cached entry of the other one is outdated.
     async fn claim(&self, asked: &Asked, said: &mut Said, known: &Known) -> Result<Claim, Error> {
         let Inner { holders, rules, .. } = &*self.0;
-        let (id, container) = (known.tenant.id(), known.tenant.placement().container());
+        let (id, spot) = (known.tenant.id(), known.tenant.placement().spot());
+        let is_in_rows = known.tenant.placement().isolation() == IsolationKind::Row;
+        let created_at = known.tenant.created_at().filter(|_| is_in_rows);
+        let retire_older =
+            || created_at.map(|created_at| holders.retire_older(spot, id, created_at));
+        retire_older();
         let mut gone = None;
-        while let Err(rival) = holders.claim(container, id, &known.occupant, gone.as_ref()) {
+        while let Err(rival) = holders.claim(spot, id, &known.occupant, gone.as_ref()) {
             if !said.contains_key(&rival) {
                 let alone = std::slice::from_ref(&rival);
                 said.extend(self.0.resolve(asked, alone).await?);
             }
             match said.get(&rival) {
-                Some(Ok(Some(other)))
-                    if container_of(other, &rules.isolation).is_ok_and(|of| of == *container) =>
-                {
+                Some(Ok(Some(other))) if rules.place(other).is_ok_and(|of| of.spot() == spot) => {
                     return Ok(Claim::Refused(collision(id, &rival)));
                 }
                 // The other tenant's container is unknown.
@@ -139,8 +155,17 @@ impl Lookup {
             self.forget(rival.as_str());
             gone = Some(rival);
         }
+        // Before, there may have been no holder that could remember when it was created.
+        retire_older();
         Ok(Claim::Granted)
     }
+}
+
+/// A tenant on record, with what follows from that.
+struct Placed {
+    record: TenantRecord,
+    placement: Placement,
+    limits: Arc<LiveLimits>,
 }
 
 /// The outcome of a tenant's claim to its container.
@@ -167,7 +192,8 @@ impl Inner {
             let mut resolved = retrier.run(|| self.resolve_once(asked, ids)).await?;
             said.extend(ids.iter().map(|id| {
                 let record = resolved.remove(id).transpose().and_then(|record| check(id, record));
-                let record = record.map(|found| found.map(|record| self.rules.completed(record)));
+                let record =
+                    record.map(|found| found.map(|record| self.rules.completed_in_tier(record)));
                 (id.clone(), record.map_err(Arc::new))
             }));
         }
@@ -184,44 +210,63 @@ impl Inner {
         }
     }
 
-    /// Returns the record of a tenant that may be served, with its container.
-    fn placed(&self, said: &Said, id: &TenantId) -> Result<(TenantRecord, Ident), Heard> {
+    /// Returns the record of a tenant, with its placement.
+    fn placed(&self, said: &Said, id: &TenantId) -> Result<(TenantRecord, Placement), Heard> {
         match said.get(id) {
             Some(Ok(Some(record))) => {
-                let (record, container) =
-                    (record.clone(), self.rules.container(record).map_err(unusable)?);
-                if record.state == TenantState::Active {
-                    return Ok((record, container));
-                }
-                let suspended = self.rules.known(record, container, None).map_err(unusable)?;
-                Err(Heard::Verdict(Verdict::Suspended(Arc::new(suspended))))
+                let placement = self.rules.place(record).map_err(unusable)?;
+                Ok((record.clone(), placement))
             }
             Some(Ok(None)) | None => Err(Heard::Verdict(Verdict::Unknown)),
             Some(Err(error)) => Err(Heard::Unusable(Arc::clone(error))),
         }
     }
 
+    /// Returns the limits of a tenant, as its handles and its tenant pool have them from now on. They
+    /// are those that the catalog had at this time.
+    fn limits(&self, record: &TenantRecord, asked: Duration) -> Result<Arc<LiveLimits>, Error> {
+        let limits = self.rules.limits(record)?;
+        let live = self.memory.limits(&record.id);
+        live.set(limits, asked);
+        Ok(live)
+    }
+
+    /// Returns a tenant that may be served.
+    fn served(&self, placed: Placed) -> Result<Placed, Heard> {
+        if placed.record.state.is_served() {
+            return Ok(placed);
+        }
+        let Placed { record, placement, limits } = placed;
+        let suspended = self.rules.known(record, placement, None, limits).map_err(unusable)?;
+        Err(Heard::Verdict(Verdict::Suspended(Arc::new(suspended))))
+    }
+
     /// Builds the entries of tenants, with the schemas that their names currently refer to.
     async fn known(
         &self,
         asked: &Asked,
-        placed: Vec<Result<(TenantRecord, Ident), Heard>>,
+        placed: Vec<Result<Placed, Heard>>,
     ) -> Vec<Result<Arc<Known>, Heard>> {
         let unseen = placed.iter().filter_map(|placed| match placed {
-            Ok((record, container)) if record.schema.is_none() => Some(container.clone()),
+            Ok(Placed { record, placement, .. })
+                if record.schema.is_none() && is_looked_up(record, placement) =>
+            {
+                Some(placement.container().clone())
+            }
             _ => None,
         });
         let seen = self.seen_now(asked, unseen.collect()).await;
         let known = placed.into_iter().map(|placed| {
-            let (record, container) = placed?;
+            let Placed { record, placement, limits } = placed?;
             // A name can be reused; the schema that it refers to now is part of the handle's
             // identity.
             let named = |seen: &HashMap<String, SchemaOid>| {
-                let there = seen.get(container.as_str());
+                let there = seen.get(placement.container().as_str());
                 there.map_or(Schema::Missing, |oid| Schema::There(*oid))
             };
-            let schema = record.schema.or_else(|| seen.as_ref().map(named));
-            self.rules.known(record, container, schema).map(Arc::new).map_err(unusable)
+            let seen = seen.as_ref().filter(|_| is_looked_up(&record, &placement));
+            let schema = record.schema.or_else(|| seen.map(named));
+            self.rules.known(record, placement, schema, limits).map(Arc::new).map_err(unusable)
         });
         known.collect()
     }
@@ -246,6 +291,15 @@ impl Inner {
         };
         timeout(SOON, look).await.ok()?.ok()
     }
+}
+
+/// Returns `true` if the schema of a tenant is looked up when its record is read: only those in the
+/// manager's own database can be, and schemas that all tenants use belong to none of them. While a
+/// tenant changes places, its schema may be gone, or renamed to keep others out.
+fn is_looked_up(record: &TenantRecord, placement: &Placement) -> bool {
+    placement.isolation() == IsolationKind::Schema
+        && placement.server() == MAIN
+        && record.state != TenantState::Cutover
 }
 
 /// How long the look-up of schemas may delay the answer of a catalog.

@@ -1,4 +1,7 @@
+//! Finds tenants: the catalog behind its cache.
+
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -9,7 +12,10 @@ use std::{
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use sqlx::PgConnection;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::timeout,
+};
 
 use super::{
     Ask, Asked, Catalog, CatalogChange, CatalogOptions, SchemaDiscovery, Write,
@@ -19,13 +25,19 @@ use super::{
     memory::{Found, Memory, Verdict},
     outage::Outage,
     page,
+    placing::Isolations,
+    questions::Questions,
     rules::{Dedicate, Known, Rules, Site},
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     event::Event,
+    pool::Grantee,
     retry::RetryPolicy,
-    tenant::{Ident, Isolation, TenantId, TenantRecord, TenantState},
+    tenant::{
+        Home, Ident, MAIN, NameTemplate, Placement, TenantId, TenantLimits, TenantRecord,
+        TenantState,
+    },
 };
 
 /// Result of asking the catalog for one id.
@@ -50,6 +62,10 @@ pub(super) struct Inner {
     pub(super) outage: Outage,
     pub(super) retry: RetryPolicy,
     desk: Arc<Desk<Heard>>,
+    /// What was asked past the cache.
+    pub(super) questions: Questions,
+    /// Notified whenever tenants are forgotten because they were changed.
+    pub(super) changed: Notify,
     max_waiting: usize,
     pub(super) timeout: Duration,
     /// The library's share of connections. A catalog that uses connections takes its share at the
@@ -93,6 +109,8 @@ impl Lookup {
             outage: Outage::default(),
             retry,
             desk: Desk::new(limits),
+            questions: Questions::new(options.capacity),
+            changed: Notify::new(),
             max_waiting: options.max_waiting,
             timeout: options.timeout,
             connections: (!takes_connections).then(|| Semaphore::new(connections)),
@@ -141,7 +159,12 @@ impl Lookup {
     }
 
     /// Waits for the catalog, and again if the tenant was forgotten while it answered.
-    async fn load(&self, asked: &Asked, id: &TenantId, rank: Rank) -> Result<Verdict, Error> {
+    pub(super) async fn load(
+        &self,
+        asked: &Asked,
+        id: &TenantId,
+        rank: Rank,
+    ) -> Result<Verdict, Error> {
         let mut answered = self.answer_for(asked, id, rank).await?;
         for _ in 1..ATTEMPTS {
             if !answered.outdated {
@@ -220,7 +243,7 @@ impl Lookup {
     /// Lists all tenants. Each page has the timeout of a look-up.
     pub(crate) async fn list(&self, asked: &Asked) -> Result<Vec<TenantRecord>, Error> {
         let all = page::all(&*self.0.catalog, self.0.ask(asked), Some(self.0.timeout)).await?;
-        Ok(all.into_iter().map(|record| self.0.rules.completed(record)).collect())
+        Ok(all.into_iter().map(|record| self.0.rules.completed_in_tier(record)).collect())
     }
 
     /// Lists all tenants like [`list`](Self::list), and reads a page when the previous one is used
@@ -235,8 +258,11 @@ impl Lookup {
             let Inner { catalog, rules, timeout, .. } = &*lookup.0;
             let ask = lookup.0.ask(&asked);
             let page = page::read(&**catalog, ask, from.as_deref(), Some(*timeout)).await?;
-            let tenants: Vec<_> =
-                page.tenants.into_iter().map(|record| Ok(rules.completed(record))).collect();
+            let tenants: Vec<_> = page
+                .tenants
+                .into_iter()
+                .map(|record| Ok(rules.completed_in_tier(record)))
+                .collect();
             let next = page.next.map(|from| (lookup.clone(), asked.clone(), Some(from)));
             Ok(Some((stream::iter(tenants), next)))
         });
@@ -279,9 +305,24 @@ impl Lookup {
         self.0.catalog.names_roles()
     }
 
-    /// Returns the role that the application assigns to a tenant without other recorded data.
-    pub(crate) fn role_by_rule(&self, id: &TenantId) -> Option<Ident> {
-        self.0.rules.completed(TenantRecord::new(id.clone())).role
+    /// Returns `true` if a tenant's record, as the application completes it, can name a role.
+    pub(crate) fn may_name_roles(&self) -> bool {
+        self.names_roles() || self.0.rules.complete.is_some()
+    }
+
+    /// Returns what the application adds to the record of a tenant without other recorded data.
+    pub(crate) fn by_rule(&self, id: &TenantId) -> TenantRecord {
+        self.0.rules.completed(TenantRecord::new(id.clone()))
+    }
+
+    /// Returns `true` if the application chooses tiers.
+    pub(crate) fn has_tiers(&self) -> bool {
+        self.0.rules.tier.is_some()
+    }
+
+    /// Gives a record the isolation and the server of its tier, where it names none.
+    pub(crate) fn placed_by_tier(&self, record: TenantRecord) -> TenantRecord {
+        self.0.rules.placed_by_tier(record)
     }
 
     pub(crate) fn channel(&self) -> Option<&str> {
@@ -301,13 +342,23 @@ impl Lookup {
     }
 
     /// Returns how tenants' data is isolated.
-    pub(crate) fn isolation(&self) -> &Isolation {
-        &self.0.rules.isolation
+    pub(crate) fn isolations(&self) -> &Isolations {
+        &self.0.rules.isolations
     }
 
-    /// Returns the name of a tenant's schema.
+    /// Returns where a tenant's data is.
+    pub(crate) fn place(&self, record: &TenantRecord) -> Result<Placement, Error> {
+        self.0.rules.place(record)
+    }
+
+    /// Returns the limits of a tenant.
+    pub(crate) fn limits_of(&self, record: &TenantRecord) -> Result<TenantLimits, Error> {
+        self.0.rules.limits(record)
+    }
+
+    /// Returns the name of a tenant's schema in the manager's database.
     pub(crate) fn container(&self, record: &TenantRecord) -> Result<Ident, Error> {
-        let container = self.0.rules.container(record)?;
+        let container = self.0.rules.container(record, &Home::MANAGERS)?;
         self.refuse_excluded(record, &container)?;
         Ok(container)
     }
@@ -331,41 +382,84 @@ impl Lookup {
         self.0.rules.dedicate.credentials.is_some()
     }
 
-    /// Returns the site through which maintenance reaches a tenant.
-    pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
-        let site = self.0.rules.site(record)?;
-        self.refuse_excluded(record, &site.schema)?;
+    /// Returns the login of a tenant's dedicated connections, if it is not the manager's.
+    pub(crate) fn login_of(&self, record: &TenantRecord) -> Option<Grantee> {
+        self.0.rules.login_of(record).map(Grantee::Login)
+    }
+
+    /// Returns the site through which maintenance of a database reaches a tenant there.
+    pub(crate) fn site(&self, record: &TenantRecord, home: &Home) -> Result<Site, Error> {
+        let site = self.0.rules.site(record, home)?;
+        if home.is_managers() {
+            self.refuse_excluded(record, &site.schema)?;
+        }
         Ok(site)
     }
 
-    /// Returns the site through which maintenance reaches a tenant whose schema has a temporary
-    /// name.
-    pub(crate) fn site_at(&self, record: &TenantRecord, schema: &Ident) -> Site {
-        self.0.rules.site_at(record, schema.clone())
+    /// Returns the site through which maintenance of a database reaches the tables there that hold the
+    /// rows of all tenants.
+    pub(crate) fn site_of_row_tables(&self, home: &Home) -> Site {
+        self.0.rules.site_of_row_tables(home)
     }
 
-    /// Returns a tenant in creation, for its creator only.
+    /// Returns `true` if rows of all tenants are in tables of the shared schema.
+    pub(crate) fn rows_are_in_shared_schema(&self) -> bool {
+        *self.0.rules.row_schema() == self.0.rules.shared_schema
+    }
+
+    /// Makes the sessions of tenants in the tables of all drop their prepared statements, if these
+    /// tables are in this schema.
+    pub(crate) fn note_change_of_rows(&self, schema: &Ident) {
+        if self.0.rules.row_schema() == schema {
+            self.0.rules.servers.values().for_each(|shape| shape.note_change());
+        }
+    }
+
+    /// Returns the site through which maintenance reaches a tenant's rows.
+    pub(crate) fn site_of_rows(&self, record: &TenantRecord, home: &Home) -> Result<Site, Error> {
+        self.0.rules.site_of_rows(record, home)
+    }
+
+    /// Returns the site through which maintenance of a database reaches a tenant whose schema has a
+    /// temporary name.
+    pub(crate) fn site_at(&self, record: &TenantRecord, home: &Home, schema: &Ident) -> Site {
+        self.0.rules.site_at(record, home, schema.clone())
+    }
+
+    /// Returns a tenant in creation, whose schema has this name, for its creator only.
     pub(crate) fn in_the_making(
         &self,
         record: &TenantRecord,
+        home: &Home,
         schema: &Ident,
     ) -> Result<Known, Error> {
         let record = TenantRecord { state: TenantState::Active, step: None, ..record.clone() };
-        self.0.rules.known(record, schema.clone(), None)
+        let placement = Placement::at(home, schema.clone());
+        self.0.rules.known(record, placement, None, Arc::default())
+    }
+
+    /// Returns a tenant in creation whose rows are in tables of all tenants, for its creator only.
+    pub(crate) fn rows_in_the_making(&self, record: &TenantRecord) -> Result<Known, Error> {
+        let record = TenantRecord { state: TenantState::Active, step: None, ..record.clone() };
+        let placement = self.place(&record)?;
+        self.0.rules.known(record, placement, None, Arc::default())
     }
 
     /// Creates one that finds the tenants whose schemas match the template, each by its schema,
     /// under the same rules otherwise. None of them is dedicated.
-    pub(crate) fn of_scratch(&self, isolation: Isolation, shared_schema: Ident) -> Self {
+    pub(crate) fn of_scratch(&self, isolations: Isolations, shared_schema: Ident) -> Self {
         let Inner { rules, retry, .. } = &*self.0;
         let rules = Rules {
-            isolation,
+            isolations,
+            servers: [(MAIN.into(), Arc::default())].into(),
+            databases: BTreeMap::new(),
             shared_schema,
             tenants_see_shared: rules.tenants_see_shared,
             extensions: Arc::clone(&rules.extensions),
             dedicate: Dedicate { decide: Arc::new(|_| false), credentials: None },
             runtime: rules.runtime.clone(),
             complete: None,
+            tier: None,
             after_bind: None,
         };
         let catalog = Box::new(SchemaDiscovery::new());
@@ -374,13 +468,15 @@ impl Lookup {
 
     /// Returns `true` if a tenant can be derived from the name of its schema.
     pub(crate) fn can_be_read_backwards(&self) -> bool {
-        self.0.rules.isolation.template().can_be_read_backwards()
+        let template = self.0.rules.isolations.template_of_schemas();
+        template.is_some_and(NameTemplate::can_be_read_backwards)
     }
 
     /// Returns `true` if the template can produce a schema's name.
     pub(crate) fn may_be_a_tenants(&self, schema: &Ident) -> bool {
-        let Rules { isolation, shared_schema, .. } = &self.0.rules;
-        isolation.template().id_of(schema.as_str()).is_some()
+        let Rules { isolations, shared_schema, .. } = &self.0.rules;
+        let template = isolations.template_of_schemas();
+        template.is_some_and(|template| template.id_of(schema.as_str()).is_some())
             && schema != shared_schema
             && !self.0.catalog.excludes(schema)
     }
@@ -392,8 +488,8 @@ impl Lookup {
     }
 
     /// Returns the site through which maintenance reaches a schema that belongs to no tenant yet.
-    pub(crate) fn site_of(&self, schema: &Ident) -> Site {
-        self.0.rules.site_of(schema)
+    pub(crate) fn site_of(&self, schema: &Ident, home: &Home) -> Site {
+        self.0.rules.site_of(schema, home)
     }
 
     /// Returns the site through which maintenance reaches the shared schema.
@@ -409,11 +505,8 @@ impl Lookup {
     ) -> Result<(), Error> {
         let write = Write { conn, shared_schema: &self.0.rules.shared_schema };
         match change {
-            // What the application adds to a record need not be stored.
-            CatalogChange::Created(record)
-                if record.role.is_some() && record.role == self.role_by_rule(&record.id) =>
-            {
-                let record = TenantRecord { role: None, ..record.clone() };
+            CatalogChange::Created(record) => {
+                let record = without_rules(record, &self.by_rule(&record.id));
                 self.0.catalog.write(write, CatalogChange::Created(&record)).await
             }
             change => self.0.catalog.write(write, change).await,
@@ -427,22 +520,28 @@ impl Lookup {
         }
     }
 
-    /// Invalidates the handles created from the cached entry of a tenant, and forgets it.
-    pub(crate) fn retire_and_forget(&self, id: &TenantId) {
-        if let Some(known) = self.0.memory.known(id.as_str()) {
+    /// Invalidates every handle of a tenant, and forgets it. Elsewhere than in schemas of the main database, nothing
+    /// tells a session that the tenant is another one than before.
+    pub(crate) fn retire(&self, record: &TenantRecord) {
+        if let Ok(placement) = self.place(record) {
+            self.0.holders.retire(placement.spot());
+        }
+        if let Some(known) = self.0.memory.known(record.id.as_str()) {
             known.occupant.retire();
         }
-        self.forget(id.as_str());
+        self.forget(record.id.as_str());
     }
 
     /// Forgets a tenant that was changed: it is not served before the catalog has answered.
     pub(crate) fn forget(&self, id: &str) {
         self.0.desk.forget(id, || self.0.memory.forget(id));
+        self.0.changed.notify_waiters();
     }
 
     /// Forgets all tenants: all were changed.
     pub(super) fn forget_all(&self) {
         self.0.desk.forget_all(|| self.0.memory.forget_all());
+        self.0.changed.notify_waiters();
     }
 
     /// Marks all tenants for renewal: changes may have been missed.
@@ -463,14 +562,33 @@ impl Lookup {
 }
 
 impl Inner {
+    /// Outdates the answers about a tenant that are under way: they may be older than this call.
+    pub(super) fn outdate(&self, id: &TenantId) {
+        self.desk.forget(id.as_str(), || {});
+    }
+
     pub(super) fn ask<'a>(&'a self, asked: &'a Asked) -> Ask<'a> {
         Ask {
             library: &asked.library,
             shared: &asked.shared,
             shared_schema: &self.rules.shared_schema,
             extension_schemas: self.rules.extensions.names(),
-            isolation: &self.rules.isolation,
+            isolation: self.rules.isolations.by_default(),
         }
+    }
+}
+
+/// Leaves out what the application adds to the record anyway, which need not be stored.
+fn without_rules(record: &TenantRecord, rule: &TenantRecord) -> TenantRecord {
+    fn other<T: Clone + PartialEq>(value: &Option<T>, rule: &Option<T>) -> Option<T> {
+        if value == rule { None } else { value.clone() }
+    }
+    TenantRecord {
+        role: other(&record.role, &rule.role),
+        isolation: other(&record.isolation, &rule.isolation),
+        server: other(&record.server, &rule.server),
+        key: other(&record.key, &rule.key),
+        ..record.clone()
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use moka::sync::Cache;
 
 use super::{CatalogOptions, desk::Rank, rules::Known};
-use crate::tenant::TenantId;
+use crate::{pool::LiveLimits, tenant::TenantId};
 
 /// The catalog's answer for an id.
 #[derive(Debug, Clone)]
@@ -49,6 +49,8 @@ pub(super) struct Memory {
 struct Remembered {
     /// `None` after a change: only that the tenant exists, or existed, is known.
     known: Option<Arc<Known>>,
+    /// Its limits, which outlast a change.
+    limits: Arc<LiveLimits>,
     heard: Heard,
 }
 
@@ -92,7 +94,7 @@ impl Memory {
     }
 
     pub(super) fn find(&self, id: &TenantId) -> Found {
-        if let Some(Remembered { known, heard }) = self.tenants.get(id) {
+        if let Some(Remembered { known, heard, .. }) = self.tenants.get(id) {
             let Some(known) = known.filter(|known| !known.occupant.is_retired()) else {
                 return Found::Nothing(Rank::Known);
             };
@@ -124,13 +126,26 @@ impl Memory {
         self.tenants.get(id)?.known
     }
 
+    /// Returns the limits of a tenant, which its handles and its tenant pool share with the cached
+    /// entry; new ones if there is none.
+    pub(super) fn limits(&self, id: &TenantId) -> Arc<LiveLimits> {
+        if let Some(remembered) = self.tenants.get(id) {
+            return remembered.limits;
+        }
+        match self.refused.get(id).map(|refused| refused.verdict) {
+            Some(Verdict::Suspended(known)) => Arc::clone(&known.occupant.limits),
+            _ => Arc::default(),
+        }
+    }
+
     /// Caches the catalog's answer to a query of this time.
     pub(super) fn note(&self, id: &TenantId, verdict: &Verdict, asked: Duration) {
         let heard = Heard { asked: nanos(asked), answered: nanos(self.now()) };
         match verdict {
             Verdict::Known(known) => {
+                let limits = Arc::clone(&known.occupant.limits);
                 let known = Some(Arc::clone(known));
-                self.tenants.insert(id.clone(), Remembered { known, heard });
+                self.tenants.insert(id.clone(), Remembered { known, limits, heard });
                 self.refused.invalidate(id);
             }
             Verdict::Unknown | Verdict::Suspended(_) => {
@@ -146,7 +161,9 @@ impl Memory {
         if let Some(known) = self.known(id) {
             let now = nanos(self.now());
             let heard = Heard { asked: now, answered: now };
-            self.tenants.insert(known.tenant.id().clone(), Remembered { known: None, heard });
+            let limits = Arc::clone(&known.occupant.limits);
+            let changed = Remembered { known: None, limits, heard };
+            self.tenants.insert(known.tenant.id().clone(), changed);
         }
     }
 

@@ -17,9 +17,12 @@ mod listen;
 mod load;
 mod lookup;
 mod memory;
+mod moved;
 mod options;
 mod outage;
 mod page;
+mod placing;
+mod questions;
 mod rules;
 mod table;
 
@@ -34,9 +37,13 @@ pub use discovery::SchemaDiscovery;
 pub use fixed::FixedCatalog;
 pub(crate) use listen::listen;
 pub(crate) use lookup::Lookup;
+pub(crate) use moved::Moved;
 pub use options::CatalogOptions;
 pub use page::Page;
-pub(crate) use rules::{Complete, Decide, Dedicate, Rules, Site};
+pub(crate) use placing::Isolations;
+pub(crate) use rules::{
+    ChooseTier, Complete, Decide, Dedicate, Known, RowsOfTenant, Rules, Site, refuse_moving,
+};
 pub use table::{CatalogColumns, TableCatalog};
 
 use crate::{

@@ -31,6 +31,7 @@ pub struct CloneOptions {
     pub(crate) exclude: Vec<String>,
     pub(crate) parts: BTreeMap<String, Part>,
     pub(crate) container: Option<Ident>,
+    pub(crate) key: Option<Arc<str>>,
     pub(crate) attributes: Value,
     pub(crate) role: Option<Ident>,
     pub(crate) lock_timeout: Duration,
@@ -54,6 +55,7 @@ impl Default for CloneOptions {
             exclude: Vec::new(),
             parts: BTreeMap::new(),
             container: None,
+            key: None,
             attributes: Value::Null,
             role: None,
             lock_timeout: Duration::from_secs(5),
@@ -136,6 +138,18 @@ impl CloneOptions {
         self
     }
 
+    /// Sets the clone's key in the tables of all tenants, if the source is
+    /// [isolated by row](crate::Isolation::row). Default: the key that the catalog has, or the id.
+    ///
+    /// A clone with a schema keeps the key of its source, if rows were configured and it has its rows: another one is
+    /// refused with [`Config`](crate::ErrorKind::Config). Without rows, it can have any.
+    ///
+    /// Requires a catalog that stores the key.
+    pub fn key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
     /// Sets the attributes of the clone in the catalog, if it can store them. Default: none, because the source's
     /// attributes can reveal its identity.
     pub fn attributes(mut self, attributes: Value) -> Self {
@@ -189,6 +203,7 @@ impl fmt::Debug for CloneOptions {
             .field("exclude", &self.exclude)
             .field("parts", &self.parts)
             .field("container", &self.container)
+            .field("key", &self.key)
             .field("role", &self.role)
             .field("lock_timeout", &self.lock_timeout)
             .field("on_progress", &self.on_progress.is_some())

@@ -1,3 +1,5 @@
+//! What a statement can do to its session, read from its text.
+
 use crate::pool::Effect;
 
 /// Whether the protocol allows only one statement per text.

@@ -11,6 +11,7 @@ use super::{
     patience::{Patience, Unanswered},
     rows::Rows,
     statement::Statement,
+    whereabouts::Follows,
 };
 use crate::{
     error::{Error, ErrorClass, ErrorKind, RETRY_AFTER, class_of},
@@ -23,10 +24,12 @@ use crate::{
 /// Common part of all database handles: the pool, and the occupant whose session they use.
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
-    server: Arc<Server>,
-    occupant: Arc<Occupant>,
+    pub(super) server: Arc<Server>,
+    pub(super) occupant: Arc<Occupant>,
     /// Receives notice of dropped transactions.
-    watched: Option<Arc<Watched>>,
+    pub(super) watched: Option<Arc<Watched>>,
+    /// How it follows its tenant to another place.
+    pub(super) follows: Option<Follows>,
 }
 
 /// A way to run a statement on a connection.
@@ -35,15 +38,13 @@ pub(super) type Run<T> =
 
 impl Handle {
     pub(crate) fn new(server: Arc<Server>, occupant: Arc<Occupant>) -> Self {
-        Self { server, occupant, watched: None }
+        Self { server, occupant, watched: None, follows: None }
     }
 
     /// Returns a handle whose transactions are watched.
     pub(super) fn watched(&self) -> (Self, TransactionWatch) {
         let (watch, watched) = TransactionWatch::new();
-        let Self { server, occupant, .. } = self;
-        let (server, occupant) = (Arc::clone(server), Arc::clone(occupant));
-        (Self { server, occupant, watched: Some(watched) }, watch)
+        (Self { watched: Some(watched), ..self.clone() }, watch)
     }
 
     pub(crate) fn observer(&self) -> &Observer {
@@ -52,7 +53,11 @@ impl Handle {
 
     /// Checks out a connection for one statement.
     pub(super) async fn acquire(&self) -> Result<Lease, Error> {
-        self.server.acquire(&self.occupant, Purpose::Statement).await
+        self.acquire_for(Purpose::Statement).await
+    }
+
+    async fn acquire_for(&self, purpose: Purpose) -> Result<Lease, Error> {
+        self.acquire_within(self.server.options().acquire_timeout, purpose).await
     }
 
     /// Checks out a connection to be handed out.
@@ -62,34 +67,35 @@ impl Handle {
 
     /// Checks out a connection for a part of the library that holds several in one task.
     pub(super) async fn lease_of_library(&self) -> Result<Lease, Error> {
-        self.server.acquire(&self.occupant, Purpose::Lease).await
+        self.acquire_for(Purpose::Lease).await
     }
 
     /// Checks out a connection to be handed out, waiting at most `limit`.
     pub(super) async fn lease_within(&self, limit: Duration) -> Result<Lease, Error> {
-        self.server.acquire_within(limit, &self.occupant, Purpose::Lease).await.map(in_hand)
+        self.acquire_within(limit, Purpose::Lease).await.map(in_hand)
     }
 
     /// Checks out a connection to be handed out, if one is idle.
     pub(super) async fn try_lease(&self) -> Result<Option<Lease>, Error> {
-        let taken = self.server.try_acquire(&self.occupant, Purpose::Lease).await;
-        taken.map(|lease| lease.map(in_hand))
+        self.try_acquire(Purpose::Lease).await.map(|lease| lease.map(in_hand))
     }
 
     /// Checks out a connection for a transaction.
     pub(super) async fn lease_for_transaction(&self) -> Result<Lease, Error> {
-        self.server.acquire(&self.occupant, Purpose::Transaction).await.map(in_hand)
+        self.acquire_for(Purpose::Transaction).await.map(in_hand)
     }
 
     /// Begins a transaction with this statement, or with a plain `begin`.
     pub(super) async fn begin(&self, with: Option<SqlStr>) -> sqlx::Result<TenantTransaction> {
         let lease = self.lease_for_transaction().await?;
-        TenantTransaction::open_with(lease, with, self.watched.clone()).await
+        let begun = TenantTransaction::open_with(lease, with, self.watched.clone()).await?;
+        Ok(begun.following(self.follows.clone()))
     }
 
     /// Begins a maintenance transaction in the schema.
     pub(super) async fn begin_upkeep(&self) -> Result<TenantTransaction, Error> {
-        let mut lease = self.server.acquire_for_upkeep().await?;
+        let upkeep = self.server.upkeep_at(self.occupant.home());
+        let mut lease = self.server.acquire_for_upkeep_by(&upkeep).await?;
         lease.serve(&self.occupant).await.map_err(Error::from)?;
         TenantTransaction::open(lease).await
     }
@@ -190,13 +196,22 @@ impl Handle {
         }
     }
 
+    /// Counts a request of the tenant.
+    pub(super) fn check_rate(&self) -> Result<(), Error> {
+        let Err(wait) = self.occupant.limits.check_rate() else { return Ok(()) };
+        self.observer().meters.rate_limited.inc();
+        let attempted = "more requests than its requests_per_second";
+        let error = Error::new(ErrorKind::RateLimited, attempted);
+        Err(self.occupant.name(error.with_retry_after(wait)))
+    }
+
     /// Returns the maximum duration of a statement.
     pub(super) fn limit(&self) -> Option<Duration> {
         let options = self.server.options();
         match self.occupant.class {
             // The library's own statements must be limited, because other work waits for them.
             Class::System => Some(options.acquire_timeout),
-            _ => options.statement_timeout,
+            _ => self.occupant.limits.statement_timeout().or(options.statement_timeout),
         }
     }
 
@@ -208,35 +223,69 @@ impl Handle {
 
     /// Runs one statement on a separate lease.
     ///
-    /// It runs a second time if a prepared statement no longer matches the tables, or if a standby
-    /// refused it: no transaction is open, so the first attempt has changed nothing.
+    /// It runs a second time if a prepared statement no longer matches the tables, if a standby
+    /// refused it, or if the tenant has moved: no transaction is open, so the first attempt has
+    /// changed nothing.
     pub(super) async fn run<T: Rows>(&self, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
-        let (effect, sql) = (statement.effect(), statement.text());
-        let changes_schema = statement.changes_schema();
-        let mut lease = self.acquire().await?;
+        let lease = self.acquire().await?;
+        let running = self.running(statement.text());
+        let result = match self.attempt(lease, statement, run).await {
+            Ok(done) => Ok(done),
+            Err(failed) if self.may_have_lost(&failed.error) => {
+                Box::pin(self.run_elsewhere(*failed, run)).await
+            }
+            Err(failed) => Err(failed.error),
+        };
+        running.end(result.as_ref().map(Rows::count));
+        result
+    }
+
+    /// Runs a statement where the tenant is taken to be.
+    pub(super) async fn attempt<T: Rows>(
+        &self,
+        mut lease: Lease,
+        statement: Statement,
+        run: Run<T>,
+    ) -> Result<T, Box<Failed>> {
+        let (effect, changes_schema) = (statement.effect(), statement.changes_schema());
         let span = lease.span().clone();
-        let running = self.running(sql);
-        let again = (lease.is_on_standby() && statement.is_repeatable()).then(|| statement.clone());
-        let on = async |session: &mut Session| run_on(session, statement, run).await;
+        let again = statement.is_repeatable().then(|| statement.clone());
+        let on =
+            async |session: &mut Session| run_on(session, statement, again.as_ref(), run).await;
         let patience = &mut Patience::new(self.limit());
         let mut result = in_time(&mut lease, patience, effect, on).instrument(span).await;
-        if let (Err(error), Some(again)) = (&result, again)
+        if let (Err(error), Some(again)) = (&result, &again)
             && lease.wants_primary(error)
         {
             drop(lease);
             lease = match self.acquire().await {
                 Ok(another) => another,
-                Err(error) => return Err(running.fail(error.into())),
+                Err(error) => {
+                    let (error, occupant) = (error.into(), Arc::clone(&self.occupant));
+                    return Err(Box::new(Failed { error, again: None, occupant }));
+                }
             };
-            let on = async |session: &mut Session| run_on(session, again, run).await;
+            let on = async |session: &mut Session| {
+                run_on(session, again.clone(), Some(again), run).await
+            };
             result = in_time(&mut lease, patience, effect, on).await;
         }
         if changes_schema {
             lease.doubt_alike();
         }
-        running.end(result.as_ref().map(Rows::count));
-        result
+        result.map_err(|error| {
+            Box::new(Failed { error, again, occupant: Arc::clone(lease.occupant()) })
+        })
     }
+}
+
+/// A statement that has failed.
+pub(super) struct Failed {
+    pub(super) error: sqlx::Error,
+    /// The statement, if it may be run again.
+    pub(super) again: Option<Statement>,
+    /// The occupant that it was run for.
+    pub(super) occupant: Arc<Occupant>,
 }
 
 /// Records that the current task holds a connection.
@@ -254,10 +303,8 @@ pub(super) struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Records that the statement has failed.
-    pub(super) fn fail(self, error: sqlx::Error) -> sqlx::Error {
-        self.end(Err(&error));
-        error
+    pub(super) fn may_have_lost(&self, error: &sqlx::Error) -> bool {
+        self.handle.may_have_lost(error)
     }
 
     pub(super) fn end(mut self, outcome: Result<u64, &sqlx::Error>) {
@@ -314,14 +361,18 @@ pub(super) async fn in_time<T>(
 }
 
 /// Runs a statement, and once more if its prepared form no longer matches.
-async fn run_on<T>(session: &mut Session, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
-    let again = statement.is_repeatable().then(|| statement.clone());
+async fn run_on<T>(
+    session: &mut Session,
+    statement: Statement,
+    again: Option<&Statement>,
+    run: Run<T>,
+) -> sqlx::Result<T> {
     let result = run(&mut session.conn, statement).await;
     match (&result, again) {
         (Err(error), again) if session.is_stale_statement(error) => {
             session.forget_statements().await?;
             match again {
-                Some(again) => run(&mut session.conn, again).await,
+                Some(again) => run(&mut session.conn, again.clone()).await,
                 None => result,
             }
         }

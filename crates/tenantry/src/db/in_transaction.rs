@@ -2,8 +2,8 @@
 
 use sqlx::{Postgres, Transaction};
 
-use super::{Handle, transaction::commit};
-use crate::pool::Effect;
+use super::{Handle, lost::is_aborted, transaction::commit};
+use crate::pool::{Effect, Lease};
 
 impl Handle {
     /// Runs work in a transaction, commits when it succeeds, and rolls back otherwise.
@@ -27,10 +27,21 @@ impl Handle {
                 lease.succeed();
                 Ok(value)
             }
-            (Err(Some(error)), _) => Err(error),
+            (Err(Some(error)), Ok(())) => Err(self.or_moved(error, lease).await),
+            (Ok(_), Err(error)) if is_aborted(&error) => {
+                Err(self.or_moved(error.into(), lease).await)
+            }
+            (Err(Some(error)), Err(_)) => Err(error),
             (_, Err(error)) => Err(error.into()),
             (Err(None), Ok(())) => Err(sqlx::Error::BeginFailed.into()),
         }
+    }
+
+    /// Returns the error of a transaction that was rolled back: this one, unless the tenant has
+    /// moved, which then is its cause.
+    async fn or_moved<E: From<sqlx::Error>>(&self, error: E, lease: Lease) -> E {
+        let Some(follows) = &self.follows else { return error };
+        follows.moved_meanwhile(lease).await.map_or(error, E::from)
     }
 }
 
@@ -43,7 +54,14 @@ where
     F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
 {
     match work(&mut tx).await {
-        Ok(value) => (Ok(value), commit(&mut tx).await),
+        Ok(value) => {
+            let committed = commit(&mut tx).await;
+            if committed.as_ref().is_err_and(is_aborted) {
+                // The error to return is that of the commit.
+                drop(tx.rollback().await);
+            }
+            (Ok(value), committed)
+        }
         // Awaited, so that the caller finds every lock released.
         Err(error) => (Err(Some(error)), tx.rollback().await),
     }

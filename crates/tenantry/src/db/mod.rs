@@ -3,8 +3,10 @@
 mod effect;
 mod elsewhere;
 mod executor;
+mod follow;
 mod handle;
 mod in_transaction;
+mod lost;
 mod on_connection;
 mod patience;
 mod rows;
@@ -13,9 +15,11 @@ mod statement;
 mod stream;
 mod tenant;
 mod transaction;
+mod whereabouts;
 
 pub(crate) use elsewhere::is_of_names;
 pub(crate) use handle::Handle;
 pub use shared::SharedDb;
 pub use tenant::TenantDb;
 pub use transaction::TenantTransaction;
+pub(crate) use whereabouts::{Found, Lost, LostAt, Whereabout, Whereabouts};

@@ -29,26 +29,40 @@ impl SharedDb {
         self.handle.occupant()
     }
 
-    /// Checks, in one round trip, for each occupant that its schema and role exist and may be used.
+    /// Checks, in one round trip, for each occupant that its schema and role exist and may be used; for one
+    /// with a database of its own, that the database accepts connections.
     pub(crate) async fn reachable(&self, of: &[Arc<Occupant>]) -> Result<Vec<bool>, Error> {
         let schemas: Vec<_> = of.iter().map(|occupant| occupant.schema.to_string()).collect();
         let role =
             |occupant: &Arc<Occupant>| occupant.binding.role.as_ref().map(ToString::to_string);
         let roles: Vec<_> = of.iter().map(role).collect();
+        let database =
+            |occupant: &Arc<Occupant>| occupant.home().database().map(ToString::to_string);
+        let databases: Vec<_> = of.iter().map(database).collect();
         let reachable = sqlx::query_scalar(
             "select coalesce(case \
+               when asked.database is not null then d.datallowconn \
+                 and pg_catalog.has_database_privilege(d.oid, 'connect') \
                when asked.role is null then pg_catalog.has_schema_privilege(n.oid, 'usage') \
                when r.oid is null then false \
                else pg_catalog.has_schema_privilege(r.oid, n.oid, 'usage') end, false) \
              from rows from ( \
                  pg_catalog.unnest($1::pg_catalog.text[]), \
-                 pg_catalog.unnest($2::pg_catalog.text[])) \
-               with ordinality as asked (schema, role, place) \
+                 pg_catalog.unnest($2::pg_catalog.text[]), \
+                 pg_catalog.unnest($3::pg_catalog.text[])) \
+               with ordinality as asked (schema, role, database, place) \
              left join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) asked.schema \
              left join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) asked.role \
+             left join pg_catalog.pg_database d on d.datname operator(pg_catalog.=) asked.database \
              order by asked.place",
         );
-        reachable.bind(schemas).bind(roles).fetch_all(self).await.map_err(Error::from)
+        reachable
+            .bind(schemas)
+            .bind(roles)
+            .bind(databases)
+            .fetch_all(self)
+            .await
+            .map_err(Error::from)
     }
 
     /// Returns `true` if the server has ever answered.

@@ -1,5 +1,7 @@
 //! Streams the rows of a statement on a handle.
 
+use std::sync::Arc;
+
 use async_stream::try_stream;
 use futures_util::{TryStreamExt, stream::BoxStream};
 use sqlx::{
@@ -9,7 +11,7 @@ use sqlx::{
 
 use super::{
     Handle,
-    handle::{Running, late},
+    handle::{Failed, Running, late},
     patience::{Patience, Unanswered},
     statement::Statement,
 };
@@ -57,6 +59,16 @@ impl Handle {
                         }
                         statement = again;
                     }
+                    Next::Lost(failed) => {
+                        drop(lease);
+                        match self.found_again(*failed).await {
+                            Ok((another, again)) => (lease, statement) = (another, again),
+                            Err(error) => {
+                                run.end(Err(error))?;
+                                break;
+                            }
+                        }
+                    }
                     Next::End(outcome) => {
                         run.end(outcome)?;
                         break;
@@ -77,6 +89,8 @@ struct StreamRun<'e> {
     rows: u64,
     /// The statement, while it can still be run again.
     again: Option<Statement>,
+    /// `true` once it was run again because its prepared form no longer matched.
+    is_unprepared: bool,
     reader: Reader,
 }
 
@@ -94,6 +108,8 @@ enum Next {
     Again(Statement),
     /// It is run again on another connection, which may lead to the primary.
     Elsewhere(Statement),
+    /// Its tenant may have moved.
+    Lost(Box<Failed>),
     End(sqlx::Result<()>),
 }
 
@@ -106,6 +122,7 @@ impl<'e> StreamRun<'e> {
             patience: Patience::new(handle.limit()),
             rows: 0,
             again: statement.is_repeatable().then(|| statement.clone()),
+            is_unprepared: false,
             reader: if handle.notes_holders() { Reader::Unknown } else { Reader::Exempt },
         }
     }
@@ -122,7 +139,10 @@ impl<'e> StreamRun<'e> {
         {
             match self.patience.answer(session.forget_statements()).await {
                 Ok(()) => {
-                    if let Some(again) = self.again.take() {
+                    if !self.is_unprepared
+                        && let Some(again) = self.again.clone()
+                    {
+                        self.is_unprepared = true;
                         return Ok(Next::Again(again));
                     }
                 }
@@ -143,9 +163,13 @@ impl<'e> StreamRun<'e> {
         };
         lease.finish(self.effect, &outcome);
         let wants_primary = outcome.as_ref().is_err_and(|error| lease.wants_primary(error));
-        match self.again.take().filter(|_| wants_primary) {
-            Some(again) => Ok(Next::Elsewhere(again)),
-            None => Ok(Next::End(outcome)),
+        match (outcome, self.again.take()) {
+            (Err(_), Some(again)) if wants_primary => Ok(Next::Elsewhere(again)),
+            (Err(error), again) if self.running.may_have_lost(&error) => {
+                let occupant = Arc::clone(lease.occupant());
+                Ok(Next::Lost(Box::new(Failed { error, again, occupant })))
+            }
+            (outcome, _) => Ok(Next::End(outcome)),
         }
     }
 

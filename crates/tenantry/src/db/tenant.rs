@@ -5,7 +5,7 @@ use sqlx::{Postgres, SqlSafeStr, Transaction};
 use super::{Handle, SharedDb, TenantTransaction};
 use crate::{
     error::Error,
-    pool::{Lease, Occupant, TransactionWatch},
+    pool::{Lease, Occupant, Server, TransactionWatch},
     tenant::Tenant,
 };
 
@@ -24,6 +24,14 @@ use crate::{
 /// with it. When the tenant is renamed or dropped, the handle fails with
 /// [`StaleHandle`](crate::ErrorKind::StaleHandle) from then on, even if a new tenant has the same
 /// name.
+///
+/// When the tenant moves to another [placement](crate::Placement), the handle follows, provided that
+/// the catalog says when the tenant was [created](crate::Tenant::created_at). A single query or data
+/// change that does not find its table, schema or database (SQLSTATE 42P01, 3F000, 3D000) is run
+/// again at the new place. To find out, the catalog is asked; if it says nothing new, not again
+/// within 1 s.
+/// Every acquire waits while the tenant is in [cutover](crate::TenantState::Cutover), at most for the
+/// acquire timeout. [`tenant`](Self::tenant) keeps describing the tenant as it was looked up.
 ///
 /// # Examples
 ///
@@ -50,6 +58,31 @@ impl TenantDb {
         &self.tenant
     }
 
+    /// Counts a request against the tenant's
+    /// [`requests_per_second`](crate::TenantLimits::requests_per_second).
+    ///
+    /// The adapters' middlewares call it for each request that they admit. Call it where work arrives
+    /// another way, such as in a worker that takes jobs from a queue. Statements and acquires do not count.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// let db = manager.tenant("acme").await?;
+    /// if let Err(error) = db.check_rate() {
+    ///     println!("again in {:?}", error.retry_after());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RateLimited`](crate::ErrorKind::RateLimited) when the tenant is over its rate, with
+    /// [`retry_after`](Error::retry_after); never without a rate.
+    pub fn check_rate(&self) -> Result<(), Error> {
+        self.handle.check_rate()
+    }
+
     /// Returns the schema shared by all tenants, like
     /// [`TenantManager::shared`](crate::TenantManager::shared), for code that has the handle but
     /// not the manager.
@@ -70,7 +103,7 @@ impl TenantDb {
     }
 
     /// Returns the settings that bind a session to the tenant, by name: `search_path`, `role` if
-    /// the tenant has one, and the recorded settings, in the order in which they are set.
+    /// the tenant has one, the key of tables of all tenants, and the recorded settings.
     ///
     /// Use it for programs that open their own session, such as `psql` with `PGOPTIONS`. It does no
     /// I/O: acquire a connection first to make sure that the schema exists, because otherwise names
@@ -92,7 +125,9 @@ impl TenantDb {
         let path = binding.search_path.iter().map(|schema| schema.quoted().to_string());
         let path = ("search_path".to_owned(), path.collect::<Vec<_>>().join(", "));
         let role = binding.role.as_ref().map(|role| ("role".to_owned(), role.to_string()));
-        std::iter::once(path).chain(role).chain(binding.settings.iter().cloned()).collect()
+        let key = binding.key.as_ref().map(|key| (key.setting.to_string(), key.value.to_string()));
+        let settings = binding.settings.iter().cloned();
+        std::iter::once(path).chain(key).chain(role).chain(settings).collect()
     }
 
     /// Acquires a connection that is bound to the tenant.
@@ -185,6 +220,10 @@ impl TenantDb {
 
     pub(crate) fn is_warm(&self) -> bool {
         self.handle.is_warm()
+    }
+
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        &self.handle.server
     }
 
     pub(crate) fn occupant(&self) -> &Arc<Occupant> {

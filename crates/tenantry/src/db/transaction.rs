@@ -9,6 +9,7 @@ use sqlx::{
 };
 use sqlx_core::transaction::TransactionManager;
 
+use super::{lost::is_aborted, whereabouts::Follows};
 use crate::{
     error::Error,
     pool::{Effect, Lease, Occupant, Watched},
@@ -68,6 +69,8 @@ use crate::{
 #[derive(Debug)]
 pub struct TenantTransaction {
     lease: Lease,
+    /// How the handle that it was begun on follows its tenant.
+    follows: Option<Follows>,
 }
 
 impl TenantTransaction {
@@ -95,7 +98,12 @@ impl TenantTransaction {
         let begun = PgTransactionManager::begin(lease.attempt(), begin).await;
         lease.finish(Effect::OnSession, &begun);
         begun?;
-        Ok(Self { lease })
+        Ok(Self { lease, follows: None })
+    }
+
+    /// Lets it tell whether its tenant has moved.
+    pub(super) fn following(self, follows: Option<Follows>) -> Self {
+        Self { follows, ..self }
     }
 
     /// Returns the tenant whose data the transaction changes; `None` for the shared schema.
@@ -145,7 +153,8 @@ impl TenantTransaction {
     /// back. If the connection breaks, the transaction may or may not be committed.
     ///
     /// A transaction in which a statement has failed cannot be committed: the error has SQLSTATE
-    /// 25P02, and everything is rolled back. PostgreSQL itself answers such a `commit` with a
+    /// 25P02, or is [`StaleHandle`](crate::ErrorKind::StaleHandle) if the tenant has [moved](Self::explain), and
+    /// everything is rolled back. PostgreSQL itself answers such a `commit` with a
     /// silent rollback, which sqlx reports as success. To continue after an expected error, roll
     /// back to a [savepoint](Self::begin).
     ///
@@ -156,10 +165,50 @@ impl TenantTransaction {
         self.lease.note_ended();
         let committed = commit(self.lease.in_use()).await;
         self.lease.finish(Effect::OnSession, &committed);
-        if committed.is_ok() {
-            self.lease.succeed();
+        match committed {
+            Ok(()) => {
+                self.lease.succeed();
+                Ok(())
+            }
+            Err(error) if is_aborted(&error) => Err(self.explain(error).await),
+            Err(error) => Err(error),
         }
-        committed
+    }
+
+    /// Rolls back after an error, and returns the error to report: this one, unless the tenant has
+    /// moved to another place, which then is its cause.
+    ///
+    /// Statements on a handle [follow](crate::TenantState) a tenant that moves. Those of a
+    /// transaction cannot, and fail with PostgreSQL's error for a missing table (42P01). This method
+    /// returns [`StaleHandle`](crate::ErrorKind::StaleHandle) in this case, which says when to try again; the adapters
+    /// respond with 503. [`commit`](Self::commit) and
+    /// [`TenantDb::transaction`](crate::TenantDb::transaction) do the same on their own.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(db: tenantry::TenantDb) -> sqlx::Result<()> {
+    /// let mut tx = db.begin().await?;
+    /// match sqlx::query("update accounts set balance = 0").execute(&mut *tx).await {
+    ///     Ok(_) => tx.commit().await,
+    ///     Err(error) => Err(tx.explain(error).await),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the transaction is rolled back.
+    pub async fn explain(mut self, error: sqlx::Error) -> sqlx::Error {
+        self.lease.note_ended();
+        let rolled_back = PgTransactionManager::rollback(&mut self).await;
+        let Self { lease, follows } = self;
+        match follows {
+            Some(follows) if rolled_back.is_ok() => {
+                follows.moved_meanwhile(lease).await.unwrap_or(error)
+            }
+            _ => error,
+        }
     }
 
     /// Commits and returns the lease, with its session-level locks.

@@ -40,6 +40,7 @@ pub struct Doctor {
     pub(super) skip: Vec<String>,
     pub(super) severities: BTreeMap<String, Severity>,
     pub(super) check_timeout: Duration,
+    pub(super) databases: usize,
 }
 
 /// There is no check with this name.
@@ -68,6 +69,7 @@ impl Doctor {
             skip: Vec::new(),
             severities: BTreeMap::new(),
             check_timeout: Duration::from_secs(30),
+            databases: 50,
         }
     }
 
@@ -154,6 +156,15 @@ impl Doctor {
     /// [`Unknown`](super::CheckStatus::Unknown).
     pub fn check_timeout(mut self, timeout: Duration) -> Self {
         self.check_timeout = timeout;
+        self
+    }
+
+    /// Sets how many tenants' databases of each server the checks of tenants examine, besides the database in its URL.
+    /// Default: 50. If there are more, each run examines others, and the check `databases` says how many were left out.
+    ///
+    /// At most four databases of a server are examined at a time by each check, within the budget of the server.
+    pub fn databases(mut self, most: usize) -> Self {
+        self.databases = most;
         self
     }
 

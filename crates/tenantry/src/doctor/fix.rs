@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{DoctorReport, Finding, error_in_words};
+use super::{DoctorReport, Finding, FindingPlace, error_in_words, homes::home_at};
 use crate::{
     error::Error, event::serialize_millis, fleet::Fleet, pool::Lease, sql::statement_of_finding,
     timestamp,
@@ -48,6 +48,9 @@ pub struct FixedStatement {
     pub what: String,
     /// The statement.
     pub sql: String,
+    /// Where it was run, if not in the manager's database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<FindingPlace>,
     /// Why it failed or was not run. It can contain messages of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -81,17 +84,19 @@ pub(super) async fn fix(fleet: &Fleet, report: &DoctorReport) -> FixReport {
 async fn fix_one(fleet: &Fleet, check: &str, finding: &Finding) -> Vec<FixedStatement> {
     let mut fixed = Vec::with_capacity(finding.sql.len());
     let mut failed = None;
-    for sql in &finding.sql {
+    for (at, sql) in finding.sql.iter().enumerate() {
         let began = Instant::now();
+        let place = finding.sql_in.get(at);
         let error = match &failed {
             Some(_) => Some("a statement before it has failed".to_owned()),
-            None => run(fleet, sql).await.err().map(|error| error_in_words(&error)),
+            None => run(fleet, place, sql).await.err().map(|error| error_in_words(&error)),
         };
         failed = failed.or_else(|| error.clone());
         fixed.push(FixedStatement {
             check: check.to_owned(),
             what: finding.what.clone(),
             sql: sql.clone(),
+            place: place.cloned(),
             error,
             duration: began.elapsed(),
         });
@@ -99,8 +104,11 @@ async fn fix_one(fleet: &Fleet, check: &str, finding: &Finding) -> Vec<FixedStat
     fixed
 }
 
-async fn run(fleet: &Fleet, sql: &str) -> Result<(), Error> {
-    let mut lease: Lease = fleet.lease().await?;
+async fn run(fleet: &Fleet, place: Option<&FindingPlace>, sql: &str) -> Result<(), Error> {
+    let mut lease: Lease = match place {
+        Some(place) => fleet.at(&home_at(fleet, place)?).lease().await?,
+        None => fleet.lease().await?,
+    };
     sqlx::raw_sql("set lock_timeout = '5s'").execute(&mut *lease).await?;
     sqlx::raw_sql(statement_of_finding(sql)).execute(&mut *lease).await?;
     Ok(())

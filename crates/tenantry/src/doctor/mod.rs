@@ -11,6 +11,8 @@
 //! lacks a privilege to examine something reports the status [`Unknown`](CheckStatus::Unknown), never
 //! [`Ok`](CheckStatus::Ok).
 //!
+//! Checks of the configuration and of the server:
+//!
 //! | check | what it examines |
 //! |---|---|
 //! | `configuration` | the source of the configuration |
@@ -21,6 +23,7 @@
 //! | `poolConfig` | the budget of all instances compared with the limits of server, role and database |
 //! | `pooler` | whether a pooler is in front of the server, and whether it keeps sessions apart |
 //! | `role` | unnecessary privileges of the role, objects that it owns, schemas that do not belong to a tenant |
+//! | `rows` | policies, keys, roles and privileges of the tables that hold the rows of all tenants |
 //! | `searchPath` | harmful defaults of roles and the database (`alter role … set`) |
 //! | `extensions` | extensions that tenants cannot reach, and newer versions |
 //! | `tls` | encryption, and whether the server is verified |
@@ -33,15 +36,40 @@
 //! | `memory` | memory of backends for the definitions of tables |
 //! | `replication` | a standby, read-only defaults, commits that wait for a standby |
 //! | `settings` | settings that can lose data or hide what happens |
+//!
+//! Checks of the tenants' schemas and data. They examine every database that tenants are in, or a
+//! [sample](Doctor::databases) of many. What cannot be reached is a finding of the check `databases`, and the others
+//! list it as not seen.
+//!
+//! | check | what it examines |
+//! |---|---|
+//! | `databases` | whether the databases and servers of tenants can be reached, and how many are examined |
+//! | `sharedContainers` | tenants that share a container, or whose container is easily confused with another's |
+//! | `orphans` | schemas without a tenant, and tenants without a schema |
+//! | `tenantsOfState` | suspended tenants, and tenants whose creation has not completed |
+//! | `limits` | limits and places of tenants that cannot be used, and limits beyond the budget |
+//! | `migrationRecords` | tenants without a migrations table |
+//! | `driftSummary` | the number of different schema structures among tenants |
+//! | `foreignObjects` | objects that refer from one tenant's schema to another's, or from elsewhere to a tenant's |
+//! | `extensionsInTenants` | extensions that are installed in a tenant's schema |
+//! | `tenantPrivileges` | roles that can access a tenant's objects |
+//! | `rowSecurity` | row-level security that is not effective |
+//! | `sequences` | sequences that run out of numbers |
+//! | `invalidIndexes` | indexes that no query uses because their creation or removal was interrupted |
+//! | `duplicateIndexes` | redundant indexes |
+//! | `primaryKeys` | tables without a primary key |
+//! | `unloggedTables` | tables that are emptied by a crash |
+//! | `bloat` | dead rows that are not vacuumed, and tables without planner statistics |
+//! | `largestTenants` | tenants that are much larger than most |
+//! | `eventTriggers` | event triggers that fire when migrations change tables |
 
-mod affected;
 mod builder;
 mod built_in;
 mod check;
 mod examined;
-mod finding;
 mod fix;
 mod fleet;
+mod homes;
 mod not_configured;
 mod report;
 mod run;
@@ -49,13 +77,12 @@ mod server;
 mod subject;
 mod text;
 
-pub use affected::{Affected, AffectedTenant};
+pub use crate::finding::{Affected, AffectedTenant, Finding, FindingPlace, Severity};
 pub use builder::{Doctor, UnknownCheck};
 pub(crate) use built_in::BuiltIn;
 pub use check::{BoxFuture, Check};
 pub(crate) use examined::error_in_words;
 pub use examined::{CheckStatus, Examined};
-pub use finding::{Finding, Severity};
 pub use fix::{FixReport, FixedStatement};
 pub use report::{CheckReport, DoctorHealth, DoctorReport, Versions};
 pub use subject::{ServerVersion, Subject};

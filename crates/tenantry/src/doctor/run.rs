@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     Check, CheckReport, Doctor, DoctorHealth, DoctorReport, Examined, Subject, error_in_words,
+    homes::Sample,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -90,7 +91,16 @@ async fn subject(doctor: &Doctor) -> Subject {
         tenants: tenants.map(Arc::from),
         settings: OnceCell::new(),
         relations: OnceCell::new(),
+        check_timeout: limit,
+        sample: Sample { most: doctor.databases, start: start_of_sample() },
+        homes: OnceCell::new(),
     }
+}
+
+/// Returns a number that differs between runs.
+fn start_of_sample() -> usize {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    usize::try_from(since.as_millis()).unwrap_or_default()
 }
 
 /// Runs one check, within its time.

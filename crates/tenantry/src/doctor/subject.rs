@@ -1,8 +1,11 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::OnceCell;
 
-use super::server::{Relations, Settings};
+use super::{
+    homes::{Homes, Sample},
+    server::{Relations, Settings},
+};
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
@@ -24,6 +27,9 @@ pub struct Subject {
     /// Read when the first check needs them.
     pub(super) settings: OnceCell<Settings>,
     pub(super) relations: OnceCell<Relations>,
+    pub(super) check_timeout: Duration,
+    pub(super) sample: Sample,
+    pub(super) homes: OnceCell<Homes>,
 }
 
 /// The version of a server, as it reports it.
@@ -102,6 +108,13 @@ impl Subject {
         let Ok(tenants) = self.tenants() else { return Ok(None) };
         let counted = self.relations.get_or_try_init(|| Relations::read(self.fleet(), tenants));
         counted.await.map(Some)
+    }
+
+    /// Returns the databases to examine, chosen once for all checks.
+    pub(super) async fn homes(&self) -> &Homes {
+        let tenants = self.tenants().unwrap_or_default();
+        let find = || Homes::find(self.fleet(), tenants, self.sample, self.check_timeout);
+        self.homes.get_or_init(find).await
     }
 
     /// Queries the version of the server.

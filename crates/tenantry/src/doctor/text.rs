@@ -2,9 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use crate::plain::is_plain;
+pub(super) use crate::plain::{grouped, printable};
 
-use super::{CheckReport, CheckStatus, DoctorHealth, DoctorReport, Finding, FixReport, Severity};
+use super::{
+    CheckReport, CheckStatus, DoctorHealth, DoctorReport, Finding, FindingPlace, FixReport,
+    Severity,
+};
 
 /// The maximum number of tenants per finding that the text report names.
 const NAMED: usize = 5;
@@ -64,10 +67,18 @@ fn write_details(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
         let heading = if index == 0 { "SQL:" } else { "    " };
         let sql = sql.trim_end().trim_end_matches(';').to_owned();
         write!(f, "\n  {heading} {};", printable(sql))?;
+        if let Some(place) = finding.sql_in.get(index) {
+            write!(f, " -- {}", printable(place.to_string()))?;
+        }
     }
     let Some(tenants) = &finding.tenants else { return Ok(()) };
     for tenant in tenants.worst.iter().take(NAMED) {
-        write!(f, "\n    {}: {}", tenant.tenant_id, tenant.detail)?;
+        write!(f, "\n    {}", tenant.tenant_id)?;
+        if let Some(server) = &tenant.server {
+            let place = FindingPlace::new(server, tenant.database.clone());
+            write!(f, " ({})", printable(place.to_string()))?;
+        }
+        write!(f, ": {}", tenant.detail)?;
     }
     match tenants.affected.saturating_sub(tenants.worst.len().min(NAMED)) {
         0 => Ok(()),
@@ -81,6 +92,9 @@ impl fmt::Display for FixReport {
             let mark = if done.error.is_none() { CheckStatus::Ok } else { CheckStatus::Error };
             let sql = printable(done.sql.clone());
             write!(f, "{} [{}] {sql}", mark.mark(), done.check)?;
+            if let Some(place) = &done.place {
+                write!(f, " -- {}", printable(place.to_string()))?;
+            }
             match &done.error {
                 Some(error) => writeln!(f, "\n  {}", printable(error.clone()))?,
                 None => writeln!(f)?,
@@ -106,36 +120,6 @@ pub(super) fn millis(duration: Duration) -> String {
     }
 }
 
-/// Makes a text printable in one line: names in the database can contain line breaks, terminal escape sequences and
-/// characters that change the text direction.
-pub(super) fn printable(text: String) -> String {
-    if text.chars().all(is_plain) {
-        return text;
-    }
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' | '\r' | '\t' => safe.push(' '),
-            other if !is_plain(other) => safe.extend(other.escape_unicode()),
-            other => safe.push(other),
-        }
-    }
-    safe
-}
-
-/// Writes a number with a comma between thousands.
-pub(super) fn grouped(number: impl TryInto<u64>) -> String {
-    let digits = number.try_into().unwrap_or_default().to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Writes a count and its noun, in the singular or the plural.
 pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
@@ -146,23 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_reaches_the_terminal_as_a_command() {
-        for (text, safe) in [
-            ("plain ä 日本", "plain ä 日本"),
-            ("two\nlines", "two lines"),
-            ("\u{1b}[31mred", "\\u{1b}[31mred"),
-            ("left\u{202e}right", "left\\u{202e}right"),
-            ("\u{9b}31m", "\\u{9b}31m"),
-        ] {
-            assert_eq!(printable(text.to_owned()), safe);
-        }
-    }
-
-    #[test]
-    fn numbers_are_easy_to_read() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
+    fn counts_and_times_are_easy_to_read() {
         assert_eq!(counted(1, "tenant", "tenants"), "1 tenant");
         assert_eq!(counted(2_000, "tenant", "tenants"), "2,000 tenants");
         assert_eq!(millis(Duration::from_micros(420)), "0.4ms");

@@ -17,25 +17,31 @@ use crate::{
 /// The number of schemas per statement.
 const AT_ONCE: usize = 1_000;
 
-/// Facts about schemas, by their index.
+/// Facts about schemas of a database.
 #[derive(Debug)]
 pub(super) struct Besides {
-    pub(super) beyond: Vec<Vec<Beyond>>,
-    pub(super) references: Vec<Vec<CrossReference>>,
+    /// Of each schema, unless it could not be examined.
+    pub(super) each: Vec<Result<BesidesOfOne, Error>>,
     /// References from the shared schema.
     pub(super) shared: Vec<CrossReference>,
-    /// Schemas that could not be examined.
-    pub(super) refused: BTreeMap<usize, Error>,
 }
 
-/// Examines all of these schemas, with a few statements over one connection.
+/// Facts about a schema.
+#[derive(Debug, Default)]
+pub(super) struct BesidesOfOne {
+    pub(super) beyond: Vec<Beyond>,
+    pub(super) references: Vec<CrossReference>,
+}
+
+/// Examines all of these schemas of one database, with a few statements over one connection.
 pub(super) async fn besides(fleet: &Fleet, subjects: &[&Subject]) -> Result<Besides, Error> {
     let mut lease = lease_for_reading(fleet).await?;
     let mut refused = BTreeMap::new();
     let beyond = beyond_of(&mut lease, subjects, &mut refused).await?;
-    let shared = fleet.shared_site().schema;
+    // A schema of the same name in another database is not the shared one.
+    let shared = fleet.home().is_managers().then(|| fleet.shared_site().schema);
     let schemas: Vec<Ident> = subjects.iter().map(|subject| subject.schema.clone()).collect();
-    let found = references_of(&mut lease, &schemas, &shared).await?;
+    let found = references_of(&mut lease, &schemas, shared.as_ref()).await?;
     refused.extend(found.refused);
 
     let places = places(&schemas);
@@ -44,7 +50,12 @@ pub(super) async fn besides(fleet: &Fleet, subjects: &[&Subject]) -> Result<Besi
         let place = places.get(reference.from_schema.as_str());
         place.map_or(&mut of_shared, |place| &mut references[*place]).push(reference);
     }
-    Ok(Besides { beyond, references, shared: of_shared, refused })
+    let each = beyond.into_iter().zip(references).enumerate();
+    let each = each.map(|(place, (beyond, references))| match refused.remove(&place) {
+        Some(error) => Err(error),
+        None => Ok(BesidesOfOne { beyond, references }),
+    });
+    Ok(Besides { each: each.collect(), shared: of_shared })
 }
 
 /// Reads facts beyond the dump, of each schema.
@@ -87,11 +98,11 @@ pub(crate) struct References {
 pub(crate) async fn references_of(
     lease: &mut Lease,
     schemas: &[Ident],
-    shared: &Ident,
+    shared: Option<&Ident>,
 ) -> Result<References, Error> {
     let places = places(schemas);
     let mut refused = BTreeMap::new();
-    let mut search = ReferenceSearch::new(schemas, Some(shared));
+    let mut search = ReferenceSearch::new(schemas, shared);
     on(lease, async |conn| search.dependencies(conn).await).await?;
     let (mut mentions, mut parts) = (Vec::new(), Parts::of(0..search.len()));
     while let Some(part) = parts.next() {

@@ -22,11 +22,13 @@ pub(crate) use besides::references_of;
 pub use diff::ObjectDiff;
 pub use matching::Matching;
 pub use reference::Reference;
-pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
+pub use report::{
+    DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, RowTables, TenantDrift,
+};
 
 use crate::{
     error::Error,
-    fleet::Fleet,
+    fleet::{Fleet, while_alive},
     migrate::Schemas,
     reading,
     schema::{Repair, SchemaModel},
@@ -154,7 +156,7 @@ impl Drift {
     ///
     /// Safe.
     pub async fn introspect(&self, tenant: impl AsRef<str>) -> Result<SchemaModel, Error> {
-        let subject = reading::subject_named(&self.fleet, &tenant.as_ref().into()).await?;
-        reading::read(&self.fleet, &subject).await
+        let (fleet, subject) = reading::subject_named(&self.fleet, &tenant.as_ref().into()).await?;
+        while_alive(&fleet, reading::read(&fleet, &subject)).await
     }
 }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     event::serialize_millis,
+    migrate::Misremembered,
     schema::{Beyond, CrossReference, Difference},
 };
 
@@ -30,7 +31,7 @@ pub struct DriftReport {
     /// The reference of the comparison.
     #[serde(flatten)]
     pub reference: ReferenceName,
-    /// Tenants in total.
+    /// Tenants in total, without those that are isolated by row, whose tables count once.
     pub total: usize,
     /// Tenants without a finding.
     pub no_drift: usize,
@@ -45,6 +46,9 @@ pub struct DriftReport {
     /// References from the shared schema to a compared tenant.
     #[serde(skip_serializing_if = "is_empty")]
     pub shared_references: Arc<[CrossReference]>,
+    /// Tenants that are isolated by row, if there are any.
+    #[serde(flatten)]
+    pub rows: Option<RowTables>,
     /// How many findings each of the rules has hidden.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<Hidden>,
@@ -60,6 +64,19 @@ pub struct DriftReport {
 
 fn is_empty<T>(list: &Arc<[T]>) -> bool {
     list.is_empty()
+}
+
+/// Tenants that are isolated by row. They share their tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RowTables {
+    /// How many tenants of the call these are.
+    pub row_tenants: usize,
+    /// Whether their tables were compared, once, as `(rows)`. Tables in the shared schema are not: it holds others,
+    /// too.
+    pub row_tables_compared: bool,
 }
 
 /// The reference of a comparison.
@@ -104,6 +121,12 @@ pub struct TenantDrift {
     /// Its schema, if it is known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
+    /// The server that it lives on, if the manager has [several](crate::ManagerBuilder::server) and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The database that it lives in, if that is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// The result of the comparison.
     pub status: DriftStatus,
     /// The differences from the reference. Consequences of other findings are not listed: a missing table is one
@@ -119,6 +142,10 @@ pub struct TenantDrift {
     /// The recorded version, if the tenant was compared with the result of that version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+    /// What `migrate_all` remembers wrongly about its migrations. It is forgotten, so that the next deploy looks at the
+    /// tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub misremembered: Option<Misremembered>,
     /// Why its schema could not be read. It can contain messages of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -191,16 +218,24 @@ pub(super) struct Findings {
     pub(super) diffs: Vec<Diffs>,
     pub(super) shared_references: Arc<[CrossReference]>,
     pub(super) hidden: Vec<Hidden>,
+    pub(super) rows: Option<RowTables>,
 }
 
 impl DriftReport {
-    /// Returns `true` if every tenant was read and is equal or merely behind, and nothing refers to another tenant.
+    /// Returns `true` if every tenant was read and is equal or merely behind, nothing refers to another tenant, and
+    /// nothing was remembered wrongly.
     ///
     /// A reference into another tenant is not a difference if all tenants have it, and `pg_dump` shows it as equal,
     /// but it breaks the isolation. Facts beyond the dump do not affect the result.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.with_drift == 0 && self.error == 0 && self.references().next().is_none()
+        let counts = self.with_drift == 0 && self.error == 0;
+        counts && self.references().next().is_none() && self.misremembered().next().is_none()
+    }
+
+    /// Returns every tenant whose migration records are not as `migrate_all` remembered them.
+    pub fn misremembered(&self) -> impl Iterator<Item = (&TenantDrift, &Misremembered)> {
+        self.details.iter().filter_map(|tenant| Some((tenant, tenant.misremembered.as_ref()?)))
     }
 
     /// Returns every reference from a tenant's schema, or from the shared one, into another tenant's schema.
@@ -216,7 +251,7 @@ impl DriftReport {
         timestamp: SystemTime,
         duration: Duration,
     ) -> Self {
-        let Findings { details, diffs, shared_references, hidden } = found;
+        let Findings { details, diffs, shared_references, hidden, rows } = found;
         let clusters = clusters(&details, diffs);
         let count =
             |status| details.iter().filter(|tenant: &&TenantDrift| tenant.status == status).count();
@@ -228,6 +263,7 @@ impl DriftReport {
             error: count(DriftStatus::Error),
             clusters,
             shared_references,
+            rows,
             hidden,
             timestamp,
             duration,

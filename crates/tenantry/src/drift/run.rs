@@ -2,33 +2,49 @@
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
-use futures_util::future::try_join;
+use futures_util::{FutureExt, future::try_join};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
     Drift, DriftReport, DriftStatus, Hidden, Matching, Reference, ReferenceName, TenantDrift,
-    besides::{Besides, besides},
+    besides::{Besides, BesidesOfOne, besides},
     diff::{self, Diffs},
-    report::Findings,
+    report::{Findings, RowTables},
 };
 use crate::{
+    catalog::Site,
     error::{Error, ErrorKind},
-    fleet::Fleet,
-    migrate::{Migrations, Target, recorded_versions, targets_of},
+    fleet::{Fleet, in_each_home, while_alive},
+    migrate::{
+        Migrations, Misremembered, RowTenants, Target, forget_misremembered, recorded_versions,
+        targets_of,
+    },
     provision::model_of_migrations,
     reading,
     schema::{
-        self, Difference, Fingerprint, ObjectKey, Repair, SchemaModel, compare, read::Subject,
-        without_consequences,
+        self, CrossReference, Difference, Fingerprint, ObjectKey, ObjectKind, Repair, SchemaModel,
+        compare, read::Subject, without_consequences,
     },
-    tenant::Ident,
+    tenant::{Home, Ident},
 };
 
 /// A tenant that is compared.
 struct Entry {
     name: Arc<str>,
     schema: Option<Arc<str>>,
+    /// The database that has the schema.
+    home: Home,
+    /// How migrations reach it.
+    site: Option<Site>,
     subject: Result<Subject, Error>,
+}
+
+impl Entry {
+    /// Returns the database, if there is a schema to compare.
+    fn home(&self) -> Option<&Home> {
+        self.subject.is_ok().then_some(&self.home)
+    }
 }
 
 /// The reference of a group of tenants.
@@ -52,39 +68,60 @@ type Named = (ReferenceName, HashMap<Option<i64>, Expected>);
 pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
     let (began, timestamp) = (Instant::now(), SystemTime::now());
     let fleet = &drift.fleet;
-    let entries = entries(drift).await?;
+    let (entries, rows) = entries(drift).await?;
     let versions = match &drift.reference {
         Reference::Recorded(_) => versions(fleet, &entries).await?,
         _ => entries.iter().map(|_| Ok(None)).collect(),
     };
-    let subjects: Vec<_> = subjects(&entries).collect();
     let (name, expected) = expect(drift, &entries, &versions).await?;
     let (besides, prints) =
-        try_join(besides(fleet, &subjects), fingerprints(fleet, &entries)).await?;
-    let Besides { beyond, references, shared: shared_references, mut refused } = besides;
+        try_join(besides_of(fleet, &entries), fingerprints(fleet, &entries)).await?;
+    let BesidesOfAll { each: besides, shared: shared_references } = besides;
 
     let mut comparison = Comparison::new(drift, &name, expected);
     let shared_references = drift.keep(&shared_references, |of| &of.object, &mut comparison.hidden);
     let (mut details, mut diffs) = (Vec::with_capacity(entries.len()), Vec::new());
-    let mut places = 0..subjects.len();
-    for ((entry, version), print) in entries.iter().zip(versions).zip(prints) {
-        let place = entry.subject.as_ref().ok().and_then(|_| places.next());
-        let print = match place.and_then(|place| refused.remove(&place)) {
-            Some(error) => Err(error),
-            None => print,
+    for (((entry, version), print), besides) in
+        entries.iter().zip(versions).zip(prints).zip(besides)
+    {
+        let (print, besides) = match besides {
+            Ok(besides) => (print, besides),
+            Err(error) => (print.and(Err(error)), BesidesOfOne::default()),
         };
         let (mut tenant, of_tenant) = comparison.tenant(entry, version, print).await?;
-        if let Some(place) = place {
-            let hidden = &mut comparison.hidden;
-            tenant.beyond = drift.keep(&beyond[place], |beyond| &beyond.object, hidden);
-            tenant.references = drift.keep(&references[place], |of| &of.object, hidden);
-        }
+        let hidden = &mut comparison.hidden;
+        tenant.beyond = drift.keep(&besides.beyond, |beyond| &beyond.object, hidden);
+        tenant.references = drift.keep(&besides.references, |of| &of.object, hidden);
         details.push(tenant);
         diffs.push(of_tenant);
     }
+    for (place, wrong) in misremembered(drift, &entries).await {
+        details[place].misremembered = Some(wrong);
+    }
     let hidden = hidden_by(drift, &comparison.hidden);
-    let found = Findings { details, diffs, shared_references, hidden };
+    let found = Findings { details, diffs, shared_references, hidden, rows };
     Ok(DriftReport::new(name, found, timestamp, began.elapsed()))
+}
+
+/// Returns the tenants that migration runs remember wrongly, by their index. It does not fail a comparison.
+async fn misremembered(drift: &Drift, entries: &[Entry]) -> HashMap<usize, Misremembered> {
+    let files = match &drift.reference {
+        Reference::Migrations(set) | Reference::Recorded(set) => Some(set),
+        _ => None,
+    };
+    let asked = entries
+        .iter()
+        .map(|entry| entry.subject.is_ok().then_some((&*entry.name, entry.site.as_ref()?)));
+    let asked: Vec<_> = asked.collect();
+    let found = forget_misremembered(&drift.fleet, &asked, files).boxed().await;
+    found.unwrap_or_else(|error| {
+        tracing::warn!(
+            target: "tenantry::drift",
+            error = &error as &dyn std::error::Error,
+            "what migration runs remember of the tenants could not be compared with their records"
+        );
+        HashMap::new()
+    })
 }
 
 /// The comparison of all tenants.
@@ -107,7 +144,7 @@ impl<'a> Comparison<'a> {
         Self { drift, name, expected, known: HashMap::new(), hidden: vec![0; drift.rules()] }
     }
 
-    /// Compares a tenant. Fails only if there is no database: then there is nothing to report.
+    /// Compares a tenant. Fails only if the manager's database is away: then there is nothing to report.
     async fn tenant(
         &mut self,
         entry: &Entry,
@@ -117,13 +154,18 @@ impl<'a> Comparison<'a> {
         let mut tenant = TenantDrift {
             tenant_id: Arc::clone(&entry.name),
             schema: entry.schema.clone(),
+            server: None,
+            database: None,
             status: DriftStatus::Error,
             findings: Arc::default(),
             beyond: Arc::default(),
             references: Arc::default(),
             version: None,
+            misremembered: None,
             error: None,
         };
+        (tenant.server, tenant.database) =
+            self.drift.fleet.names_of(entry.site.as_ref().map(|site| &site.home));
         let compared = async { self.compare(entry, version?, print?).await };
         match compared.await {
             Ok((version, found)) => {
@@ -135,7 +177,9 @@ impl<'a> Comparison<'a> {
                 tenant.findings = found.findings;
                 Ok((tenant, found.diffs))
             }
-            Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+            Err(error) if error.kind() == ErrorKind::Unavailable && entry.home.is_managers() => {
+                Err(error)
+            }
             Err(error) => {
                 tenant.error = Some(format!("{error:#}"));
                 Ok((tenant, Diffs::default()))
@@ -163,7 +207,9 @@ impl<'a> Comparison<'a> {
         let Ok(subject) = &entry.subject else {
             return Err(Error::new(ErrorKind::Placement, "reading its schema"));
         };
-        let (print, model) = reading::read_with_fingerprint(&self.drift.fleet, subject).await?;
+        let fleet = self.drift.fleet.at(&entry.home);
+        let read = reading::read_with_fingerprint(&fleet, subject);
+        let (print, model) = while_alive(&fleet, read).await?;
         // It may have changed since.
         key.1 = print;
         let found = judge(self.drift, &expected.model, &model);
@@ -186,12 +232,12 @@ impl<'a> Comparison<'a> {
 
 pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, Error> {
     let fleet = &drift.fleet;
-    let subject = reading::subject_named(fleet, tenant).await?;
+    let (at_home, subject) = reading::subject_named(fleet, tenant).await?;
     let entries = match drift.reference {
-        Reference::First => entries(drift).await?,
+        Reference::First => entries(drift).await?.0,
         _ => {
-            let subject = Ok(subject.clone());
-            vec![Entry { name: Arc::clone(tenant), schema: None, subject }]
+            let (subject, home) = (Ok(subject.clone()), at_home.home().clone());
+            vec![Entry { name: Arc::clone(tenant), schema: None, home, site: None, subject }]
         }
     };
     let versions = match &drift.reference {
@@ -207,7 +253,7 @@ pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, E
         .into_values()
         .next()
         .ok_or_else(|| Error::new(ErrorKind::Migration, "finding the tenant's reference"))?;
-    let actual = reading::read(fleet, &subject).await?;
+    let actual = reading::read(&at_home, &subject).await?;
     let repair = repair_of(drift, &expected.model, &actual);
     Ok(Repair { reference: name.to_string(), ..repair })
 }
@@ -216,7 +262,10 @@ pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, E
 fn repair_of(drift: &Drift, expected: &SchemaModel, actual: &SchemaModel) -> Repair {
     let hidden = compare(expected, actual).into_iter();
     let hidden: Vec<_> = hidden
-        .filter(|difference| drift.hides(|rule| rule.matches(difference)).is_some())
+        .filter(|difference| {
+            is_of_a_database(difference, expected, actual)
+                || drift.hides(|rule| rule.matches(difference)).is_some()
+        })
         .map(diff::seen_from_the_other)
         .collect();
     match hidden.is_empty() {
@@ -225,26 +274,47 @@ fn repair_of(drift: &Drift, expected: &SchemaModel, actual: &SchemaModel) -> Rep
     }
 }
 
-async fn entries(drift: &Drift) -> Result<Vec<Entry>, Error> {
-    let mut entries = Vec::new();
-    for target in targets_of(&drift.fleet, &drift.schemas).await? {
+async fn entries(drift: &Drift) -> Result<(Vec<Entry>, Option<RowTables>), Error> {
+    let (mut entries, mut rows) = (Vec::new(), None);
+    for target in targets_of(&drift.fleet, &drift.schemas, RowTenants::NotByName).await? {
+        if let Some(row_tenants) = target.row_tenants {
+            let row_tables_compared = !drift.fleet.lookup().rows_are_in_shared_schema();
+            let before = rows.as_ref().map_or(0, |rows: &RowTables| rows.row_tenants);
+            let row_tenants = before + row_tenants;
+            rows = Some(RowTables { row_tenants, row_tables_compared });
+            if !row_tables_compared {
+                continue;
+            }
+        }
         entries.push(entry(&drift.fleet, target).await);
     }
-    Ok(entries)
+    Ok((entries, rows))
 }
 
-/// Returns the tenants that have a schema's name.
-fn subjects(entries: &[Entry]) -> impl Iterator<Item = &Subject> {
-    entries.iter().filter_map(|entry| entry.subject.as_ref().ok())
+/// Returns those of these places that have a schema's name.
+fn subjects<'a>(entries: &'a [Entry], places: &[usize]) -> Vec<&'a Subject> {
+    places.iter().filter_map(|place| entries[*place].subject.as_ref().ok()).collect()
 }
 
 async fn entry(fleet: &Fleet, target: Target) -> Entry {
     let schema = target.schema();
-    let subject = match target.site {
-        Ok(site) => reading::subject_of(fleet, &site).await,
-        Err(error) => Err(error),
+    let home = target.home().cloned().unwrap_or(Home::MANAGERS);
+    let fleet = &fleet.at(&home);
+    let (site, subject) = match target.site {
+        Ok(site) => {
+            let subject = reading::subject_of(fleet, &site).await;
+            (Some(site), subject)
+        }
+        Err(error) => (None, Err(error)),
     };
-    Entry { name: target.name, schema, subject }
+    Entry { name: target.name, schema, home, site, subject }
+}
+
+/// Returns `true` if a schema differs from another one only because it is the `public` that each new database has: its
+/// owner, privileges and comment are PostgreSQL's.
+fn is_of_a_database(difference: &Difference, expected: &SchemaModel, actual: &SchemaModel) -> bool {
+    let [one, other] = [expected, actual].map(|model| model.schema == "public");
+    difference.object.kind == ObjectKind::Schema && one != other
 }
 
 /// Compares, and applies the rules.
@@ -252,6 +322,10 @@ fn judge(drift: &Drift, expected: &SchemaModel, actual: &SchemaModel) -> Compare
     let (mut kept, mut hidden) = (Vec::new(), Vec::new());
     let mut counts = vec![0; drift.rules()];
     for difference in compare(expected, actual) {
+        if is_of_a_database(&difference, expected, actual) {
+            hidden.push(difference);
+            continue;
+        }
         match drift.hides(|rule| rule.matches(&difference)) {
             Some(rule) => {
                 counts[rule] += 1;
@@ -319,7 +393,8 @@ async fn expect(
     match &drift.reference {
         Reference::First => first(fleet, entries).await,
         Reference::Tenant(name) => {
-            tenant(fleet, name, &reading::subject_named(fleet, name).await?).await
+            let (at_home, subject) = reading::subject_named(fleet, name).await?;
+            tenant(&at_home, name, &subject).await
         }
         Reference::Model(model) => {
             let expected = Expected { model: Arc::clone(model), fingerprint: None };
@@ -357,7 +432,7 @@ async fn made_by(
 async fn first(fleet: &Fleet, entries: &[Entry]) -> Result<Named, Error> {
     let first = entries.iter().find_map(|entry| Some((entry, entry.subject.as_ref().ok()?)));
     match first {
-        Some((entry, subject)) => tenant(fleet, &entry.name, subject).await,
+        Some((entry, subject)) => tenant(&fleet.at(&entry.home), &entry.name, subject).await,
         // No tenant, nothing to compare.
         None => Ok((ReferenceName::Tenant("".into()), HashMap::new())),
     }
@@ -375,17 +450,16 @@ async fn versions(
     fleet: &Fleet,
     entries: &[Entry],
 ) -> Result<Vec<Result<Option<i64>, Error>>, Error> {
-    let schemas: Vec<_> = subjects(entries).map(|subject| &subject.schema).collect();
-    let mut read = recorded_versions(fleet, &schemas).await?.into_iter();
-    let version = |entry: &Entry| match &entry.subject {
-        Ok(_) => match read.next() {
-            Some(Ok(version)) => Ok(Some(version)),
-            Some(Err(error)) => Err(error),
-            None => Ok(None),
-        },
-        Err(_) => Ok(None),
+    let read = |fleet: Fleet, places: Vec<usize>| async move {
+        let subjects = subjects(entries, &places);
+        let schemas: Vec<_> = subjects.iter().map(|subject| &subject.schema).collect();
+        recorded_versions(&fleet, &schemas).await
     };
-    Ok(entries.iter().map(version).collect())
+    let mut versions: Vec<_> = entries.iter().map(|_| Ok(None)).collect();
+    for in_home in in_each_home(fleet, entries.iter().map(Entry::home), read).await? {
+        in_home.scatter(&mut versions, |version| version.map(Some), Error::in_home);
+    }
+    Ok(versions)
 }
 
 /// Computes the fingerprints of all tenants that have a schema.
@@ -393,13 +467,39 @@ async fn fingerprints(
     fleet: &Fleet,
     entries: &[Entry],
 ) -> Result<Vec<Result<Fingerprint, Error>>, Error> {
-    let subjects: Vec<_> = subjects(entries).collect();
-    let mut prints = reading::fingerprints(fleet, &subjects).await?.into_iter();
-    let print = |entry: &Entry| match &entry.subject {
-        Ok(_) => {
-            prints.next().unwrap_or_else(|| Err(Error::new(ErrorKind::Busy, "reading its schema")))
-        }
+    let read = |fleet: Fleet, places: Vec<usize>| async move {
+        reading::fingerprints(&fleet, &subjects(entries, &places)).await
+    };
+    let unread = |entry: &Entry| match &entry.subject {
+        Ok(_) => Err(Error::new(ErrorKind::Busy, "reading its schema")),
         Err(error) => Err(Error::new(error.kind(), format!("{error:#}"))),
     };
-    Ok(entries.iter().map(print).collect())
+    let mut prints: Vec<_> = entries.iter().map(unread).collect();
+    for in_home in in_each_home(fleet, entries.iter().map(Entry::home), read).await? {
+        in_home.scatter(&mut prints, |print| print, Error::in_home);
+    }
+    Ok(prints)
+}
+
+/// Facts besides drift, of all tenants.
+struct BesidesOfAll {
+    each: Vec<Result<BesidesOfOne, Error>>,
+    /// References from the shared schema.
+    shared: Vec<CrossReference>,
+}
+
+/// Examines each database that tenants are in.
+async fn besides_of(fleet: &Fleet, entries: &[Entry]) -> Result<BesidesOfAll, Error> {
+    let shared = Mutex::new(Vec::new());
+    let into = &shared;
+    let examine = |fleet: Fleet, places: Vec<usize>| async move {
+        let Besides { each, shared } = besides(&fleet, &subjects(entries, &places)).await?;
+        into.lock().extend(shared);
+        Ok::<_, Error>(each)
+    };
+    let mut each: Vec<_> = entries.iter().map(|_| Ok(BesidesOfOne::default())).collect();
+    for in_home in in_each_home(fleet, entries.iter().map(Entry::home), examine).await? {
+        in_home.scatter(&mut each, |one| one, Error::in_home);
+    }
+    Ok(BesidesOfAll { each, shared: shared.into_inner() })
 }

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Display, Formatter},
 };
 
-use super::{DriftCluster, DriftReport, DriftStatus, Hidden, ObjectDiff};
+use super::{DriftCluster, DriftReport, DriftStatus, Hidden, ObjectDiff, RowTables};
 use crate::{
     schema::{Beyond, BeyondKind},
     table::Table,
@@ -36,7 +36,8 @@ impl Display for DriftReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { reference, total, no_drift, with_drift, error, .. } = self;
         if *total == 0 {
-            return write!(f, "there are no tenants: nothing was compared");
+            write!(f, "there are no tenants: nothing was compared")?;
+            return write_rows(f, self.rows);
         }
         write!(
             f,
@@ -48,6 +49,7 @@ impl Display for DriftReport {
             0 => {}
             behind => write!(f, " ({behind} of the equal ones are behind the latest version)")?,
         }
+        write_rows(f, self.rows)?;
         let mut room = ALL_LINES;
         for cluster in self.clusters.iter().take(CLUSTERS) {
             write_cluster(f, cluster, &mut room)?;
@@ -58,9 +60,23 @@ impl Display for DriftReport {
             write!(f, "\n\n{} with other findings", counted(tenants, "tenant"))?;
         }
         write_errors(f, self)?;
+        write_misremembered(f, self)?;
         write_references(f, self)?;
         write_beyond(f, self)?;
         write_hidden(f, self)
+    }
+}
+
+/// Writes what was done with the tables of tenants that are isolated by row.
+fn write_rows(f: &mut Formatter<'_>, rows: Option<RowTables>) -> fmt::Result {
+    let Some(RowTables { row_tenants, row_tables_compared }) = rows else { return Ok(()) };
+    let tenants = counted(row_tenants, "tenant");
+    match row_tables_compared {
+        true => write!(f, "\n(rows) is the schema of {tenants} isolated by row"),
+        false => write!(
+            f,
+            "\nnot compared: the tables of {tenants} isolated by row, which are in the shared schema"
+        ),
     }
 }
 
@@ -74,6 +90,18 @@ fn write_errors(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result {
         }
     }
     if failed.is_empty() { Ok(()) } else { write!(f, "\n\n{failed}") }
+}
+
+/// Writes which tenants migration runs have remembered wrongly.
+fn write_misremembered(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result {
+    let mut wrong = report.misremembered();
+    for (at, (tenant, of)) in wrong.by_ref().take(FINDINGS).enumerate() {
+        write!(f, "{}{}: {of}", if at == 0 { "\n\n" } else { "\n" }, tenant.tenant_id)?;
+    }
+    match wrong.count() {
+        0 => Ok(()),
+        more => write!(f, "\nand {} remembered wrongly", counted(more, "more tenant")),
+    }
 }
 
 /// Writes how many findings the rules have hidden.
@@ -227,11 +255,14 @@ mod tests {
         TenantDrift {
             tenant_id: format!("t{number}").into(),
             schema: None,
+            server: None,
+            database: None,
             status: if findings.is_empty() { DriftStatus::Same } else { DriftStatus::Drifted },
             findings: findings.into(),
             beyond: Arc::default(),
             references: Arc::default(),
             version: None,
+            misremembered: None,
             error: None,
         }
     }
@@ -246,8 +277,13 @@ mod tests {
     }
 
     fn report(details: Vec<TenantDrift>, diffs: Vec<Diffs>) -> DriftReport {
-        let found =
-            Findings { details, diffs, shared_references: Arc::default(), hidden: Vec::new() };
+        let found = Findings {
+            details,
+            diffs,
+            shared_references: Arc::default(),
+            hidden: Vec::new(),
+            rows: None,
+        };
         let reference = ReferenceName::Tenant("t0".into());
         DriftReport::new(reference, found, SystemTime::UNIX_EPOCH, Duration::ZERO)
     }

@@ -12,6 +12,7 @@ use super::{Drift, DriftReport, DriftStatus, TenantDrift};
 use crate::{
     event::{Drifted, Event},
     schema::CrossReference,
+    tenant::MAIN,
 };
 
 /// The findings of each tenant in the last comparison, as text.
@@ -89,13 +90,16 @@ impl Drift {
                 now.insert(Arc::clone(&tenant.tenant_id), before);
                 continue;
             }
-            let shared = tenant.schema.as_deref().and_then(|schema| shared.get(schema));
+            let schema = tenant.schema.as_deref().filter(|_| is_in_managers_database(tenant));
+            let shared = schema.and_then(|schema| shared.get(schema));
             let findings = findings_of(tenant, shared.map_or(&[], Vec::as_slice));
             for finding in findings.iter().filter(|finding| !before.contains(*finding)) {
                 observer.tell(Event::Drifted(Drifted {
                     tenant_id: Arc::clone(&tenant.tenant_id),
                     schema: tenant.schema.clone(),
                     finding: finding.as_str().into(),
+                    server: tenant.server.clone(),
+                    database: tenant.database.clone(),
                 }));
             }
             now.insert(Arc::clone(&tenant.tenant_id), findings.into_iter().collect());
@@ -104,11 +108,17 @@ impl Drift {
     }
 }
 
+/// Returns `true` if a tenant is in the database of the shared schema. Another one can have a schema of the same name.
+fn is_in_managers_database(tenant: &TenantDrift) -> bool {
+    tenant.database.is_none() && tenant.server.as_deref().is_none_or(|server| server == MAIN)
+}
+
 /// Returns the findings of a tenant as text, including references from the shared schema.
 fn findings_of(tenant: &TenantDrift, shared: &[&CrossReference]) -> Vec<String> {
     let references = tenant.references.iter().chain(shared.iter().copied());
     let findings = tenant.findings.iter().map(ToString::to_string);
-    findings.chain(references.map(ToString::to_string)).collect()
+    let misremembered = tenant.misremembered.iter().map(ToString::to_string);
+    findings.chain(references.map(ToString::to_string)).chain(misremembered).collect()
 }
 
 /// Returns the pause after a comparison of this duration.

@@ -60,6 +60,12 @@ pub enum EachEnd {
 pub struct TenantEach<T> {
     /// The tenant id as given.
     pub tenant_id: Arc<str>,
+    /// The server that it lives on, if the manager has [several](crate::ManagerBuilder::server) and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The database that it lives in, if that is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// The outcome.
     #[serde(flatten)]
     pub outcome: EachOutcome<T>,

@@ -52,7 +52,8 @@ where
     let (end, results) = run.board.into_inner().into_results();
     let tenants = tenants.into_iter().zip(results).map(|(tenant, result)| {
         let (outcome, duration) = result.unwrap_or((EachOutcome::NotStarted, Duration::ZERO));
-        TenantEach { tenant_id: Arc::clone(&tenant.name), outcome, duration }
+        let (server, database) = tenant.names();
+        TenantEach { tenant_id: Arc::clone(&tenant.name), server, database, outcome, duration }
     });
     let end = end.unwrap_or(EachEnd::Completed);
     Ok(EachReport::new(end, tenants.collect(), began.elapsed()))

@@ -83,7 +83,9 @@ where
         let end = self.ask_alone(&targets, &mut places, &select).await?;
         let tenants = targets.into_iter().zip(places).map(|(target, result)| {
             let (outcome, duration) = result.unwrap_or((EachOutcome::NotStarted, Duration::ZERO));
-            TenantEach { tenant_id: target.name.unwrap_or_default(), outcome, duration }
+            let (server, database) = (target.server, target.database);
+            let tenant_id = target.name.unwrap_or_default();
+            TenantEach { tenant_id, server, database, outcome, duration }
         });
         Ok(EachReport::new(end, tenants.collect(), began.elapsed()))
     }

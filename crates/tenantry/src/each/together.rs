@@ -1,6 +1,10 @@
 //! Queries many tenants with one message.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -9,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{EachOutcome, batch::Batches};
 use crate::{
+    db::SharedDb,
     fan_out::targets::{Found, Target},
     fleet::Fleet,
     pool::{Answers, Lease, Occupant, Question},
@@ -47,11 +52,29 @@ impl<'a> Together<'a> {
     where
         T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
-        let able = (0..self.targets.len()).filter(|place| self.occupant(*place).is_some());
         let query = self.question.select.as_str().len();
-        let batches = Mutex::new(Batches::new(able.collect(), WORKERS, query));
         let places = Mutex::new(places);
-        join_all((0..WORKERS).map(|_| self.work(&batches, &places))).await;
+        let servers = self.able().into_values().map(|(shared, able)| {
+            let places = &places;
+            async move {
+                let batches = Mutex::new(Batches::new(able, WORKERS, query));
+                let work = (0..WORKERS).map(|_| self.work(&shared, &batches, places));
+                join_all(work).await;
+            }
+        });
+        join_all(servers).await;
+    }
+
+    /// Returns the tenants of each server that can be queried together there, with the shared schema of the server.
+    fn able(&self) -> BTreeMap<&'a str, (SharedDb, VecDeque<usize>)> {
+        let mut able = BTreeMap::new();
+        for (place, target) in self.targets.iter().enumerate() {
+            if let (Found::Tenant(db), Some(occupant)) = (&target.found, self.occupant(place)) {
+                let server = able.entry(occupant.home().server());
+                server.or_insert_with(|| (db.shared(), VecDeque::new())).1.push_back(place);
+            }
+        }
+        able
     }
 
     fn occupant(&self, place: usize) -> Option<&'a Arc<Occupant>> {
@@ -63,8 +86,12 @@ impl<'a> Together<'a> {
         }
     }
 
-    async fn work<T>(&self, batches: &Mutex<Batches>, places: &Mutex<&mut Places<T>>)
-    where
+    async fn work<T>(
+        &self,
+        shared: &SharedDb,
+        batches: &Mutex<Batches>,
+        places: &Mutex<&mut Places<T>>,
+    ) where
         T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
         let mut lease: Option<Lease> = None;
@@ -75,7 +102,7 @@ impl<'a> Together<'a> {
             // The shared schema has no cap, and is served in turn with the tenants.
             let on = match lease.take() {
                 Some(lease) if !lease.is_spent() => Ok(lease),
-                _ => self.fleet.shared().acquire_for_library().await,
+                _ => shared.acquire_for_library().await,
             };
             // Without a connection, each tenant gets the error when it is queried separately.
             let Ok(mut on) = on else { return };

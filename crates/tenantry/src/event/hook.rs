@@ -150,6 +150,7 @@ impl Hooks {
 }
 
 /// The sending side of a hook.
+#[derive(Clone)]
 pub(super) struct Listener {
     pub(super) of: Of,
     wants: fn(&Event) -> bool,

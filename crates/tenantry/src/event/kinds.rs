@@ -98,6 +98,9 @@ pub struct Query {
     pub rows: u64,
     /// Class of the error, if any. A stream that is dropped between two rows has no error.
     pub error: Option<ErrorClass>,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// A lease or transaction that was held for a long time.
@@ -117,6 +120,9 @@ pub struct LongLease {
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// A tenant pool that was created.
@@ -130,6 +136,9 @@ pub struct PoolCreated {
     /// Its schema.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// A tenant pool that was evicted.
@@ -145,6 +154,9 @@ pub struct PoolEvicted {
     pub schema: Arc<str>,
     /// The reason.
     pub reason: EvictReason,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// A failure of a connection.
@@ -161,6 +173,9 @@ pub struct PoolError {
     pub class: ErrorClass,
     /// The error text of the database or the operating system, verbatim.
     pub error: Arc<str>,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// A connection that was bound to another tenant.
@@ -178,6 +193,9 @@ pub struct Rebind {
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// The result of warming up a tenant.
@@ -194,6 +212,9 @@ pub struct WarmedUp {
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// A retry of a failed operation.
@@ -218,6 +239,9 @@ pub struct Retry {
     pub class: ErrorClass,
     /// The error text of the database or the operating system, verbatim.
     pub error: Arc<str>,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// The kind of operation that is retried.
@@ -262,6 +286,9 @@ pub struct BreakerChange {
     pub retry_after: Option<Duration>,
     /// Number of failed probes since the breaker tripped.
     pub failed_probes: u32,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// A request that timed out waiting for a connection.
@@ -278,6 +305,9 @@ pub struct AcquireTimeout {
     pub waited: Duration,
     /// The cause in human-readable form: how many connections are in use, and by which tenants.
     pub reason: String,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// An outage of the catalog, during which known tenants are served from the cache.
@@ -317,6 +347,12 @@ pub struct Migrated {
     pub duration: Duration,
     /// The error text of the database, verbatim, if it failed.
     pub error: Option<Arc<str>>,
+    /// The server that it lives on, if the manager has [several](crate::ManagerBuilder::server) and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The database that it lives in, if that is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
 }
 
 /// A finding about a tenant's schema, or a reference across tenants, that is new since the last
@@ -333,6 +369,12 @@ pub struct Drifted {
     pub schema: Option<Arc<str>>,
     /// The difference, or the reference to another tenant, as a sentence.
     pub finding: Arc<str>,
+    /// The server that it lives on, if the manager has [several](crate::ManagerBuilder::server) and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The database that it lives in, if that is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
 }
 
 impl Event {
@@ -354,6 +396,48 @@ impl Event {
             Self::Drifted(of) => return Some(&of.tenant_id),
         };
         id.map(TenantId::as_str)
+    }
+
+    /// Returns the name of the server on which it happened, or where its tenant lives, if the manager has
+    /// [several](crate::ManagerBuilder::server).
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        let server = match self {
+            Self::Query(of) | Self::SlowQuery(of) => &of.server,
+            Self::LongLease(of) => &of.server,
+            Self::PoolCreated(of) => &of.server,
+            Self::PoolEvicted(of) => &of.server,
+            Self::PoolError(of) => &of.server,
+            Self::Rebind(of) => &of.server,
+            Self::WarmUp(of) => &of.server,
+            Self::Retry(of) => &of.server,
+            Self::Breaker(of) => &of.server,
+            Self::AcquireTimeout(of) => &of.server,
+            Self::Migrated(of) => &of.server,
+            Self::Drifted(of) => &of.server,
+            Self::CatalogOutage(_) => &None,
+        };
+        server.as_deref()
+    }
+
+    /// Sets the server on which it happened.
+    pub(super) fn on(mut self, name: &Arc<str>) -> Self {
+        let server = match &mut self {
+            Self::Query(of) | Self::SlowQuery(of) => &mut of.server,
+            Self::LongLease(of) => &mut of.server,
+            Self::PoolCreated(of) => &mut of.server,
+            Self::PoolEvicted(of) => &mut of.server,
+            Self::PoolError(of) => &mut of.server,
+            Self::Rebind(of) => &mut of.server,
+            Self::WarmUp(of) => &mut of.server,
+            Self::Retry(of) => &mut of.server,
+            Self::Breaker(of) => &mut of.server,
+            Self::AcquireTimeout(of) => &mut of.server,
+            // Told by the main server, wherever the tenant lives.
+            Self::CatalogOutage(_) | Self::Migrated(_) | Self::Drifted(_) => return self,
+        };
+        *server = Some(Arc::clone(name));
+        self
     }
 }
 

@@ -42,6 +42,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = String::new();
         optional(&mut line, "tenant", self.tenant())?;
+        optional(&mut line, "server", self.server())?;
         let out = &mut line;
         match self {
             Self::Query(of) => query(out, of),
@@ -143,11 +144,13 @@ fn catalog_outage(out: &mut String, of: &CatalogOutage) -> fmt::Result {
 
 fn drifted(out: &mut String, of: &Drifted) -> fmt::Result {
     out.write_str(" DRIFT")?;
+    optional(out, "database", of.database.as_deref())?;
     text(out, "finding", &of.finding)
 }
 
 fn migrated(out: &mut String, of: &Migrated) -> fmt::Result {
     out.write_str(" MIGRATION")?;
+    optional(out, "database", of.database.as_deref())?;
     text(out, "outcome", of.outcome)?;
     write!(out, " files={}", of.files)?;
     millis(out, "duration", as_millis(of.duration))?;

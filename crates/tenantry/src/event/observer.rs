@@ -3,7 +3,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -30,6 +30,8 @@ use crate::{
 pub(crate) struct Observer {
     pub(crate) meters: Arc<Meters>,
     options: EventOptions,
+    /// The name of the server, if there are several.
+    server: OnceLock<Arc<str>>,
     listeners: Vec<Listener>,
     /// The hooks' worker futures, until they are spawned.
     workers: Mutex<Vec<BoxFuture<'static, ()>>>,
@@ -74,6 +76,7 @@ impl Observer {
         Self {
             meters,
             options,
+            server: OnceLock::new(),
             listeners,
             workers: Mutex::new(workers),
             overflowing: AtomicBool::new(false),
@@ -81,6 +84,26 @@ impl Observer {
             most_untold,
             telling: Mutex::new(()),
         }
+    }
+
+    /// Creates an observer of another pool, with meters of its own and the same hooks.
+    pub(crate) fn beside(&self, tenant_pools: usize) -> Self {
+        Self {
+            meters: Arc::new(Meters::new()),
+            options: self.options.clone(),
+            server: OnceLock::new(),
+            listeners: self.listeners.clone(),
+            workers: Mutex::default(),
+            overflowing: AtomicBool::new(false),
+            untold: Mutex::new(VecDeque::new()),
+            most_untold: room_for_pools(self.options.queue, tenant_pools),
+            telling: Mutex::new(()),
+        }
+    }
+
+    /// Names the server in each event from now on.
+    pub(crate) fn name_server(&self, name: &str) {
+        self.server.get_or_init(|| name.into());
     }
 
     /// Takes the hooks' worker futures. The caller must run them.
@@ -91,6 +114,10 @@ impl Observer {
     /// Delivers an event to all recipients. A panicking `tracing` subscriber is counted, with no
     /// other effect.
     pub(crate) fn tell(&self, event: Event) {
+        let event = match self.server.get() {
+            Some(server) => event.on(server),
+            None => event,
+        };
         if catch_unwind(AssertUnwindSafe(|| trace(&event))).is_err() {
             self.meters.hook_failures.inc();
         }
@@ -164,6 +191,7 @@ impl Observer {
             duration: ran.duration,
             rows: ran.outcome.unwrap_or_default(),
             error: ran.outcome.err(),
+            server: None,
         }
     }
 
@@ -175,6 +203,7 @@ impl Observer {
                 tenant_id: whose.tenant.cloned(),
                 schema: Arc::clone(whose.schema),
                 duration,
+                server: None,
             }));
         }
     }
@@ -216,7 +245,8 @@ impl PoolError {
             Some(own) => ErrorReport::new(own).to_string(),
             None => ErrorReport::new(error).to_string(),
         };
-        Self { tenant_id, attempted, class: class_of(error), error: words.into() }
+        let (class, error) = (class_of(error), words.into());
+        Self { tenant_id, attempted, class, error, server: None }
     }
 }
 
@@ -229,7 +259,8 @@ impl Retry {
         (class, error): (ErrorClass, String),
     ) -> Self {
         let tenant_id = tenant.cloned();
-        Self { of, tenant_id, attempt, max_attempts, delay, class, error: error.into() }
+        let error = error.into();
+        Self { of, tenant_id, attempt, max_attempts, delay, class, error, server: None }
     }
 }
 
@@ -245,7 +276,7 @@ mod tests {
         let observer = Observer::new(options, Hooks::default(), 20, &shutdown);
         let event = || {
             let (waited, reason) = (Duration::ZERO, String::new());
-            Event::AcquireTimeout(AcquireTimeout { tenant_id: None, waited, reason })
+            Event::AcquireTimeout(AcquireTimeout { tenant_id: None, waited, reason, server: None })
         };
         // Twenty tenant pools may begin and end.
         (0..1_000).for_each(|_| observer.queue(event()));

@@ -15,7 +15,8 @@ pub(super) fn trace(event: &Event) {
         Event::SlowQuery(of) => trace_slow_query(tenant, of),
         Event::LongLease(of) => trace_long_lease(tenant, of),
         Event::PoolCreated(of) => {
-            debug!(target: "tenantry::pool", tenant, schema = &*of.schema, "POOL_CREATED");
+            let (schema, server) = (&*of.schema, of.server.as_deref());
+            debug!(target: "tenantry::pool", tenant, server, schema, "POOL_CREATED");
         }
         Event::PoolEvicted(of) => trace_eviction(tenant, of),
         Event::PoolError(of) => trace_pool_error(tenant, of),
@@ -27,7 +28,8 @@ pub(super) fn trace(event: &Event) {
         Event::CatalogOutage(of) => trace_outage(of),
         Event::Migrated(of) => trace_migrated(of),
         Event::Drifted(of) => {
-            warn!(target: "tenantry::drift", tenant, finding = &*of.finding, "DRIFT");
+            let (server, database) = (of.server.as_deref(), of.database.as_deref());
+            warn!(target: "tenantry::drift", tenant, server, database, finding = &*of.finding, "DRIFT");
         }
     }
 }
@@ -36,6 +38,7 @@ fn trace_query(tenant: Option<&str>, of: &Query) {
     debug!(
         target: "tenantry::query",
         tenant,
+        server = of.server.as_deref(),
         schema = &*of.schema,
         query = of.statement,
         duration_ms = as_millis(of.duration),
@@ -48,6 +51,7 @@ fn trace_slow_query(tenant: Option<&str>, of: &Query) {
     warn!(
         target: "tenantry::query",
         tenant,
+        server = of.server.as_deref(),
         schema = &*of.schema,
         duration_ms = as_millis(of.duration),
         query = of.statement,
@@ -61,6 +65,7 @@ fn trace_long_lease(tenant: Option<&str>, of: &LongLease) {
     warn!(
         target: "tenantry::query",
         tenant,
+        server = of.server.as_deref(),
         schema = &*of.schema,
         duration_ms = as_millis(of.duration),
         backend_pid = of.backend_pid,
@@ -72,6 +77,7 @@ fn trace_eviction(tenant: Option<&str>, of: &PoolEvicted) {
     debug!(
         target: "tenantry::pool",
         tenant,
+        server = of.server.as_deref(),
         schema = &*of.schema,
         reason = of.reason.as_str(),
         "POOL_EVICTED"
@@ -82,6 +88,7 @@ fn trace_pool_error(tenant: Option<&str>, of: &PoolError) {
     warn!(
         target: "tenantry::pool",
         tenant,
+        server = of.server.as_deref(),
         attempted = of.attempted,
         class = of.class.as_str(),
         error = &*of.error,
@@ -93,6 +100,7 @@ fn trace_rebind(tenant: Option<&str>, of: &Rebind) {
     trace!(
         target: "tenantry::pool",
         tenant,
+        server = of.server.as_deref(),
         schema = &*of.schema,
         duration_ms = as_millis(of.duration),
         "REBIND"
@@ -103,6 +111,7 @@ fn trace_warm_up(tenant: Option<&str>, of: &WarmedUp) {
     debug!(
         target: "tenantry::pool",
         tenant,
+        server = of.server.as_deref(),
         status = of.status,
         duration_ms = as_millis(of.duration),
         "WARMUP"
@@ -113,6 +122,7 @@ fn trace_retry(tenant: Option<&str>, of: &Retry) {
     warn!(
         target: "tenantry::server",
         tenant,
+        server = of.server.as_deref(),
         of = of.of.as_str(),
         attempt = format_args!("{}/{}", of.attempt, of.max_attempts),
         delay_ms = as_millis(of.delay),
@@ -124,14 +134,16 @@ fn trace_retry(tenant: Option<&str>, of: &Retry) {
 fn trace_breaker(of: &BreakerChange) {
     let state = of.state.as_str();
     let retry_after_ms = of.retry_after.map(as_millis);
-    let failed_probes = of.failed_probes;
+    let (failed_probes, server) = (of.failed_probes, of.server.as_deref());
     match of.state {
-        BreakerState::Closed => info!(target: "tenantry::server", state, "BREAKER"),
+        BreakerState::Closed => info!(target: "tenantry::server", server, state, "BREAKER"),
         BreakerState::Open if failed_probes == 0 => {
-            warn!(target: "tenantry::server", state, retry_after_ms, "BREAKER");
+            warn!(target: "tenantry::server", server, state, retry_after_ms, "BREAKER");
         }
         BreakerState::Open | BreakerState::HalfOpen => {
-            debug!(target: "tenantry::server", state, retry_after_ms, failed_probes, "BREAKER");
+            debug!(
+                target: "tenantry::server", server, state, retry_after_ms, failed_probes, "BREAKER"
+            );
         }
     }
 }
@@ -140,6 +152,7 @@ fn trace_acquire_timeout(tenant: Option<&str>, of: &AcquireTimeout) {
     warn!(
         target: "tenantry::pool",
         tenant,
+        server = of.server.as_deref(),
         waited_ms = as_millis(of.waited),
         reason = &*of.reason,
         "ACQUIRE_TIMEOUT"
@@ -158,12 +171,13 @@ fn trace_outage(of: &CatalogOutage) {
 fn trace_migrated(of: &Migrated) {
     let (tenant, outcome, files) = (of.tenant_id.as_deref(), of.outcome, of.files);
     let (error, duration_ms) = (of.error.as_deref(), as_millis(of.duration));
+    let (server, database) = (of.server.as_deref(), of.database.as_deref());
     match error {
         Some(error) => {
-            warn!(target: "tenantry::migrate", tenant, outcome, files, duration_ms, error, "MIGRATION");
+            warn!(target: "tenantry::migrate", tenant, server, database, outcome, files, duration_ms, error, "MIGRATION");
         }
         None => {
-            info!(target: "tenantry::migrate", tenant, outcome, files, duration_ms, "MIGRATION")
+            info!(target: "tenantry::migrate", tenant, server, database, outcome, files, duration_ms, "MIGRATION")
         }
     }
 }

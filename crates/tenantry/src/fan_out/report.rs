@@ -64,6 +64,12 @@ pub enum FanOutEnd {
 pub struct TenantFanOut {
     /// The tenant id as given; `None` for the shared schema.
     pub tenant_id: Option<Arc<str>>,
+    /// The server that it lives on, if the manager has [several](crate::ManagerBuilder::server) and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The database that it lives in, if that is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// The outcome.
     #[serde(flatten)]
     pub outcome: FanOutOutcome,

@@ -183,7 +183,8 @@ where
         let (end, results) = self.board.into_inner().into_results();
         let tenants = self.targets.into_iter().zip(results).map(|(target, result)| {
             let (outcome, duration) = result.unwrap_or((FanOutOutcome::NotStarted, Duration::ZERO));
-            TenantFanOut { tenant_id: target.name, outcome, duration }
+            let Target { name: tenant_id, server, database, .. } = target;
+            TenantFanOut { tenant_id, server, database, outcome, duration }
         });
         let end = end.unwrap_or(FanOutEnd::Completed);
         FanOutReport::new(end, tenants.collect(), duration)

@@ -1,6 +1,9 @@
 //! The targets of a statement.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use futures_util::{StreamExt, stream};
 
@@ -11,12 +14,15 @@ use crate::{
     fleet::Fleet,
     migrate::Schemas,
     pool::Lease,
-    tenant::{TenantId, TenantRecord, TenantState},
+    tenant::{Home, TenantId, TenantRecord},
 };
 
 /// A schema in which the statement runs.
 pub(crate) struct Target {
     pub(crate) name: Option<Arc<str>>,
+    /// Where it lives, as reports name it.
+    pub(crate) server: Option<Arc<str>>,
+    pub(crate) database: Option<Arc<str>>,
     pub(crate) found: Found,
 }
 
@@ -37,7 +43,11 @@ pub(crate) async fn targets(
     schemas: Schemas,
     with_shared: bool,
 ) -> Result<Vec<Target>, Error> {
-    let shared = || Target { name: None, found: Found::Shared(fleet.shared().clone()) };
+    let shared = || {
+        let (server, database) = fleet.names_of(Some(&Home::MANAGERS));
+        let found = Found::Shared(fleet.shared().clone());
+        Target { name: None, server, database, found }
+    };
     let mut targets = Vec::new();
     if with_shared {
         targets.push(shared());
@@ -50,7 +60,8 @@ pub(crate) async fn targets(
     };
     let look_up = stream::iter(names).map(|named| async move {
         let found = named.find(fleet).await;
-        Target { name: Some(named.name), found }
+        let (server, database) = named.names();
+        Target { name: Some(named.name), server, database, found }
     });
     targets.extend(look_up.buffered(LOOKED_UP).collect::<Vec<_>>().await);
     Ok(targets)
@@ -61,23 +72,34 @@ pub(crate) async fn targets(
 pub(crate) struct Named {
     pub(crate) name: Arc<str>,
     is_suspended: bool,
+    /// Where it lives, as reports name it, once that is known.
+    names: OnceLock<Names>,
 }
+
+/// The names of a server and of a database.
+type Names = (Option<Arc<str>>, Option<Arc<str>>);
 
 /// Lists these tenants in the given order, without duplicates, or all tenants.
 pub(crate) async fn named(fleet: &Fleet, only: Option<Vec<Arc<str>>>) -> Result<Vec<Named>, Error> {
     let Some(names) = only else {
         let listed = |record: &TenantRecord| Named {
             name: record.id.as_str().into(),
-            is_suspended: record.state != TenantState::Active,
+            is_suspended: !record.state.is_served(),
+            names: fleet.names_of(fleet.home_of(record).ok().as_ref()).into(),
         };
         return Ok(fleet.list().await?.iter().map(listed).collect());
     };
     let mut seen = HashSet::new();
     let first = names.into_iter().filter(|name| seen.insert(Arc::clone(name)));
-    Ok(first.map(|name| Named { name, is_suspended: false }).collect())
+    Ok(first.map(|name| Named { name, is_suspended: false, names: OnceLock::new() }).collect())
 }
 
 impl Named {
+    /// Returns where it lives, as reports name it, if that is known.
+    pub(crate) fn names(&self) -> Names {
+        self.names.get().cloned().unwrap_or_default()
+    }
+
     /// Looks it up, unless it is known to be suspended.
     pub(crate) async fn find(&self, fleet: &Fleet) -> Found {
         if self.is_suspended {
@@ -88,7 +110,10 @@ impl Named {
             Err(error) => Err(error.into()),
         };
         match found {
-            Ok(db) => Found::Tenant(db),
+            Ok(db) => {
+                self.names.get_or_init(|| fleet.names_of_placed(&db));
+                Found::Tenant(db)
+            }
             Err(error) if error.kind() == ErrorKind::Suspended => Found::Suspended,
             Err(error) => Found::Nothing(error),
         }

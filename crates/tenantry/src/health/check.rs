@@ -1,40 +1,35 @@
 use std::{
     cmp::Reverse,
-    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use futures_util::{StreamExt, TryFutureExt, stream};
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout_at},
+use futures_util::{
+    StreamExt,
+    future::{join, join_all},
+    stream,
 };
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, SATURATED, Saturation,
-    SharedHealth, TenantHealth,
+    ServerHealth, SharedHealth, TenantHealth,
+    probe::{Answer, LATE, On, Probe, Seen, in_words},
 };
 use crate::{
-    db::SharedDb,
-    error::{Error, ErrorKind},
     pool::{
         Detail, Holding, Occupant, OccupantId, PoolSnapshot, Pooling, Server, TRANSACTION_POOLER,
-        TenantPoolSnapshot,
     },
+    servers::Servers,
     tenant::TenantId,
     warmup::Tenants,
 };
 
-/// The health checks of a manager. They run one after the other, and concurrent requests for the
-/// same check share the next one: clients of a health endpoint cannot exhaust the connections.
-#[derive(Debug, Default)]
+/// The health checks of a manager.
+#[derive(Debug)]
 pub(crate) struct Checks {
-    /// Serializes pings. It is held briefly, so that a probe that needs only a ping does not wait
-    /// for a check of all tenants.
-    ping: Mutex<Option<Pinged>>,
-    /// Serializes checks of the tenants.
-    look: Mutex<Option<Look>>,
+    /// Those of each server, in the order of [`Servers::all`].
+    probes: Vec<Probe>,
     last: parking_lot::Mutex<Option<Summary>>,
 }
 
@@ -59,47 +54,23 @@ pub(crate) struct PoolCounts {
 
 /// The subject of a check.
 pub(crate) struct Subject<'a> {
-    pub(crate) server: &'a Arc<Server>,
-    /// The shared schema, with connections of the reserve.
-    pub(crate) system: &'a SharedDb,
+    pub(crate) servers: &'a Servers,
     pub(crate) find: &'a Tenants<'a>,
 }
 
-/// Result of a ping.
-#[derive(Debug, Clone, Copy)]
-enum Answer {
-    /// It has answered after this time.
-    In(Duration),
-    /// Every connection is in use: the result is unknown.
-    Busy,
-    /// It has not answered, or has returned an error.
-    None(&'static str),
-}
-
-/// A result, and the start of its ping.
-#[derive(Debug, Clone, Copy)]
-struct Pinged {
-    began: Instant,
-    answer: Answer,
-}
-
-/// A check of all tenants that have a tenant pool.
-#[derive(Debug, Clone)]
-struct Look {
-    began: Instant,
+/// What a check has found out about one server.
+struct Checked<'a> {
+    on: On<'a>,
+    answer: Option<Answer>,
     tenants: Arc<[Seen]>,
 }
 
-/// The known state of one tenant.
-#[derive(Debug, Clone)]
-struct Seen {
-    id: TenantId,
-    found: Result<Arc<Occupant>, &'static str>,
-    pool: Option<TenantPoolSnapshot>,
-    answer: Option<Answer>,
-}
-
 impl Checks {
+    pub(crate) fn new(servers: &Servers) -> Self {
+        let probes = servers.all().map(|_| Probe::default()).collect();
+        Self { probes, last: parking_lot::Mutex::default() }
+    }
+
     pub(crate) fn last(&self) -> Option<Summary> {
         *self.last.lock()
     }
@@ -107,22 +78,56 @@ impl Checks {
     pub(crate) async fn run(&self, of: &Subject<'_>, options: &HealthOptions) -> HealthReport {
         let (began, timestamp) = (Instant::now(), SystemTime::now());
         let deadline = began + options.ping_timeout.min(A_YEAR);
-        let answer = match options.ping {
-            true => Some(self.ping(of, began, deadline).await),
-            false => None,
-        };
-        let tenants = match &options.tenants {
-            HealthOf::Nobody => Arc::default(),
-            HealthOf::Bound => self.look(of, answer, began, deadline).await,
-            HealthOf::These(ids) => {
-                let seen = found(of, ids, deadline).await;
-                self.ask_about(of, seen, answer, deadline).await
+        let found = async {
+            match &options.tenants {
+                HealthOf::These(ids) => found(of, ids, deadline).await,
+                HealthOf::Nobody | HealthOf::Bound => Vec::new(),
             }
         };
-        let pools = tenants.iter().map(|tenant| grade(of.server, tenant, options)).collect();
-        let report = report(of.server, options, answer, pools, timestamp, began);
+        let (answers, mut found) = join(self.ping(of, options, began, deadline), found).await;
+        let each = self.probes.iter().zip(of.servers.all()).zip(answers);
+        let checked = each.map(|((probe, (name, server)), answer)| {
+            let (here, elsewhere) =
+                std::mem::take(&mut found).into_iter().partition(|(at, _)| Arc::ptr_eq(at, server));
+            found = elsewhere;
+            let here: Vec<(Arc<Server>, Seen)> = here;
+            async move {
+                let on = On::new(name, server);
+                let tenants = match &options.tenants {
+                    HealthOf::Nobody => Arc::default(),
+                    HealthOf::Bound => probe.look(&on, answer, began, deadline).await,
+                    HealthOf::These(_) => {
+                        let seen = here.into_iter().map(|(_, seen)| seen).collect();
+                        probe.ask_about(&on, seen, answer, deadline).await
+                    }
+                };
+                Checked { on, answer, tenants }
+            }
+        });
+        let checked = join_all(checked.collect::<Vec<_>>()).await;
+        let report = report(&checked, options, timestamp, began);
         self.remember(&report, options);
         report
+    }
+
+    /// Pings every server, all at the same time. A readiness probe asks the main server only: one
+    /// that is away concerns its own tenants, and must not delay the answer.
+    async fn ping(
+        &self,
+        of: &Subject<'_>,
+        options: &HealthOptions,
+        began: Instant,
+        deadline: Instant,
+    ) -> Vec<Option<Answer>> {
+        let pings = self.probes.iter().zip(of.servers.all()).enumerate();
+        let pings = pings.map(|(index, (probe, (name, server)))| async move {
+            let is_asked = options.ping && (index == 0 || options.tenants != HealthOf::Nobody);
+            match is_asked {
+                true => Some(probe.ping(&On::new(name, server), began, deadline).await),
+                false => None,
+            }
+        });
+        join_all(pings).await
     }
 
     /// Keeps the summary of a report for the metrics.
@@ -143,122 +148,6 @@ impl Checks {
             at,
         });
     }
-
-    /// Pings the database.
-    async fn ping(&self, of: &Subject<'_>, asked: Instant, deadline: Instant) -> Answer {
-        let Ok(mut turn) = timeout_at(deadline, self.ping.lock()).await else {
-            // Earlier callers have already waited for the same answer.
-            return Answer::None(LATE);
-        };
-        match *turn {
-            Some(shared) if shared.began >= asked => shared.answer,
-            _ => {
-                let began = Instant::now();
-                let answer = sign_of_life(of, began, deadline).await;
-                *turn = Some(Pinged { began, answer });
-                answer
-            }
-        }
-    }
-
-    /// Checks all tenants that have a tenant pool.
-    async fn look(
-        &self,
-        of: &Subject<'_>,
-        answer: Option<Answer>,
-        asked: Instant,
-        deadline: Instant,
-    ) -> Arc<[Seen]> {
-        let turn = timeout_at(deadline, self.look.lock()).await;
-        let shared = turn.as_ref().ok().and_then(|turn| turn.as_ref());
-        if let Some(look) = shared.filter(|look| look.began >= asked) {
-            return Arc::clone(&look.tenants);
-        }
-        let began = Instant::now();
-        let tenants = bound(of.server);
-        let Ok(mut turn) = turn else {
-            // Too many checks at once: the pool's own state must suffice.
-            return tenants.into();
-        };
-        let tenants: Arc<[Seen]> = with_answers(of, tenants, answer, deadline).await.into();
-        *turn = Some(Look { began, tenants: Arc::clone(&tenants) });
-        tenants
-    }
-
-    /// Checks some tenants, unless another check is running.
-    async fn ask_about(
-        &self,
-        of: &Subject<'_>,
-        seen: Vec<Seen>,
-        answer: Option<Answer>,
-        deadline: Instant,
-    ) -> Arc<[Seen]> {
-        match timeout_at(deadline, self.look.lock()).await {
-            Ok(_turn) => with_answers(of, seen, answer, deadline).await.into(),
-            Err(_) => seen.into(),
-        }
-    }
-}
-
-/// The reason for a missing answer.
-const LATE: &str = "no answer in time";
-
-/// Pings the server on one of the library's own connections.
-async fn sign_of_life(of: &Subject<'_>, began: Instant, deadline: Instant) -> Answer {
-    let mut acquire = pin!(of.system.acquire().map_err(Error::from));
-    let half = began + deadline.saturating_duration_since(began) / 2;
-    let acquired = match timeout_at(half, &mut acquire).await {
-        // The prober has a timeout, too, and needs an answer before that.
-        Err(_) if of.server.is_used_up() => return Answer::Busy,
-        Err(_) => timeout_at(deadline, acquire).await,
-        acquired => acquired,
-    };
-    let mut lease = match acquired {
-        Ok(Ok(lease)) => lease,
-        Ok(Err(error)) if !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Overloaded) => {
-            return Answer::None(in_words(&error));
-        }
-        // A tenant that uses every connection must not make the others look dead.
-        _ if of.server.is_used_up() => return Answer::Busy,
-        _ => return Answer::None("no connection in time"),
-    };
-    match timeout_at(deadline, lease.ping()).await {
-        Ok(Ok(())) => Answer::In(began.elapsed()),
-        Ok(Err(error)) => Answer::None(in_words(&error.into())),
-        Err(_) => Answer::None(LATE),
-    }
-}
-
-/// Checks the schemas and roles of all these tenants at once.
-async fn with_answers(
-    of: &Subject<'_>,
-    mut seen: Vec<Seen>,
-    answer: Option<Answer>,
-    deadline: Instant,
-) -> Vec<Seen> {
-    let Some(Answer::In(_)) = answer else {
-        seen.iter_mut().for_each(|tenant| tenant.answer = answer);
-        return seen;
-    };
-    let asked: Vec<_> =
-        seen.iter().filter_map(|tenant| tenant.found.as_ref().ok()).cloned().collect();
-    if asked.is_empty() {
-        return seen;
-    }
-    let began = Instant::now();
-    let (answer, reachable) = match timeout_at(deadline, of.system.reachable(&asked)).await {
-        Ok(Ok(reachable)) => (Answer::In(began.elapsed()), reachable),
-        Ok(Err(error)) => (Answer::None(in_words(&error)), Vec::new()),
-        Err(_) => (Answer::None(LATE), Vec::new()),
-    };
-    let mut reachable = reachable.into_iter();
-    for tenant in seen.iter_mut().filter(|tenant| tenant.found.is_ok()) {
-        tenant.answer = Some(match reachable.next() {
-            Some(false) => Answer::None("its schema or role is missing or may not be used"),
-            _ => answer,
-        });
-    }
-    seen
 }
 
 /// Maximum duration of a check, which the clock can represent.
@@ -267,33 +156,18 @@ const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Number of concurrent tenant look-ups.
 const LOOKUPS: usize = 4;
 
-/// Returns the tenants that have a tenant pool, by name.
-fn bound(server: &Server) -> Vec<Seen> {
-    let mut seen: Vec<_> = server
-        .tenant_pools()
-        .map(|(occupant, pool)| Seen {
-            id: pool.tenant.clone(),
-            found: Ok(occupant),
-            pool: Some(pool),
-            answer: None,
-        })
-        .collect();
-    seen.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    seen
-}
-
-/// Looks up these tenants.
-async fn found(of: &Subject<'_>, ids: &[TenantId], deadline: Instant) -> Vec<Seen> {
+/// Looks up these tenants, each with its server; the main one if it is unknown.
+async fn found(of: &Subject<'_>, ids: &[TenantId], deadline: Instant) -> Vec<(Arc<Server>, Seen)> {
     let seen = stream::iter(ids.to_vec()).map(|id| {
-        let pool = of.server.tenant_pool(&id);
         let find = (of.find)(id.as_str().into());
         async move {
-            let found = match timeout_at(deadline, find).await {
-                Ok(Ok(db)) => Ok(Arc::clone(db.occupant())),
-                Ok(Err(error)) => Err(in_words(&error)),
-                Err(_) => Err(LATE),
+            let (server, found) = match timeout_at(deadline, find).await {
+                Ok(Ok(db)) => (Arc::clone(db.server()), Ok(Arc::clone(db.occupant()))),
+                Ok(Err(error)) => (Arc::clone(of.servers.main()), Err(in_words(&error))),
+                Err(_) => (Arc::clone(of.servers.main()), Err(LATE)),
             };
-            Seen { id, found, pool, answer: None }
+            let pool = server.tenant_pool(&id);
+            (server, Seen { id, found, pool, answer: None })
         }
     });
     seen.buffered(LOOKUPS).collect().await
@@ -302,16 +176,18 @@ async fn found(of: &Subject<'_>, ids: &[TenantId], deadline: Instant) -> Vec<See
 fn grade(server: &Server, tenant: &Seen, options: &HealthOptions) -> TenantHealth {
     let (total, idle, waiting) =
         tenant.pool.as_ref().map_or((0, 0, 0), |pool| (pool.total, pool.idle, pool.waiting));
-    let cap = server.cap_of_a_tenant();
+    let cap = tenant.pool.as_ref().map_or_else(|| server.cap_of_a_tenant(), |pool| pool.cap);
     let in_use = total - idle;
     let load = HealthStatus::of_load(in_use, cap, waiting);
-    let (answered, reason) = match tenant.found {
+    let (answered, reason) = match &tenant.found {
+        Ok(occupant) if occupant.is_in_cutover() => (HealthStatus::Degraded, Some(IN_CUTOVER)),
         Ok(_) => of_answer(tenant.answer, options),
-        Err(reason) => (HealthStatus::Unhealthy, Some(reason)),
+        Err(reason) => (HealthStatus::Unhealthy, Some(*reason)),
     };
     let reason = reason.or((in_use >= cap && waiting > 0).then_some(AT_ITS_CAP));
     TenantHealth {
         tenant_id: tenant.id.clone(),
+        server: None,
         status: load.max(answered),
         total_connections: total,
         idle_connections: idle,
@@ -319,6 +195,9 @@ fn grade(server: &Server, tenant: &Seen, options: &HealthOptions) -> TenantHealt
         reason,
     }
 }
+
+/// The reason why requests of a tenant wait that changes places.
+const IN_CUTOVER: &str = "it is being moved to another place";
 
 /// The reason why requests of one tenant wait.
 const AT_ITS_CAP: &str = "it is at the connection limit of a tenant";
@@ -335,20 +214,71 @@ fn of_answer(
     }
 }
 
+/// Reports on all servers. Whether requests can be served depends on the main one; another one that
+/// is away degrades at most.
 fn report(
-    server: &Server,
+    checked: &[Checked<'_>],
     options: &HealthOptions,
-    answer: Option<Answer>,
-    pools: Vec<TenantHealth>,
     timestamp: SystemTime,
     began: Instant,
 ) -> HealthReport {
-    let pool = server.snapshot(Detail::Totals);
-    let of_breaker = HealthStatus::of_breaker(pool.breaker);
-    let (of_shared, reason) = match answer {
-        None => (of_breaker, None),
+    let are_several = checked.len() > 1;
+    let mut servers: Vec<_> = checked.iter().map(|of| of_server(of, options)).collect();
+    let pools: Vec<_> = checked.iter().flat_map(|of| pools(of, options, are_several)).collect();
+    let of_others = servers.iter().skip(1).map(|of| of.status.min(HealthStatus::Degraded));
+    let of_others = of_others.max().unwrap_or(HealthStatus::Ok);
+    let main = servers[0].clone();
+    if !are_several {
+        servers.clear();
+    }
+    let answer = checked[0].answer;
+    let shared_db = options.include_shared.then(|| of_shared(answer, &main, options));
+    let count = |status| pools.iter().filter(|pool| pool.status == status).count();
+    HealthReport {
+        healthy: main.status != HealthStatus::Unhealthy,
+        status: main.status.max(of_others),
+        shared_db,
+        breaker: main.breaker,
+        pooling: main.pooling,
+        reason: match &main.saturation {
+            _ if main.pooling == Pooling::Transaction => Some(TRANSACTION_POOLER),
+            Some(_) => Some(SATURATED),
+            None => None,
+        },
+        saturation: main.saturation,
+        total_pools: pools.len(),
+        degraded_pools: count(HealthStatus::Degraded),
+        unhealthy_pools: count(HealthStatus::Unhealthy),
+        pools,
+        servers,
+        timestamp,
+        duration: began.elapsed(),
+    }
+}
+
+/// Grades the tenants of a server.
+fn pools(of: &Checked<'_>, options: &HealthOptions, are_several: bool) -> Vec<TenantHealth> {
+    let server: Option<Arc<str>> = are_several.then(|| of.on.name.into());
+    let graded = of.tenants.iter().map(|tenant| {
+        let server = server.clone();
+        TenantHealth { server, ..grade(of.on.server, tenant, options) }
+    });
+    graded.collect()
+}
+
+fn of_shared(answer: Option<Answer>, main: &ServerHealth, options: &HealthOptions) -> SharedHealth {
+    let (status, reason) = match answer {
+        None => (HealthStatus::of_breaker(main.breaker), None),
         answer => of_answer(answer, options),
     };
+    SharedHealth { status, response_time: main.response_time, reason }
+}
+
+fn of_server(of: &Checked<'_>, options: &HealthOptions) -> ServerHealth {
+    let (server, answer) = (of.on.server, of.answer);
+    let pool = server.snapshot(Detail::Totals);
+    let of_breaker = HealthStatus::of_breaker(pool.breaker);
+    let (answered, why) = of_answer(answer, options);
     let saturation = server.saturation().map(|holdings| Saturation {
         places: pool.places_for_tenants,
         waiting: pool.waiting,
@@ -360,36 +290,24 @@ fn report(
         false => {
             let PoolSnapshot { leased_to_tenants, places_for_tenants, waiting, .. } = pool;
             let of_load = HealthStatus::of_load(leased_to_tenants, places_for_tenants, waiting);
-            of_load.max(of_breaker).max(of_shared)
+            of_load.max(of_breaker).max(answered)
         }
     };
-    let shared_db = options.include_shared.then_some(SharedHealth {
-        status: of_shared,
+    ServerHealth {
+        server: of.on.name.into(),
+        status,
         response_time: match answer {
             Some(Answer::In(took)) => Some(took),
             _ => None,
         },
-        reason,
-    });
-    let count = |status| pools.iter().filter(|pool| pool.status == status).count();
-    HealthReport {
-        healthy: status != HealthStatus::Unhealthy,
-        status,
-        shared_db,
         breaker: pool.breaker,
         pooling,
         reason: match &saturation {
             _ if pooling == Pooling::Transaction => Some(TRANSACTION_POOLER),
             Some(_) => Some(SATURATED),
-            None => None,
+            None => why,
         },
         saturation,
-        total_pools: pools.len(),
-        degraded_pools: count(HealthStatus::Degraded),
-        unhealthy_pools: count(HealthStatus::Unhealthy),
-        pools,
-        timestamp,
-        duration: began.elapsed(),
     }
 }
 
@@ -406,7 +324,7 @@ fn holders(mut holdings: Vec<Holding>) -> Vec<Holder> {
             tenant_id: occupant.and_then(Occupant::tenant).cloned(),
             what: match occupant.map(|occupant| &occupant.id) {
                 Some(OccupantId::Shared) => "shared",
-                Some(OccupantId::Upkeep) => "upkeep",
+                Some(OccupantId::Upkeep | OccupantId::UpkeepIn(_)) => "upkeep",
                 _ => "tenant",
             },
             connections: of.connections,
@@ -414,19 +332,4 @@ fn holders(mut holdings: Vec<Holding>) -> Vec<Holder> {
         }
     });
     named.collect()
-}
-
-/// Describes an error without text from the database, because any client may read a report.
-fn in_words(error: &Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::UnknownTenant => "unknown tenant",
-        ErrorKind::Suspended => "suspended",
-        ErrorKind::Placement => "it does not have its own container",
-        ErrorKind::Timeout | ErrorKind::Overloaded => "no connection in time",
-        ErrorKind::Unavailable => "the database cannot be reached",
-        ErrorKind::Catalog => "the catalog cannot be queried",
-        ErrorKind::TransactionPooler => TRANSACTION_POOLER,
-        ErrorKind::Closed => "the manager is closed",
-        _ => "the database returned an error",
-    }
 }

@@ -7,6 +7,7 @@ mod check;
 mod extensions;
 mod grade;
 mod options;
+mod probe;
 mod report;
 
 #[cfg(feature = "prometheus")]
@@ -17,4 +18,4 @@ pub use extensions::{Unreachable, UnreachableExtension};
 pub use grade::HealthStatus;
 pub use options::{HealthOf, HealthOptions};
 pub(crate) use report::SATURATED;
-pub use report::{HealthReport, Holder, Saturation, SharedHealth, TenantHealth};
+pub use report::{HealthReport, Holder, Saturation, ServerHealth, SharedHealth, TenantHealth};

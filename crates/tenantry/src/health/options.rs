@@ -24,7 +24,8 @@ pub struct HealthOptions {
     /// Whether the database is queried. Default: `true`.
     ///
     /// It takes one or two round trips, however many tenants there are, and all concurrent checks
-    /// use at most two connections together. If disabled, only the pool's own state is reported.
+    /// use at most two connections together. Of several servers, each is queried at the same time, unless the
+    /// check is about [nobody](HealthOf::Nobody): then only the main one is. If disabled, only the pool's own state is reported.
     pub ping: bool,
     /// Timeout for the database's answer. Default: 5 s. An answer after more than half of it is
     /// degraded.

@@ -1,4 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde::Serialize;
 
@@ -43,13 +46,16 @@ use crate::{
 pub struct HealthReport {
     /// Whether requests can be served: the database answers, the circuit breaker is not open, no
     /// pooler in transaction mode was found, and the manager is not closing. It does not depend on
-    /// any single tenant.
+    /// any single tenant, nor on any server but the main one.
     pub healthy: bool,
     /// The worst status of everything that affects all tenants: the shared database, the breaker,
-    /// the load.
+    /// the load. Another server in trouble makes it degraded at most.
     pub status: HealthStatus,
     /// The tenants.
     pub pools: Vec<TenantHealth>,
+    /// The servers, the main one first, if the manager has [several](crate::ManagerBuilder::server).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<ServerHealth>,
     /// The shared database, unless excluded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_db: Option<SharedHealth>,
@@ -136,6 +142,34 @@ pub struct Holder {
     pub longest_hold: Duration,
 }
 
+/// Health of one of several servers.
+///
+/// One that is away concerns its own tenants: see [`HealthReport::healthy`].
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ServerHealth {
+    /// The name of the server.
+    pub server: Arc<str>,
+    /// Its status.
+    pub status: HealthStatus,
+    /// Response time, including the acquire; `None` if it did not answer or was not asked.
+    #[serde(rename = "responseTimeMs", serialize_with = "serialize_optional_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
+    pub response_time: Option<Duration>,
+    /// The state of its circuit breaker.
+    pub breaker: BreakerState,
+    /// Whether sessions are known to be kept separate between the manager and the server.
+    pub pooling: Pooling,
+    /// The problem, if known. Never contains text from the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The holders of its connections, while its pool is saturated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<Saturation>,
+}
+
 /// Health of one tenant.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -144,6 +178,9 @@ pub struct Holder {
 pub struct TenantHealth {
     /// The tenant.
     pub tenant_id: TenantId,
+    /// The name of its server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
     /// Its status.
     pub status: HealthStatus,
     /// Number of connections bound to it.
@@ -178,7 +215,8 @@ impl HealthReport {
     /// Removes the tenants but keeps their counts, for readers who must not learn the names.
     pub fn without_tenants(mut self) -> Self {
         self.pools.clear();
-        if let Some(saturation) = &mut self.saturation {
+        let of_servers = self.servers.iter_mut().filter_map(|of| of.saturation.as_mut());
+        for saturation in self.saturation.iter_mut().chain(of_servers) {
             saturation.holders.iter_mut().for_each(|holder| holder.tenant_id = None);
         }
         self

@@ -1,15 +1,16 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
 use super::{
     TenantManager, instance::session_name, overrides::PoolOverrides, parameters::Connecting,
-    upkeep_url, url::UrlError,
+    server_options::ServerOptions, upkeep_url, url::UrlError,
 };
 use crate::{
     catalog::{
-        Asked, Catalog, CatalogOptions, Complete, Decide, Dedicate, Lookup, Rules, SchemaDiscovery,
+        Asked, Catalog, CatalogOptions, ChooseTier, Complete, Decide, Dedicate, Isolations, Lookup,
+        Rules, SchemaDiscovery,
     },
     db::{Handle, SharedDb},
     error::{Error, ErrorKind, OptionsError},
@@ -21,7 +22,11 @@ use crate::{
         Server, TargetSessionAttrs,
     },
     retry::RetryPolicy,
-    tenant::{Binding, Ident, IdentError, Isolation, TemplateError, Tenant, TenantRecord},
+    servers::{NewTenants, Servers},
+    tenant::{
+        Binding, Ident, IdentError, Isolation, MAIN, PlacementPolicy, TemplateError, Tenant,
+        TenantRecord, Tier,
+    },
 };
 
 /// Configures a [`TenantManager`].
@@ -32,9 +37,11 @@ pub struct ManagerBuilder {
     target: TargetSessionAttrs,
     order: LoadBalanceHosts,
     isolation: Isolation,
+    other_isolations: Vec<Isolation>,
     catalog: Box<dyn Catalog>,
     catalog_options: CatalogOptions,
     complete: Option<Complete>,
+    tier: Option<ChooseTier>,
     pool: PoolOptions,
     pool_overrides: PoolOverrides,
     shared_schema: String,
@@ -50,6 +57,8 @@ pub struct ManagerBuilder {
     after_connect: Option<AfterConnect>,
     after_bind: Option<AskAfterBind>,
     instance: Option<String>,
+    servers: Vec<(String, ServerOptions)>,
+    placement: PlacementPolicy,
 }
 
 impl ManagerBuilder {
@@ -77,9 +86,11 @@ impl ManagerBuilder {
             target: TargetSessionAttrs::default(),
             order: LoadBalanceHosts::default(),
             isolation: Isolation::default(),
+            other_isolations: Vec::new(),
             catalog: Box::new(SchemaDiscovery::new()),
             catalog_options: CatalogOptions::default(),
             complete: None,
+            tier: None,
             pool: PoolOptions::default(),
             pool_overrides: PoolOverrides::default(),
             shared_schema: "public".to_owned(),
@@ -95,6 +106,8 @@ impl ManagerBuilder {
             after_connect: None,
             after_bind: None,
             instance: None,
+            servers: Vec::new(),
+            placement: PlacementPolicy::default(),
         }
     }
 
@@ -142,6 +155,36 @@ impl ManagerBuilder {
         self
     }
 
+    /// Adds a server, under the name that [records of tenants](TenantRecord::server) give it. The
+    /// one that the manager was built for is called `main`; it has the catalog and the shared schema.
+    ///
+    /// Each server has a pool, a budget and a circuit breaker of its own, and is connected to when
+    /// its first tenant is used. A server that does not answer concerns its own tenants only. The
+    /// hooks, logins and [other settings](Self::connect_credentials) of the manager apply to all
+    /// servers. A name that is added twice, or is `main`, is refused by [`build`](Self::build).
+    ///
+    /// # Examples
+    ///
+    /// See [`ServerOptions`].
+    pub fn server(mut self, name: impl Into<String>, server: impl Into<ServerOptions>) -> Self {
+        self.servers.push((name.into(), server.into()));
+        self
+    }
+
+    /// Sets on which [server](Self::server) a new tenant is created, unless
+    /// [`CreateOptions::server`](crate::provision::CreateOptions::server) or the catalog names one. Default:
+    /// [`PlacementPolicy::main`], the manager's own server.
+    ///
+    /// The catalog must be able to store the server, as [`TableCatalog`](crate::TableCatalog) does.
+    ///
+    /// # Examples
+    ///
+    /// See [`PlacementPolicy`].
+    pub fn placement(mut self, policy: PlacementPolicy) -> Self {
+        self.placement = policy;
+        self
+    }
+
     /// Sets the order in which hosts are tried. Default: the value in the URL or
     /// `PGLOADBALANCEHOSTS`, otherwise as listed.
     pub fn load_balance_hosts(mut self, order: LoadBalanceHosts) -> Self {
@@ -149,9 +192,31 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets how tenants' data is isolated. Default: one schema per tenant, named `tenant_{id}`.
+    /// Sets how tenants' data is isolated, unless their record [names another
+    /// kind](TenantRecord::isolation). Default: one schema per tenant, named `tenant_{id}`.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = isolation;
+        self
+    }
+
+    /// Configures a further kind of isolation, for tenants whose record
+    /// [names it](TenantRecord::isolation). Of the same kind, the last one applies. Default: `tenant_{id}` for
+    /// schemas and for databases, and [`Rows::new`](crate::Rows::new) for rows.
+    ///
+    /// # Examples
+    ///
+    /// Tenants have rows, except the larger ones, whose record says `schema`:
+    ///
+    /// ```
+    /// use tenantry::{Isolation, KeyType, Rows, TableCatalog, TenantManager};
+    ///
+    /// let manager = TenantManager::builder("postgres://app@localhost/saas")
+    ///     .isolation(Isolation::rows(Rows::new().key(KeyType::Uuid)))
+    ///     .or_isolation(Isolation::schema("customer_{id}"))
+    ///     .catalog(TableCatalog::new());
+    /// ```
+    pub fn or_isolation(mut self, isolation: Isolation) -> Self {
+        self.other_isolations.push(isolation);
         self
     }
 
@@ -194,6 +259,49 @@ impl ManagerBuilder {
         F: Fn(TenantRecord) -> TenantRecord + Send + Sync + 'static,
     {
         self.complete = Some(Arc::new(complete));
+        self
+    }
+
+    /// Chooses the [tier](Tier) of each tenant, for example by its plan: how and where its data is kept, and its
+    /// limits. Default: the [isolation](Self::isolation) of the manager, on its own server, without limits.
+    ///
+    /// **Placement.** A tier places a tenant when it is [created](crate::provision::Provisioner::create), unless the
+    /// options say otherwise, and the catalog records it. From then on the record decides, so neither another plan
+    /// nor another closure moves a tenant. A [`TableCatalog`](crate::TableCatalog) without a column for
+    /// isolation and server, a [`FixedCatalog`](crate::FixedCatalog) and a [`CatalogFn`](crate::CatalogFn) record
+    /// nothing: there the tier of each look-up applies where a record names none, so it must be the same
+    /// for the tenant's whole life. Schemas that [`SchemaDiscovery`] finds are where they are.
+    ///
+    /// **Limits** apply at each look-up, so a change of the plan takes effect when [`TenantLimits`](crate::TenantLimits) says. Those in
+    /// the tenant's [attributes](crate::TenantLimits::in_attributes) take precedence, one by one. A tenant
+    /// whose limits cannot be used is refused as [`Config`](crate::ErrorKind::Config); others are
+    /// not affected.
+    ///
+    /// The closure runs for each answer of the catalog, with the [completed](Self::map_records) record, and must not
+    /// do I/O.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::{Isolation, IsolationKind, Rows, TableCatalog, TenantLimits, TenantManager, Tier};
+    ///
+    /// let manager = TenantManager::builder("postgres://app@localhost/saas")
+    ///     .isolation(Isolation::rows(Rows::new()))
+    ///     .server("large", "postgres://app@db-large/saas")
+    ///     .catalog(TableCatalog::new())
+    ///     .tier(|record| match record.attributes["plan"].as_str() {
+    ///         Some("enterprise") => Tier::new().isolation(IsolationKind::Database).server("large"),
+    ///         Some("pro") => Tier::new()
+    ///             .isolation(IsolationKind::Schema)
+    ///             .limits(TenantLimits::new().max_connections(12).weight(4.0)),
+    ///         _ => Tier::new().limits(TenantLimits::new().weight(0.5).requests_per_second(5.0)),
+    ///     });
+    /// ```
+    pub fn tier<F>(mut self, choose: F) -> Self
+    where
+        F: Fn(&TenantRecord) -> Tier + Send + Sync + 'static,
+    {
+        self.tier = Some(Arc::new(choose));
         self
     }
 
@@ -666,7 +774,9 @@ impl ManagerBuilder {
         pool.check()?;
         self.events.check()?;
         self.catalog_options.check()?;
-        self.isolation.check()?;
+        for isolation in std::iter::once(&self.isolation).chain(&self.other_isolations) {
+            isolation.check()?;
+        }
         self.catalog.check(&self.isolation).map_err(ConfigError::Catalog)?;
         let shared_schema = Ident::parse(&self.shared_schema).map_err(ConfigError::SharedSchema)?;
         let extensions =
@@ -699,24 +809,96 @@ impl ManagerBuilder {
             extensions: Arc::clone(&extensions),
             guard: Guard::Refuses,
         };
+        let new_tenants = new_tenants(self.placement, &self.servers)?;
+        let others = others(self.servers, &connector, &pool, &name, &self.events)?;
+        let databases = others.iter().map(|(name, connector, _)| (Arc::clone(name), connector));
+        let databases = databases.chain([(MAIN.into(), &connector)]);
+        let databases = databases.map(|(name, connector)| (name, connector.database())).collect();
         let server = Server::new(connector, pool, outside, own, self.events, self.hooks);
+        let others = others.into_iter().map(|(name, connector, pool)| {
+            let server = server.beside(Arc::clone(&name), connector, pool);
+            (name, server)
+        });
+        let servers = Servers::new(Arc::clone(&server), others.collect()).placing(new_tenants);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked =
             Asked { library: db(Arc::clone(server.system())), shared: db(occupants.catalog) };
         let shared = db(occupants.shared);
         let rules = Rules {
-            isolation: self.isolation,
+            isolations: Isolations::new(self.isolation, self.other_isolations),
+            servers: servers.all().map(|(name, _)| (name.into(), Arc::default())).collect(),
+            databases,
             shared_schema,
             tenants_see_shared: self.tenants_see_shared,
             extensions,
             runtime,
             complete: self.complete,
+            tier: self.tier,
             after_bind: self.after_bind,
             dedicate: Dedicate { decide, credentials: self.credentials },
         };
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
-        Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup)))
+        Ok(TenantManager::new(Fleet::new(servers, shared, asked, lookup)))
     }
+}
+
+/// Checks which servers get new tenants.
+fn new_tenants(
+    policy: PlacementPolicy,
+    servers: &[(String, ServerOptions)],
+) -> Result<NewTenants, ConfigError> {
+    if let Some((name, _)) =
+        servers.iter().find(|(_, server)| !server.weight.is_finite() || server.weight <= 0.0)
+    {
+        return Err(ConfigError::ServerWeight { name: name.clone() });
+    }
+    let is_known = |name: &str| name == MAIN || servers.iter().any(|(known, _)| known == name);
+    if let Some(name) = policy.excluded().find(|name| !is_known(name)) {
+        return Err(ConfigError::PlacementExcept { name: name.to_owned() });
+    }
+    let weights = servers.iter().map(|(name, server)| (name.as_str().into(), server.weight));
+    let draining = servers.iter().filter(|(_, server)| server.draining);
+    let draining = draining.map(|(name, _)| name.as_str().into()).collect();
+    Ok(NewTenants::new(policy, weights.collect(), draining))
+}
+
+/// Returns the connectors and pools of further servers.
+fn others(
+    servers: Vec<(String, ServerOptions)>,
+    main: &Connector,
+    pool: &PoolOptions,
+    instance: &str,
+    events: &EventOptions,
+) -> Result<Vec<(Arc<str>, Connector, PoolOptions)>, ConfigError> {
+    let mut names = BTreeSet::from([MAIN.to_owned()]);
+    let each = servers.into_iter().map(|(name, ServerOptions { connecting, pool: own, .. })| {
+        if !is_server_name(&name) {
+            return Err(ConfigError::ServerName { name });
+        }
+        if !names.insert(name.clone()) {
+            return Err(ConfigError::ServerTwice { name });
+        }
+        let connecting =
+            connecting.map_err(|error| ConfigError::ServerUrl { name: name.clone(), error })?;
+        let pool = own.unwrap_or_else(|| pool.clone());
+        pool.check()?;
+        let connector = Connector {
+            hosts: named(connecting.hosts, instance, events.slow_query_threshold),
+            target: connecting.target,
+            order: connecting.order,
+            timeout: connecting.timeout.unwrap_or(pool.connect_timeout),
+            ..main.clone()
+        };
+        Ok((name.into(), connector, pool))
+    });
+    each.collect()
+}
+
+/// Returns `true` if a text can be the name of a server: it is the value of a metric's label, and
+/// appears in logs.
+fn is_server_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= 63 && name.chars().all(is_allowed)
 }
 
 /// The users of connections that are not tenants.
@@ -843,6 +1025,44 @@ pub enum ConfigError {
     /// listens.
     #[error("max_connections must be at least 2: the catalog keeps one to listen for changes")]
     NoRoomToListen,
+    /// The name of a server is empty, longer than 63 bytes, or has other characters than letters,
+    /// digits, hyphens, underscores and dots.
+    #[error("server {name:?}: a name is 1 to 63 letters, digits, hyphens, underscores and dots")]
+    ServerName {
+        /// The name.
+        name: String,
+    },
+    /// A server was added twice, or is called like the manager's own one.
+    #[error(
+        "server {name}: there already is one of this name; the manager's own one is called main"
+    )]
+    ServerTwice {
+        /// The name.
+        name: String,
+    },
+    /// The [weight](ServerOptions::weight) of a server is not a positive number.
+    #[error("server {name}: its weight must be a positive number")]
+    ServerWeight {
+        /// The name.
+        name: String,
+    },
+    /// The [placement policy](ManagerBuilder::placement) excludes a server that is not configured.
+    #[error(
+        "placement: there is no server {name:?} to exclude; add it with ManagerBuilder::server"
+    )]
+    PlacementExcept {
+        /// The name.
+        name: String,
+    },
+    /// The URL of a server cannot be used.
+    #[error("server {name}: {error}")]
+    ServerUrl {
+        /// The name.
+        name: String,
+        /// What is wrong with the URL.
+        #[source]
+        error: UrlError,
+    },
 }
 
 crate::error_report::readable_debug!(ConfigError);

@@ -21,6 +21,7 @@ use crate::{
     event::{BreakerState, EvictReason, Meters},
     health::{Checks, HealthStatus, Summary},
     pool::{Detail, PoolSnapshot, Server},
+    servers::Servers,
 };
 
 /// The figures of a manager, for a [`prometheus::Registry`]; made by
@@ -49,6 +50,10 @@ use crate::{
 ///
 #[doc = include_str!("list.md")]
 ///
+/// With [several servers](crate::ManagerBuilder::server), each metric of a pool has the label `server`, and a
+/// series for each of them. Metrics of the catalog and of tenants in all are those of the main server, and those of
+/// health are about all servers, of which the main one decides on `tenantry_health_status`.
+///
 /// The health metrics are there once a health check has run, and `tenantry_tenants` once tenants were listed: a
 /// scrape asks the database nothing. With
 /// [`process`](MetricsOptions::process) come `process_cpu_seconds_total`, `process_open_fds`,
@@ -57,22 +62,53 @@ use crate::{
 /// `tokio_workers`, `tokio_alive_tasks`, `tokio_global_queue_depth` and
 /// `tokio_worker_busy_seconds_total`.
 pub struct MetricsCollector {
-    server: Weak<Server>,
+    /// The main server first.
+    servers: Vec<Watched>,
     checks: Weak<Checks>,
-    labels: Option<Mutex<Labels>>,
     runtime: bool,
     #[cfg(target_os = "linux")]
     process: Option<prometheus::process_collector::ProcessCollector>,
     descriptions: Vec<Desc>,
 }
 
-impl MetricsCollector {
-    pub(crate) fn new(
-        server: &Arc<Server>,
-        checks: &Arc<Checks>,
-        options: &MetricsOptions,
-    ) -> Self {
+/// A server whose figures are collected.
+struct Watched {
+    name: Box<str>,
+    server: Weak<Server>,
+    labels: Option<Mutex<Labels>>,
+}
+
+impl Watched {
+    fn new(name: &str, server: &Arc<Server>, options: &MetricsOptions) -> Self {
         server.observer.meters.start_timing();
+        let most = options.tenant_labels;
+        Self {
+            name: name.into(),
+            server: Arc::downgrade(server),
+            labels: (most > 0).then(|| Mutex::new(Labels::new(most))),
+        }
+    }
+
+    /// Returns the figures of the server; `None` if it is gone.
+    fn read(&self) -> Option<Families> {
+        let server = self.server.upgrade()?;
+        // Locked before the pool is looked at, so that no older look comes after a newer one.
+        let labels = self.labels.as_ref().map(|labels| labels.lock());
+        let detail = if labels.is_some() { Detail::Tenants } else { Detail::Totals };
+        let mut pool = server.snapshot(detail);
+        let mut families = Families::default();
+        read_pool(&mut families, &pool);
+        read_meters(&mut families, &server.observer.meters);
+        if let Some(mut labels) = labels {
+            let tenants = std::mem::take(&mut pool.tenants);
+            read_tenants(&mut families, &labels.update(tenants, pool.granted_to_tenants));
+        }
+        Some(families)
+    }
+}
+
+impl MetricsCollector {
+    pub(crate) fn new(servers: &Servers, checks: &Arc<Checks>, options: &MetricsOptions) -> Self {
         let has_labels = options.tenant_labels > 0;
         let is_collected = |entry: &&Entry| {
             (has_labels || !entry.labels.contains(&"tenant"))
@@ -80,9 +116,11 @@ impl MetricsCollector {
         };
         let described = list::ALL.iter().filter(is_collected).map(description);
         Self {
-            server: Arc::downgrade(server),
+            servers: servers
+                .all()
+                .map(|(name, server)| Watched::new(name, server, options))
+                .collect(),
             checks: Arc::downgrade(checks),
-            labels: has_labels.then(|| Mutex::new(Labels::new(options.tenant_labels))),
             runtime: options.runtime,
             #[cfg(target_os = "linux")]
             process: options.process.then(process_collector),
@@ -107,24 +145,23 @@ impl Collector for MetricsCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let (Some(server), Some(checks)) = (self.server.upgrade(), self.checks.upgrade()) else {
+        let Some(checks) = self.checks.upgrade() else {
             return Vec::new();
         };
-        // Locked before the pool is looked at, so that no older look comes after a newer one.
-        let labels = self.labels.as_ref().map(|labels| labels.lock());
-        let detail = if labels.is_some() { Detail::Tenants } else { Detail::Totals };
-        let mut pool = server.snapshot(detail);
         let mut families = Families::default();
-        read_pool(&mut families, &pool);
-        read_meters(&mut families, &server.observer.meters);
+        for watched in &self.servers {
+            let Some(read) = watched.read() else { continue };
+            match self.servers.len() {
+                1 => families = read,
+                _ => families.add_all(read.labelled("server", &watched.name)),
+            }
+        }
         if let Some(last) = checks.last() {
             read_health(&mut families, &last);
         }
-        if let Some(mut labels) = labels {
-            let tenants = std::mem::take(&mut pool.tenants);
-            read_tenants(&mut families, &labels.update(tenants, pool.granted_to_tenants));
-        }
-        if let Some(handle) = server.runtime().filter(|_| self.runtime) {
+        let main = self.servers.first().and_then(|main| main.server.upgrade());
+        if let Some(handle) = main.as_ref().and_then(|main| main.runtime()).filter(|_| self.runtime)
+        {
             runtime::read(&mut families, &handle.metrics());
         }
         let mut all = families.into_vec();
@@ -137,7 +174,7 @@ impl Collector for MetricsCollector {
 impl fmt::Debug for MetricsCollector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MetricsCollector")
-            .field("tenant_labels", &self.labels.is_some())
+            .field("servers", &self.servers.len())
             .finish_non_exhaustive()
     }
 }
@@ -210,6 +247,7 @@ fn read_meters(families: &mut Families, meters: &Meters) {
     }
     for (entry, count) in [
         (&list::SLOW_QUERIES, meters.slow_queries.get()),
+        (&list::RATE_LIMITED, meters.rate_limited.get()),
         (&list::CATALOG_HITS, meters.catalog_hits.get()),
         (&list::CATALOG_MISSES, meters.catalog_misses.get()),
         (&list::CATALOG_STALE, meters.catalog_stale.get()),

@@ -36,6 +36,27 @@ impl Families {
         self.add(entry, vec![metric]);
     }
 
+    /// Adds a label to every metric.
+    pub(super) fn labelled(mut self, name: &str, value: &str) -> Self {
+        for metric in self.0.iter_mut().flat_map(MetricFamily::mut_metric) {
+            let mut labels = metric.take_label();
+            labels.push(label((&name, &value)));
+            labels.sort_by(|one, other| one.name().cmp(other.name()));
+            metric.set_label(labels);
+        }
+        self
+    }
+
+    /// Adds the metrics of other families to those of the same name.
+    pub(super) fn add_all(&mut self, others: Self) {
+        for mut other in others.0 {
+            match self.0.iter_mut().find(|family| family.name() == other.name()) {
+                Some(family) => family.mut_metric().extend(other.take_metric()),
+                None => self.0.push(other),
+            }
+        }
+    }
+
     pub(super) fn into_vec(self) -> Vec<MetricFamily> {
         self.0
     }

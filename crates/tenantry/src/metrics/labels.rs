@@ -120,6 +120,7 @@ mod tests {
             idle: 1,
             waiting: 0,
             acquires,
+            cap: 1,
         }
     }
 

@@ -60,9 +60,10 @@ entries! {
     SHARED_WAITING = Gauge "tenantry_shared_waiting_requests" [] "Requests that wait for a connection bound to the shared schema", guide "`shared_connections{state=\"waiting\"}`";
     BREAKER_STATE = Gauge "tenantry_breaker_state" ["state"] "1 for the current state of the circuit breaker", values "`closed`, `open`, `half_open`";
     ACQUIRES = Counter "tenantry_acquires_total" ["outcome"] "Acquires by outcome", values "`hit`, `rebind`, `open`; without a connection: `timeout` (`db.client.connection.timeouts`), `refused`, `failed`";
-    EVICTIONS = Counter "tenantry_evictions_total" ["reason"] "Tenant pools evicted, by reason";
+    EVICTIONS = Counter "tenantry_evictions_total" ["reason"] "Tenant pools evicted, by reason", values "`ttl`, `capacity`, `requested`, `changed`, `closed`";
     RETRIES = Counter "tenantry_retries_total" ["of"] "Retries by operation", values "`connect`, `catalog`, `ready`";
     ERRORS = Counter "tenantry_errors_total" ["class"] "Failed acquires, statements on handles and connection attempts, by class", values "those of [`ErrorClass`](https://docs.rs/tenantry/latest/tenantry/enum.ErrorClass.html)";
+    RATE_LIMITED = Counter "tenantry_rate_limited_total" [] "Requests refused because their tenant was over its requests per second";
     HEALTH_STATUS = Gauge "tenantry_health_status" [] "1 if the last health check found the instance healthy", guide "`health_status`";
     HEALTH_POOLS = Gauge "tenantry_health_pools" ["status"] "Tenants by status, in the last health check of all bound tenants", values "`ok`, `degraded`, `unhealthy`", guide "`health_pools_total`, `…_degraded`, `…_unhealthy`";
     HEALTH_POOLS_AT = Gauge "tenantry_health_pools_timestamp_seconds" [] "Unix time of that check; a readiness probe checks no tenant";
@@ -81,7 +82,7 @@ entries! {
     EVENTS_DROPPED = Counter "tenantry_events_dropped_total" [] "Events dropped because a queue was full";
     MIGRATIONS = Counter "tenantry_migrations_total" ["outcome"] "Schemas handled by migration runs, by outcome", values "`migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped`, `doubtful`";
     MIGRATION = Histogram "tenantry_migration_seconds" [] "Duration of migrations of one schema with something to do", otel "`tenantry.migration.duration`";
-    CREATIONS = Counter "tenantry_creations_total" ["outcome"] "Tenants created, by method, and failed creations", values "`at_once`, `in_steps`, `spare`, `template`, `resumed`, `clone`, `failed`";
+    CREATIONS = Counter "tenantry_creations_total" ["outcome"] "Tenants created, by method, and failed creations", values "`at_once`, `in_steps`, `spare`, `template`, `rows`, `resumed`, `clone`, `failed`";
     CREATION = Histogram "tenantry_creation_seconds" [] "Duration of tenant creation, failed ones included", otel "`tenantry.creation.duration`";
     TENANTS = Gauge "tenantry_tenants" ["state"] "Tenants by state, when this process last listed all of them", values "`active`, `suspended`", otel "`tenantry.tenants`";
     SPARES_READY = Gauge "tenantry_spares_ready" [] "Spares ready at the last check, without those used here since", otel "`tenantry.spares`";

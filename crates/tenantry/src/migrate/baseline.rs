@@ -3,7 +3,7 @@
 use super::{
     End, Failure, MigrateOptions, Migrations, Schemas, TenantMigration, TenantMigrator,
     plan::Job,
-    targets::{Target, targets_of},
+    targets::{RowTenants, Target, targets_of},
     tracking::Presence,
 };
 use crate::{
@@ -44,7 +44,8 @@ impl TenantMigrator {
             let attempted = "a baseline is for tenants: record the migrations of the shared schema with mark_applied";
             return Err(Error::new(ErrorKind::Config, attempted));
         }
-        let surveyed = self.survey_of(targets_of(&self.fleet, schemas).await?).await?;
+        let surveyed =
+            self.survey_of(targets_of(&self.fleet, schemas, RowTenants::NotByName).await?).await?;
         let standing = surveyed.into_iter().map(|(target, recorded)| {
             let standing = match recorded {
                 Ok(recorded) if recorded.applied.is_empty() => Standing::Unrecorded {

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Collision, End, FailureReason, OnFailure, Outcome};
+use super::Collision;
 
 /// The time since the run began.
 pub(super) type Time = Duration;
 
-/// State shared by all workers of a run.
-#[derive(Debug)]
+/// State shared by all workers of a run on one server.
+#[derive(Debug, Default)]
 pub(super) struct Board {
     /// The next schemas, by their index.
     queue: VecDeque<usize>,
@@ -25,11 +25,6 @@ pub(super) struct Board {
     alone_in_vain: u32,
     /// Schemas that are being migrated.
     at_work: usize,
-    stop: Option<End>,
-    on_failure: OnFailure,
-    error_budget: Option<usize>,
-    failed: usize,
-    done: usize,
     /// The number of consecutive schemas that another run had locked or migrated.
     in_vain: usize,
     /// How often the direction of the queue was reversed.
@@ -75,27 +70,6 @@ const OFTEN_ENOUGH: u32 = 2;
 const IN_VAIN: u32 = 3;
 
 impl Board {
-    pub(super) fn new(on_failure: OnFailure, error_budget: Option<usize>) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            later: VecDeque::new(),
-            alone: VecDeque::new(),
-            collisions: HashMap::new(),
-            alone_in_vain: 0,
-            at_work: 0,
-            stop: None,
-            on_failure,
-            error_budget,
-            failed: 0,
-            done: 0,
-            in_vain: 0,
-            turned: 0,
-            reviewing: false,
-            review_began: Time::ZERO,
-            next_review: Time::ZERO,
-        }
-    }
-
     /// Adds schemas to the queue.
     pub(super) fn add(&mut self, schemas: &[usize]) {
         self.queue.extend(schemas);
@@ -105,9 +79,6 @@ impl Board {
     ///
     /// Schemas that must run alone come last, when the other workers have run out of work.
     pub(super) fn next(&mut self, now: Time) -> Next {
-        if self.stop.is_some() {
-            return Next::Nothing;
-        }
         if self.reviewing {
             // The next schema in the queue is probably done.
             return Next::Wait(now + REVIEW);
@@ -138,7 +109,7 @@ impl Board {
     /// one.
     pub(super) fn begin_review(&mut self, now: Time) -> Option<Vec<usize>> {
         let enough = self.queue.len() >= WORTH_A_REVIEW && now >= self.next_review;
-        let pays = enough && !self.reviewing && self.stop.is_none();
+        let pays = enough && !self.reviewing;
         self.reviewing |= pays;
         self.review_began = now;
         pays.then(|| self.queue.iter().copied().collect())
@@ -199,11 +170,8 @@ impl Board {
         self.alone_in_vain = if collided { self.alone_in_vain + 1 } else { 0 };
     }
 
-    /// Removes the collided schemas that will not be retried because the run has stopped.
+    /// Removes the collided schemas, which will not be retried because the run has stopped.
     pub(super) fn given_up(&mut self) -> Vec<usize> {
-        if self.stop.is_none() {
-            return Vec::new();
-        }
         let later = self.later.drain(..).map(|(_, schema)| schema);
         let collided = later.filter(|schema| self.collisions.contains_key(schema));
         self.alone.drain(..).chain(collided).collect()
@@ -229,48 +197,17 @@ impl Board {
     pub(super) fn met_nobody(&mut self) {
         self.in_vain = 0;
     }
-
-    /// Records the result of a schema. Returns how many have ended.
-    pub(super) fn ended(&mut self, outcome: &Outcome) -> usize {
-        self.done += 1;
-        if let Outcome::Failed { error } = outcome {
-            self.failed += 1;
-            if error.reason == FailureReason::ReadOnly {
-                // It would fail in the same way for all others.
-                self.stop(End::ReadOnly);
-            } else if self.on_failure == OnFailure::Abort {
-                self.stop(End::Aborted);
-            } else if self.error_budget.is_some_and(|budget| self.failed > budget) {
-                self.stop(End::OverBudget);
-            }
-        }
-        self.done
-    }
-
-    /// Stops starting schemas. The first reason is kept.
-    pub(super) fn stop(&mut self, end: End) {
-        self.stop.get_or_insert(end);
-    }
-
-    pub(super) fn stopped(&self) -> Option<End> {
-        self.stop
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrate::Failure;
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn failed() -> Outcome {
-        Outcome::Failed { error: Failure::new(FailureReason::Statement, "no") }
-    }
-
     #[test]
     fn those_that_are_locked_come_after_all_others() {
-        let mut board = Board::new(OnFailure::Continue, None);
+        let mut board = Board::default();
         board.add(&[0, 1]);
         assert_eq!(board.next(MS), Next::Schema(0, 0));
         board.postpone(MS, 0);
@@ -294,7 +231,7 @@ mod tests {
 
     #[test]
     fn those_that_collide_come_later_and_then_alone() {
-        let mut board = Board::new(OnFailure::Continue, None);
+        let mut board = Board::default();
         board.add(&[0, 1, 2]);
         assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(0, 0), Next::Schema(1, 0)));
         assert!(board.collided(MS, 1, Collision::Certain, 1.0));
@@ -317,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_may_be_its_own_fault_is_tried_once_more_alone_and_not_in_all_schemas() {
-        let mut board = Board::new(OnFailure::Continue, None);
+        let mut board = Board::default();
         for schema in 0..3 {
             assert!(board.collided(MS, schema, Collision::Possible, 0.5));
         }
@@ -334,40 +271,18 @@ mod tests {
 
     #[test]
     fn those_that_have_collided_are_given_up_when_the_run_stops() {
-        let mut board = Board::new(OnFailure::Continue, None);
+        let mut board = Board::default();
         board.add(&[0, 1, 2]);
         assert_eq!([0, 1, 2].map(|_| board.next(MS)), [0, 1, 2].map(|at| Next::Schema(at, 0)));
         board.postpone(MS, 0);
         assert!(board.collided(MS, 1, Collision::Certain, 0.5));
         assert!(board.collided(MS, 2, Collision::Possible, 0.5));
-        assert!(board.given_up().is_empty());
-        board.stop(End::Stopped);
         assert_eq!(board.given_up(), [2, 1]);
     }
 
     #[test]
-    fn stops_at_the_first_failure_or_after_the_budget() {
-        for (on_failure, budget, failures, end) in [
-            (OnFailure::Continue, None, 100, None),
-            (OnFailure::Abort, Some(5), 1, Some(End::Aborted)),
-            (OnFailure::Continue, Some(1), 1, None),
-            (OnFailure::Continue, Some(1), 2, Some(End::OverBudget)),
-            (OnFailure::Continue, Some(0), 1, Some(End::OverBudget)),
-        ] {
-            let mut board = Board::new(on_failure, budget);
-            board.add(&[7]);
-            for _ in 0..failures {
-                board.ended(&failed());
-            }
-            assert_eq!(board.stopped(), end, "{on_failure:?} {budget:?}");
-            let next = if end.is_some() { Next::Nothing } else { Next::Schema(7, 0) };
-            assert_eq!(board.next(MS), next);
-        }
-    }
-
-    #[test]
     fn whoever_meets_somebody_turns_around_once() {
-        let mut board = Board::new(OnFailure::Continue, None);
+        let mut board = Board::default();
         board.add(&[0, 1, 2, 3, 4, 5]);
         assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(0, 0), Next::Schema(1, 0)));
         assert!(!board.met_somebody(0, 0.4));
@@ -383,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_review_takes_out_what_others_have_done() {
-        let mut board = Board::new(OnFailure::Continue, None);
+        let mut board = Board::default();
         board.add(&[1, 2, 3]);
         assert_eq!(board.begin_review(MS), None, "three are not worth it");
         board.add(&(4..=40).collect::<Vec<_>>());
@@ -397,13 +312,5 @@ mod tests {
         board.add(&(4..=40).collect::<Vec<_>>());
         assert_eq!(board.begin_review(MS * 4), None, "most of the time is for work");
         assert!(board.begin_review(MS * 5).is_some());
-    }
-
-    #[test]
-    fn the_first_reason_to_stop_stays() {
-        let mut board = Board::new(OnFailure::Abort, None);
-        board.stop(End::Stopped);
-        board.ended(&failed());
-        assert_eq!(board.stopped(), Some(End::Stopped));
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::{Error, ErrorClass, ErrorKind, class_of, own},
     pool::leaves_session_usable,
-    tenant::Ident,
+    tenant::{Home, Ident},
 };
 
 /// Why a tenant was not migrated, in words for the operator.
@@ -57,7 +57,7 @@ pub struct Failure {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureReason {
-    /// The tenant does not exist, the text is not a tenant id, or the tenant has no separate container.
+    /// The tenant does not exist, is being moved, or has no separate container, or the text is not a tenant id.
     Tenant,
     /// The tenant's schema does not exist.
     SchemaMissing,
@@ -162,6 +162,11 @@ impl Failure {
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_ref().map(|hint| hint.as_str())
+    }
+
+    /// Returns a copy for a schema of the database that it is about.
+    pub(super) fn in_home(&self, home: &Home) -> Self {
+        Self { message: format!("{home}: {}", self.message), ..self.clone() }
     }
 
     /// Adds a hint.
@@ -361,9 +366,25 @@ impl From<sqlx::Error> for Failure {
             _ => FailureReason::Statement,
         };
         let collision = Collision::of(&error);
-        let failure = Self::new(reason, message);
+        let hint = is_of_policies(&error).then(|| WITH_POLICIES.to_owned());
+        let failure = Self::new(reason, message).with_hint(hint);
         Self { sqlstate, collision, source: Some(Arc::new(error)), ..failure }
     }
+}
+
+/// What to do about a table whose policies apply to the role that runs a file.
+const WITH_POLICIES: &str = "a file works on the rows of all tenants, and the policies of this table apply to its role, \
+                             too: put `alter table … no force row level security` before the change and `force` after \
+                             it, grant the role bypassrls, or change the rows tenant by tenant with a seed";
+
+/// Returns `true` if a statement was refused because policies would hide rows from it, with `row_security` off. The
+/// message depends on the server's language; the function that has refused it does not.
+fn is_of_policies(error: &sqlx::Error) -> bool {
+    let answer = error.as_database_error();
+    let answer = answer.and_then(|answer| answer.try_downcast_ref::<PgDatabaseError>());
+    answer.is_some_and(|answer| {
+        answer.code() == "42501" && answer.routine() == Some("check_enable_rls")
+    })
 }
 
 fn counted_tables(tables: usize) -> String {

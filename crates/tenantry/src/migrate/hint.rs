@@ -7,8 +7,13 @@ use crate::{db::is_of_names, error::Error, fleet::Fleet, tenant::Ident};
 pub(crate) async fn explained(fleet: &Fleet, path: &[Ident], failure: Failure) -> Failure {
     let sqlstate = failure.sqlstate.as_deref().filter(|code| is_of_names(code));
     let (Some(sqlstate), None) = (sqlstate, failure.hint()) else { return failure };
+    if fleet.home().database().is_some() {
+        // The library's own statements run in the database of the server's URL.
+        return failure;
+    }
     let shared = fleet.shared_site().schema;
-    let found = fleet.system().elsewhere(sqlstate, &failure.message, path, Some(&shared)).await;
+    let found =
+        fleet.system_here().elsewhere(sqlstate, &failure.message, path, Some(&shared)).await;
     // An error of the lookup is ignored in favor of the failure itself.
     failure.with_hint(found.ok().flatten())
 }

@@ -2,12 +2,14 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use futures_util::FutureExt;
+
 use super::{
-    End, LintReport, MigrateOptions, Migrations, Outcome, Schemas, TenantMigration, TenantMigrator,
+    End, LintReport, MigrateOptions, Outcome, Schemas, TenantMigration, TenantMigrator,
     lint::Of,
     migrator::{Surveyed, look, not_begun},
-    plan::Job,
-    targets::targets_of,
+    run::Order,
+    targets::{RowTenants, targets_of},
 };
 use crate::error::Error;
 
@@ -19,17 +21,16 @@ impl TenantMigrator {
     /// instance of the previous release creates tenants with its own files while it runs.
     pub(super) async fn over_all(
         &self,
-        job: Job,
-        set: &Migrations,
-        options: &MigrateOptions,
+        order: &Order<'_>,
         surveyed: Surveyed,
         lint: &mut LintReport,
     ) -> (End, Vec<TenantMigration>) {
+        let Order { job, set, options, .. } = *order;
         let names = |surveyed: &Surveyed| -> Vec<_> {
             surveyed.iter().map(|(target, _)| Arc::clone(&target.name)).collect()
         };
         let mut known: HashSet<_> = names(&surveyed).into_iter().collect();
-        let (mut end, mut tenants) = self.order(job, set, options).over(surveyed).await;
+        let (mut end, mut tenants) = order.over(surveyed).boxed().await;
         // A run without pending work already is such a look.
         let worked = tenants.iter().any(|tenant| !matches!(tenant.outcome, Outcome::UpToDate));
         for _ in 0..LOOKS {
@@ -53,8 +54,10 @@ impl TenantMigrator {
             known.extend(names(&came));
             let found = look(Of::Tenant, job, set, &came, options);
             let more = match found.is_success() {
-                true => self.order(job, set, options).over(came).await,
-                false => (end, came.iter().map(|(target, _)| not_begun(target)).collect()),
+                true => self.order(job, set, options).over(came).boxed().await,
+                false => {
+                    (end, came.iter().map(|(target, _)| not_begun(&self.fleet, target)).collect())
+                }
             };
             lint.extend(found);
             end = more.0;
@@ -68,7 +71,8 @@ impl TenantMigrator {
         known: &HashSet<Arc<str>>,
         options: &MigrateOptions,
     ) -> Result<Surveyed, Error> {
-        let mut targets = targets_of(&self.fleet, &Schemas::AllTenants).await?;
+        let all = &Schemas::AllTenants;
+        let mut targets = targets_of(&self.fleet, all, RowTenants::Together).await?;
         targets.retain(|target| !known.contains(&target.name));
         let mut surveyed = self.survey_of(targets).await?;
         self.put_aside(&mut surveyed, &Schemas::AllTenants, options);

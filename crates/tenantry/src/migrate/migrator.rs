@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use sqlx::SqlStr;
 use tokio::time::Instant;
 
@@ -9,17 +10,18 @@ use super::{
     lint::{FileFinding, HAS_PARSER, Lint, Of, Subject, check},
     plan::{Applied, Job, goes_on, pending, problems, remark},
     run::Order,
+    schemas::ROWS,
     scope::Scope,
     stage::Way,
     standing::{Found, put_aside},
     survey::{self, Closer, Recorded},
-    targets::{Target, targets_of},
+    targets::{RowTenants, Target, targets_of},
     turn,
 };
 use crate::{
     catalog::Site,
     error::{Error, ErrorKind},
-    fleet::Fleet,
+    fleet::{Fleet, in_each_home},
 };
 
 /// Migrates all tenants' schemas and the shared schema.
@@ -43,6 +45,11 @@ use crate::{
 /// holder re-reads the migration records.
 ///
 /// Suspended tenants are migrated as well, so that they are up to date when they are resumed.
+///
+/// Tenants that are [isolated by row](crate::Isolation::row) share their tables, which are migrated once, with the
+/// tenants' files: the report names them `(rows)`. Policies do not apply to the statements of a file. If the role is
+/// subject to them, because they are forced on a table and it has no `bypassrls`, reading or changing rows of that
+/// table is an error.
 ///
 /// # Examples
 ///
@@ -137,7 +144,7 @@ impl TenantMigrator {
         options: &MigrateOptions,
         began: Instant,
     ) -> Result<MigrateReport, Error> {
-        let surveyed = self.survey_for(job, &Schemas::AllTenants, options).await?;
+        let (surveyed, memory) = self.survey_all(job, set, options).await?;
         let mut lint = self.prepare(job, set, &surveyed, options)?;
         let shared = match &self.shared {
             // A target version refers to the tenants' files.
@@ -146,10 +153,13 @@ impl TenantMigrator {
         };
         let (end, tenants) = match &shared {
             Some((_, shared, _)) if !shared.is_success() => {
-                let not_begun = |(target, _): (Target, _)| not_begun(&target);
+                let not_begun = |(target, _): (Target, _)| not_begun(&self.fleet, &target);
                 (End::SharedFailed, surveyed.into_iter().map(not_begun).collect())
             }
-            _ => self.over_all(job, set, options, surveyed, &mut lint).await,
+            _ => {
+                let order = Order { memory: memory.as_ref(), ..self.order(job, set, options) };
+                self.over_all(&order, surveyed, &mut lint).await
+            }
         };
         let shared = shared.map(|(_, shared, warnings)| {
             lint.extend(warnings);
@@ -322,7 +332,7 @@ impl TenantMigrator {
             if schemas == Schemas::Shared {
                 Self::check_version(job, set)?;
             }
-            let surveyed = self.survey(&Schemas::Shared).await?;
+            let surveyed = self.survey(job, &Schemas::Shared).await?;
             lint.extend(look(Of::Shared, job, set, &surveyed, options));
             shared = self.statuses(set, surveyed, options).await?.into_iter().next();
             stray.extend_from_slice(set.stray());
@@ -349,19 +359,38 @@ impl TenantMigrator {
         surveyed: Surveyed,
         options: &MigrateOptions,
     ) -> Result<Vec<SchemaStatus>, Error> {
-        let mut schemas = Vec::new();
-        for (target, recorded) in &surveyed {
-            if let (Ok(site), Ok(recorded)) = (&target.site, recorded) {
-                schemas.push((&site.schema, recorded));
-            }
-        }
-        let mut closer = survey::look_closer(&self.fleet, &schemas).await?.into_iter();
-        let with_closer = surveyed.into_iter().map(|(target, recorded)| {
-            let looked_at = target.site.is_ok() && recorded.is_ok();
-            let closer = closer.by_ref().take(usize::from(looked_at)).next();
-            status(set, (target, recorded), closer.unwrap_or_default(), options)
+        let closer = self.look_closer(&surveyed).await?;
+        let with_closer = surveyed.into_iter().zip(closer).map(|((target, recorded), closer)| {
+            let (closer, recorded) = match closer {
+                Ok(closer) => (closer, recorded),
+                Err(failure) => (Closer::default(), Err(failure)),
+            };
+            status(&self.fleet, set, (target, recorded), closer, options)
         });
         Ok(with_closer.collect())
+    }
+
+    /// Reads the additional information for a status of each schema that has records.
+    async fn look_closer(
+        &self,
+        surveyed: &Surveyed,
+    ) -> Result<Vec<Result<Closer, Failure>>, Failure> {
+        let homes = surveyed.iter().map(|(target, recorded)| match recorded {
+            Ok(_) => target.home(),
+            Err(_) => None,
+        });
+        let look = |fleet: Fleet, places: Vec<usize>| async move {
+            let surveyed = places.iter().map(|place| &surveyed[*place]);
+            let schemas = surveyed.filter_map(|(target, recorded)| {
+                Some((&target.site.as_ref().ok()?.schema, recorded.as_ref().ok()?))
+            });
+            survey::look_closer(&fleet, &schemas.collect::<Vec<_>>()).await
+        };
+        let mut closer: Vec<_> = surveyed.iter().map(|_| Ok(Closer::default())).collect();
+        for in_home in in_each_home(&self.fleet, homes, look).await? {
+            in_home.scatter(&mut closer, Ok, Failure::in_home);
+        }
+        Ok(closer)
     }
 
     /// Does a job in these schemas.
@@ -382,7 +411,8 @@ impl TenantMigrator {
         let set = self.set(&schemas)?;
         let surveyed = self.survey_for(job, &schemas, options).await?;
         let lint = self.prepare(job, set, &surveyed, options)?;
-        let (end, tenants) = self.order(job, set, options).over(surveyed).await;
+        // Without its type: the futures of callers would be too deep for the compiler.
+        let (end, tenants) = self.order(job, set, options).over(surveyed).boxed().await;
         let report = MigrateReport::new(end, None, tenants, began.elapsed());
         Ok(report.with_lint(lint).with_aim(job.aim()))
     }
@@ -393,9 +423,9 @@ impl TenantMigrator {
         options: &MigrateOptions,
     ) -> Result<(End, TenantMigration, LintReport), Error> {
         let set = self.set(&Schemas::Shared)?;
-        let surveyed = self.survey(&Schemas::Shared).await?;
+        let surveyed = self.survey(job, &Schemas::Shared).await?;
         let lint = refuse(look(Of::Shared, job, set, &surveyed, options), "")?;
-        let (end, mut results) = self.order(job, set, options).over(surveyed).await;
+        let (end, mut results) = self.order(job, set, options).over(surveyed).boxed().await;
         let missing = || Error::new(ErrorKind::Migration, "migrating the shared schema");
         results.pop().map(|shared| (end, shared, lint)).ok_or_else(missing)
     }
@@ -406,7 +436,7 @@ impl TenantMigrator {
         set: &'a Migrations,
         options: &'a MigrateOptions,
     ) -> Order<'a> {
-        Order { fleet: &self.fleet, job, set, options }
+        Order { fleet: &self.fleet, job, set, options, memory: None }
     }
 
     pub(super) fn set(&self, schemas: &Schemas) -> Result<&Migrations, Error> {
@@ -419,19 +449,44 @@ impl TenantMigrator {
     }
 
     /// Reads the migration records of these schemas.
-    async fn survey(&self, schemas: &Schemas) -> Result<Surveyed, Error> {
-        let targets = targets_of(&self.fleet, schemas).await?;
+    async fn survey(&self, job: Job, schemas: &Schemas) -> Result<Surveyed, Error> {
+        let row_tenants = match job {
+            Job::Apply { .. } => RowTenants::Together,
+            // What is done to the records, or undone, concerns tenants that were not named.
+            _ => RowTenants::NotByName,
+        };
+        let targets = targets_of(&self.fleet, schemas, row_tenants).await?;
+        self.refuse_two_sets_in_one_schema(&targets)?;
         Ok(self.survey_of(targets).await?)
     }
 
+    /// Refuses to run two sets of files in the shared schema, which has one table of migration records.
+    pub(super) fn refuse_two_sets_in_one_schema(&self, targets: &[Target]) -> Result<(), Error> {
+        let (Some(tenants), Some(shared)) = (&self.tenants, &self.shared) else { return Ok(()) };
+        let has_rows = targets.iter().any(|target| target.row_tenants.is_some());
+        if !has_rows
+            || !self.fleet.lookup().rows_are_in_shared_schema()
+            || tenants.hash() == shared.hash()
+        {
+            return Ok(());
+        }
+        let schema = self.fleet.shared_site().schema;
+        let attempted = format!(
+            "schema {schema} holds the tables of all tenants that are isolated by row, and has shared migrations, too: \
+             its table of records cannot tell their versions apart; put the tenants' tables into another schema with \
+             Rows::schema, or all files into one folder"
+        );
+        Err(Error::new(ErrorKind::Config, attempted))
+    }
+
     /// Reads the migration records of these schemas, and sets aside those in which the job must not run files.
-    async fn survey_for(
+    pub(super) async fn survey_for(
         &self,
         job: Job,
         schemas: &Schemas,
         options: &MigrateOptions,
     ) -> Result<Surveyed, Error> {
-        let mut surveyed = self.survey(schemas).await?;
+        let mut surveyed = self.survey(job, schemas).await?;
         if matches!(job, Job::Apply { .. }) {
             self.put_aside(&mut surveyed, schemas, options);
         }
@@ -451,22 +506,37 @@ impl TenantMigrator {
             // It holds the catalog, and possibly other tables of the application.
             Schemas::Shared => return,
         };
-        put_aside(surveyed, found, options.without_records);
+        put_aside(surveyed, |target| self.found(target, found), options.without_records);
     }
 
-    /// Reads the migration records of these targets.
+    /// Returns how a schema became part of a run.
+    fn found(&self, target: &Target, otherwise: Found) -> Found {
+        match target.row_tenants {
+            None => otherwise,
+            Some(_) if self.fleet.lookup().rows_are_in_shared_schema() => Found::WithOthers,
+            Some(_) => Found::Listed,
+        }
+    }
+
+    /// Reads the migration records of these targets. A database that cannot be read concerns its tenants only, unless
+    /// it is the manager's.
     pub(super) async fn survey_of(&self, targets: Vec<Target>) -> Result<Surveyed, Failure> {
-        let sites: Vec<_> = targets.iter().filter_map(|target| target.site.as_ref().ok()).collect();
-        let schemas: Vec<_> = sites.iter().map(|site| &site.schema).collect();
-        let mut recorded = survey::read(&self.fleet, &schemas).await?.into_iter();
-        let with_record = |target: Target| {
-            let recorded = match &target.site {
-                Ok(_) => recorded.next().unwrap_or_else(|| Err(Failure::schema_missing())),
-                Err(error) => Err(Failure::from(error)),
-            };
-            (target, recorded)
+        let of = &targets;
+        let read = |fleet: Fleet, places: Vec<usize>| async move {
+            let sites = places.iter().map(|place| of[*place].site.as_ref());
+            let schemas: Vec<_> = sites.flatten().map(|site| &site.schema).collect();
+            survey::read(&fleet, &schemas).await
         };
-        Ok(targets.into_iter().map(with_record).collect())
+        let unread = |target: &Target| match &target.site {
+            Ok(_) => Err(Failure::schema_missing()),
+            Err(error) => Err(Failure::from(error)),
+        };
+        let mut recorded: Vec<_> = targets.iter().map(unread).collect();
+        let homes = targets.iter().map(Target::home);
+        for in_home in in_each_home(&self.fleet, homes, read).await? {
+            in_home.scatter(&mut recorded, |found| found, Failure::in_home);
+        }
+        Ok(targets.into_iter().zip(recorded).collect())
     }
 
     /// Checks that the target version of a job has a file.
@@ -489,7 +559,10 @@ impl TenantMigrator {
     ) -> Result<LintReport, Error> {
         let known = |name: &String| surveyed.iter().any(|(target, _)| *target.name == **name);
         if let Some(stranger) = options.canary.iter().find(|name| !known(name)) {
-            let attempted = format!("canary {stranger:?} is not one of the tenants to migrate");
+            let attempted = format!(
+                "canary {stranger:?} is not one of the tenants to migrate; all tenants that are isolated by row are \
+                 one, {ROWS}"
+            );
             return Err(Error::new(ErrorKind::Config, attempted));
         }
         refuse(look(Of::Tenant, job, set, surveyed, options), "")
@@ -559,27 +632,35 @@ pub(crate) fn check_sql(
     report.into_result().map(drop)
 }
 
-pub(super) fn not_begun(target: &Target) -> TenantMigration {
+pub(super) fn not_begun(fleet: &Fleet, target: &Target) -> TenantMigration {
     let outcome = match &target.site {
         Ok(_) => Outcome::NotStarted,
         Err(error) => Outcome::Failed { error: Failure::from(error) },
     };
     TenantMigration::new(target.name_of_tenant(), target.schema(), outcome)
+        .of_rows(target.row_tenants)
+        .at(fleet.names_of(target.home()))
 }
 
 fn status(
+    fleet: &Fleet,
     set: &Migrations,
     (target, recorded): (Target, Result<Recorded, Failure>),
     closer: Closer,
     options: &MigrateOptions,
 ) -> SchemaStatus {
     let (tenant_id, schema) = (target.name_of_tenant(), target.schema());
+    let (server, database) = fleet.names_of(target.home());
+    let row_tenants = target.row_tenants;
     let recorded = match recorded {
         Ok(recorded) => recorded,
         Err(error) => {
             return SchemaStatus {
                 tenant_id,
                 schema,
+                server,
+                database,
+                row_tenants,
                 state: SchemaState::without(&error),
                 applied: 0,
                 pending: Vec::new(),
@@ -600,6 +681,9 @@ fn status(
     SchemaStatus {
         tenant_id,
         schema,
+        server,
+        database,
+        row_tenants,
         state: SchemaState::of(&problems, &pending),
         applied: applied.iter().filter(|row| row.success).count(),
         pending,

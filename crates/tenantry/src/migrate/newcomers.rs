@@ -17,7 +17,7 @@ use super::{
     migrator::look,
     plan::{Job, pending, problems},
     survey::Recorded,
-    targets::targets_of,
+    targets::{RowTenants, targets_of},
 };
 use crate::{error::Error, fleet::Fleet, tenant::TenantId};
 
@@ -113,7 +113,7 @@ impl Newcomers {
 
     async fn catch_up(&self, migrator: &TenantMigrator, ids: &[TenantId]) -> Result<(), Error> {
         let named = Schemas::tenants(ids.iter().map(TenantId::as_str));
-        let targets = targets_of(&migrator.fleet, &named).await?;
+        let targets = targets_of(&migrator.fleet, &named, RowTenants::NotByName).await?;
         let mut surveyed = migrator.survey_of(targets).await?;
         surveyed.retain(|(_, recorded)| recorded.as_ref().is_ok_and(|found| self.is_behind(found)));
         let job = Job::Apply { to: None };

@@ -48,6 +48,7 @@ pub struct MigrateOptions {
     pub(super) allow_out_of_order: bool,
     pub(super) ignore_missing: bool,
     pub(super) without_records: WithoutRecords,
+    pub(super) verify: bool,
     pub(super) on_progress: Option<Arc<OnProgress>>,
     pub(super) stop: Option<Shared<BoxFuture<'static, ()>>>,
 }
@@ -117,6 +118,7 @@ impl Default for MigrateOptions {
             allow_out_of_order: false,
             ignore_missing: false,
             without_records: WithoutRecords::default(),
+            verify: false,
             on_progress: None,
             stop: None,
         }
@@ -248,6 +250,18 @@ impl MigrateOptions {
     /// `create table if not exists`. A schema without tables is always migrated, and so is the shared one.
     pub fn without_records(mut self, without_records: WithoutRecords) -> Self {
         self.without_records = without_records;
+        self
+    }
+
+    /// Looks at the migration records of every tenant in [`migrate_all`](super::TenantMigrator::migrate_all). Default:
+    /// false.
+    ///
+    /// Otherwise a run trusts what earlier runs have remembered in the table `tenantry_migrated` of the shared schema,
+    /// for tenants that had exactly these files and whose schema is still the same, and looks at the other tenants and
+    /// at a sample of 100. Set it after records were changed by hand, or a tenant's own database was restored in place
+    /// from a backup.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
         self
     }
 

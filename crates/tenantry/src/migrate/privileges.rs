@@ -9,7 +9,7 @@ use super::{
 use crate::{
     catalog::Site,
     error::Error,
-    fleet::Fleet,
+    fleet::{Fleet, InHome, in_each_home},
     pool::{Lease, grant, keep_to_owner},
     sql::Sql,
     tenant::Ident,
@@ -41,8 +41,23 @@ pub(super) async fn prepare(
 ///
 /// Errors are logged: the schemas are up to date nevertheless.
 pub(super) async fn catch_up(fleet: &Fleet, sites: &[Site]) {
+    let homes = sites.iter().map(|site| Some(&site.home));
+    let grant = |fleet: Fleet, places: Vec<usize>| async move {
+        let sites = places.iter().map(|place| &sites[*place]);
+        catch_up_in_home(&fleet, &sites.collect::<Vec<_>>()).await;
+        Ok::<_, Error>(())
+    };
+    let all = in_each_home(fleet, homes, grant).await;
+    for InHome { places, result, .. } in all.into_iter().flatten() {
+        if let (Err(error), Some(place)) = (result, places.first()) {
+            failed(&sites[*place], &error);
+        }
+    }
+}
+
+async fn catch_up_in_home(fleet: &Fleet, sites: &[&Site]) {
     let mut named = Vec::new();
-    for site in sites {
+    for &site in sites {
         match fleet.role_of(site).await {
             Ok(Some(role)) => named.push((site, role)),
             Ok(None) => {}

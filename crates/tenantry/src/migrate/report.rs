@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{Action, Failure, FailureReason, Invalid, LintReport, Problem};
+use super::{Action, Failure, FailureReason, Invalid, LintReport, Problem, schemas::ROWS};
 use crate::{
     error::{Error, ErrorKind},
     event::serialize_millis,
@@ -23,7 +23,7 @@ use crate::{
 pub struct MigrateReport {
     /// How the operation ended.
     pub end: End,
-    /// Tenants in total; a tenant that was named twice counts once.
+    /// Tenants in total; a tenant that was named twice counts once, as do all tenants that are isolated by row.
     pub total: usize,
     /// Tenants in which all pending files were applied.
     pub migrated: usize,
@@ -51,7 +51,8 @@ pub struct MigrateReport {
     /// The shared schema, if it was included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared: Option<TenantMigration>,
-    /// Every tenant, in the order of the catalog or of their names in the call.
+    /// Every tenant, in the order of the catalog or of their names in the call. The tables of those that are isolated
+    /// by row are the last one, `(rows)`.
     pub tenants: Vec<TenantMigration>,
     /// Warnings about the files.
     #[serde(skip_serializing_if = "LintReport::is_empty")]
@@ -120,6 +121,16 @@ pub struct TenantMigration {
     /// Its schema, if it is known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
+    /// The server that it lives on, if the manager has [several](crate::ManagerBuilder::server) and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The database that it lives in, if that is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
+    /// If these are the tables of tenants that are isolated by row: how many of those are in this call. `tenant_id` is
+    /// then `(rows)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_tenants: Option<usize>,
     /// The outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -311,7 +322,28 @@ impl TenantMigration {
         outcome: Outcome,
     ) -> Self {
         let (files, attempts, duration) = (Vec::new(), 0, Duration::ZERO);
-        Self { tenant_id, schema, outcome, files, attempts, duration }
+        let (server, database, row_tenants) = (None, None, None);
+        Self {
+            tenant_id,
+            schema,
+            server,
+            database,
+            row_tenants,
+            outcome,
+            files,
+            attempts,
+            duration,
+        }
+    }
+
+    /// Records where it lives.
+    pub(super) fn at(self, (server, database): (Option<Arc<str>>, Option<Arc<str>>)) -> Self {
+        Self { server, database, ..self }
+    }
+
+    /// Records that these are the tables of some tenants that are isolated by row.
+    pub(super) fn of_rows(self, row_tenants: Option<usize>) -> Self {
+        Self { row_tenants, ..self }
     }
 
     /// Returns `true` if nothing is left to do.
@@ -388,6 +420,14 @@ impl fmt::Display for MigrateReport {
             return self.fmt_shared(f, shared);
         }
         self.write_counts(f)?;
+        for tenant in &self.tenants {
+            write_rows(
+                f,
+                tenant.tenant_id.as_deref(),
+                tenant.row_tenants,
+                tenant.schema.as_deref(),
+            )?;
+        }
         let table = self.unfinished();
         if !table.is_empty() {
             write!(f, "\n\n{table}")?;
@@ -442,6 +482,18 @@ impl MigrateReport {
     }
 }
 
+/// Writes a line on the tables of tenants that are isolated by row.
+fn write_rows(
+    f: &mut fmt::Formatter<'_>,
+    name: Option<&str>,
+    row_tenants: Option<usize>,
+    schema: Option<&str>,
+) -> fmt::Result {
+    let Some(count) = row_tenants else { return Ok(()) };
+    let (name, schema) = (name.unwrap_or(ROWS), schema.unwrap_or("-"));
+    write!(f, "\n{name}: schema {schema}, for {count} {} isolated by row", tenants(count))
+}
+
 fn tenants(count: usize) -> &'static str {
     if count == 1 { "tenant" } else { "tenants" }
 }
@@ -454,7 +506,7 @@ fn tenants(count: usize) -> &'static str {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct MigrationPlan {
-    /// Tenants in total; a tenant that was named twice counts once.
+    /// Tenants in total; a tenant that was named twice counts once, as do all tenants that are isolated by row.
     pub total: usize,
     /// Tenants without pending work.
     pub up_to_date: usize,
@@ -472,7 +524,7 @@ pub struct MigrationPlan {
     /// The shared schema, if it has migrations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared: Option<SchemaStatus>,
-    /// Every tenant.
+    /// Every tenant. The tables of those that are isolated by row are the last one, `(rows)`.
     pub tenants: Vec<SchemaStatus>,
     /// Findings in the files: errors block a run.
     #[serde(skip_serializing_if = "LintReport::is_empty")]
@@ -493,6 +545,16 @@ pub struct SchemaStatus {
     /// Its schema, if it is known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
+    /// The server that it lives on, if the manager has [several](crate::ManagerBuilder::server) and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The database that it lives in, if that is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
+    /// If these are the tables of tenants that are isolated by row: how many of those are in this call. `tenant_id` is
+    /// then `(rows)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_tenants: Option<usize>,
     /// Its most important state.
     pub state: SchemaState,
     /// Migrations that were applied.
@@ -721,6 +783,14 @@ impl fmt::Display for MigrationPlan {
         )?;
         if self.doubtful > 0 {
             write!(f, ", {} doubtful", self.doubtful)?;
+        }
+        for tenant in &self.tenants {
+            write_rows(
+                f,
+                tenant.tenant_id.as_deref(),
+                tenant.row_tenants,
+                tenant.schema.as_deref(),
+            )?;
         }
         for file in &self.stray {
             write!(f, "\n{file} is ignored: it reverts a migration that does not exist")?;

@@ -1,7 +1,9 @@
 //! Runs a job over many schemas, stage by stage and with limited concurrency, until all are done or it has to stop.
 
 use std::{
+    collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,18 +15,24 @@ use super::{
     Action, End, Failure, FailureReason, FileDone, MigrateOptions, Migrations, Outcome, Progress,
     TenantMigration, WhenLocked,
     apply::{Work, Worked, work},
-    board::{Board, Next},
+    board::Next,
     hint::explained,
+    lane::Lane,
+    memory::{Announced, Memory, WorkedOn, announce},
     plan::{Job, Step, steps, were_applied},
-    privileges, sqlx_lock,
+    privileges,
+    remembered::{Seen, files_of},
+    sqlx_lock,
     survey::{self, Recorded},
+    tally::{Concerns, Tally},
     targets::Target,
     tracking::Presence,
 };
 use crate::{
     catalog::Site,
+    error::Error,
     event::{Event, Migrated},
-    fleet::Fleet,
+    fleet::{Fleet, InHome, in_each_home},
     pool::Lease,
 };
 
@@ -34,6 +42,8 @@ pub(super) struct Order<'a> {
     pub(super) job: Job,
     pub(super) set: &'a Migrations,
     pub(super) options: &'a MigrateOptions,
+    /// What was remembered before the tenants were looked at, if what was seen is to be remembered.
+    pub(super) memory: Option<&'a Memory>,
 }
 
 /// A run over schemas whose records were read.
@@ -43,13 +53,19 @@ struct Run<'a> {
     todo: Vec<Option<Todo>>,
     /// The result of each schema so far.
     results: Mutex<Vec<TenantMigration>>,
-    board: Mutex<Board>,
+    tally: Mutex<Tally>,
+    /// The servers.
+    lanes: Vec<Lane>,
+    /// The server of each schema, by its index.
+    lane_of: Vec<Option<usize>>,
 }
 
 /// A schema with pending work.
 struct Todo {
     site: Site,
     presence: Presence,
+    /// The identity of the schema when it was looked at.
+    seen: Seen,
     /// The versions to apply; empty for other jobs.
     versions: Vec<i64>,
     /// Steps whose outcome is unknown, because the response was lost.
@@ -83,43 +99,84 @@ struct Stage {
     is_canary: bool,
 }
 
-impl Order<'_> {
+impl<'a> Order<'a> {
     /// Does the job in all of these schemas, and returns the results.
     pub(super) async fn over(
         &self,
         targets: Vec<(Target, Result<Recorded, Failure>)>,
     ) -> (End, Vec<TenantMigration>) {
         let Self { options, fleet, .. } = self;
+        let (lanes, lane_of) = Lane::all(fleet, targets.iter().map(|(target, _)| target));
         let is_ours = |recorded: &Result<Recorded, Failure>| {
             recorded.as_ref().err().is_none_or(|failure| !failure.is_put_aside())
         };
         let ours = targets.iter().filter(|(_, recorded)| is_ours(recorded));
+        let ours = ours.filter(|(_, recorded)| !is_remembered(recorded));
         let sites = ours.filter_map(|(target, _)| target.site.as_ref().ok());
         let granted: Vec<_> = sites.filter(|site| site.grantee.is_some()).cloned().collect();
-        let (mut todo, mut results) = (Vec::new(), Vec::new());
+        let (mut todo, mut results, mut complete) = (Vec::new(), Vec::new(), Vec::new());
         for (target, recorded) in targets {
-            let (outcome, what) = self.look(recorded);
+            let seen = recorded.as_ref().map_or_else(|_| Seen::default(), |recorded| recorded.seen);
+            let (outcome, what) = still(target.site.as_ref(), self.look(recorded));
+            if let (Outcome::UpToDate, true, Ok(site)) =
+                (&outcome, seen.database != 0, &target.site)
+            {
+                complete.push((Arc::clone(&target.name), site.clone(), seen));
+            }
             let (name, schema) = (target.name_of_tenant(), target.schema());
-            results.push(TenantMigration::new(name, schema, outcome));
+            let result = TenantMigration::new(name, schema, outcome).of_rows(target.row_tenants);
+            results.push(result.at(fleet.names_of(target.home())));
             let both = target.site.ok().zip(what);
             todo.push(both.map(|(site, (presence, versions))| {
                 let (lost, collided) = (Mutex::default(), Mutex::default());
-                Todo { site, presence, versions, lost, collided }
+                Todo { site, presence, seen, versions, lost, collided }
             }));
         }
+        let announced = self.announce_all(&mut todo, &mut results).await;
         let run = Run {
             order: self,
             began: Instant::now(),
             todo,
             results: Mutex::new(results),
-            board: Mutex::new(Board::new(options.on_failure, options.error_budget)),
+            tally: Mutex::new(Tally::new(options.on_failure, options.error_budget)),
+            lanes,
+            lane_of,
         };
         run.go().await;
+        if let Some(announced) = announced {
+            let results = run.results.lock().clone();
+            let files = files_of(self.set, options.leniency());
+            announced.end(&files, &worked_on(&run.todo, &results)).await;
+        }
+        if let Some(memory) = self.memory {
+            memory.note(fleet, &complete).await;
+        }
         if matches!(self.job, Job::Apply { .. }) {
             privileges::catch_up(fleet, &granted).await;
         }
-        let end = run.board.into_inner().stopped().unwrap_or(End::Completed);
+        let end = run.tally.into_inner().stopped().unwrap_or(End::Completed);
         (end, run.results.into_inner())
+    }
+
+    /// Announces that the records of all schemas with pending work are about to change. If that is necessary and
+    /// cannot be done, none of them is changed.
+    async fn announce_all(
+        &self,
+        todo: &mut [Option<Todo>],
+        results: &mut [TenantMigration],
+    ) -> Option<Announced<'a>> {
+        let with_work = results.iter().zip(&*todo).filter(|(_, todo)| todo.is_some());
+        let names: Vec<_> =
+            with_work.filter_map(|(result, _)| result.tenant_id.as_deref()).collect();
+        let error = match announce(self.fleet, self.job, &names).await {
+            Ok(announced) => return announced,
+            Err(error) => error,
+        };
+        for (todo, result) in todo.iter_mut().zip(results).filter(|(todo, _)| todo.is_some()) {
+            *todo = None;
+            result.outcome = Outcome::Failed { error: error.clone() };
+        }
+        None
     }
 
     /// Determines whether there is anything to do in a schema.
@@ -147,6 +204,36 @@ impl Order<'_> {
     }
 }
 
+/// Returns `true` if a tenant was not looked at, because it is remembered to have all files.
+fn is_remembered(recorded: &Result<Recorded, Failure>) -> bool {
+    recorded
+        .as_ref()
+        .is_ok_and(|found| found.presence == Presence::Table && found.seen == Seen::default())
+}
+
+fn worked_on<'a>(todo: &'a [Option<Todo>], results: &'a [TenantMigration]) -> Vec<WorkedOn<'a>> {
+    let both = todo.iter().zip(results);
+    let worked_on = both.filter_map(|(todo, result)| {
+        let Todo { site, seen, .. } = todo.as_ref()?;
+        Some(WorkedOn { result, site, before: *seen })
+    });
+    worked_on.collect()
+}
+
+/// Refuses to change a schema that is being moved.
+fn still<W>(
+    site: Result<&Site, &Error>,
+    (outcome, what): (Outcome, Option<W>),
+) -> (Outcome, Option<W>) {
+    match (site.map(Site::refuse_moving), &what) {
+        (Ok(Err(moving)), Some(_)) => {
+            let error = Failure::new(FailureReason::Tenant, moving.to_string());
+            (Outcome::Failed { error }, None)
+        }
+        _ => (outcome, what),
+    }
+}
+
 /// The result of some attempts in a schema.
 #[derive(Default)]
 struct Tried {
@@ -168,15 +255,9 @@ impl Run<'_> {
         for (index, stage) in stages.iter().enumerate() {
             let open = stage.schemas.iter().copied();
             let open: Vec<_> = open.filter(|schema| self.todo[*schema].is_some()).collect();
-            self.board.lock().add(&open);
-            if !open.is_empty()
-                && sqlx_lock::wait(self.order.fleet, self.order.options).await.is_err()
-            {
-                tracing::debug!(target: "tenantry::migrate", "sqlx's lock could not be checked");
-            }
-            self.work_off(open.len()).await;
+            self.work_off(&open).await;
             if stage.is_canary && index + 1 < stages.len() && !self.all_well(stage) {
-                self.board.lock().stop(End::CanaryFailed);
+                self.tally.lock().stop(End::CanaryFailed);
             }
         }
     }
@@ -201,24 +282,53 @@ impl Run<'_> {
         stage.schemas.iter().all(|schema| results[*schema].is_success())
     }
 
-    /// Processes the queue, which has this number of schemas.
-    async fn work_off(&self, open: usize) {
-        let Order { fleet, options, .. } = self.order;
-        // One connection can hold the lock that announces this run.
-        let places = fleet.server().places_for_upkeep();
-        let places = places.saturating_sub(1).max(1);
-        let workers = options.concurrency.min(places).min(open);
-        let work = join_all((0..workers).map(|_| self.worker()));
+    /// Processes these schemas, on all servers at a time.
+    async fn work_off(&self, open: &[usize]) {
+        let options = self.order.options;
+        let work = self.lanes.iter().enumerate().map(|(index, lane)| {
+            let here = open.iter().copied();
+            let here = here.filter(|schema| self.lane_of[*schema] == Some(index));
+            lane.watched(self.work_off_lane(lane, here.collect()))
+        });
+        let work = join_all(work);
         match options.stop.clone() {
             None => drop(work.await),
             Some(signal) => {
                 if let Either::Left(((), work)) = select(signal, work).await {
-                    self.board.lock().stop(End::Stopped);
+                    self.tally.lock().stop(End::Stopped);
                     work.await;
                 }
             }
         }
-        let given_up = self.board.lock().given_up();
+        if self.tally.lock().stopped().is_some() {
+            self.lanes.iter().for_each(|lane| self.give_up(lane));
+        }
+    }
+
+    /// Processes schemas of one server.
+    async fn work_off_lane(&self, lane: &Lane, open: Vec<usize>) {
+        let options = self.order.options;
+        if open.iter().any(|schema| self.is_in_database_of_url(*schema)) {
+            let wait = lane.unless_away(sqlx_lock::wait(&lane.fleet, options));
+            if wait.await.is_err() {
+                tracing::debug!(target: "tenantry::migrate", "sqlx's lock could not be checked");
+            }
+        }
+        lane.board.lock().add(&open);
+        // One connection can hold the lock that announces this run, or check that the server answers.
+        let places = lane.fleet.server().places_for_upkeep();
+        let places = places.saturating_sub(1).max(1);
+        let workers = options.concurrency.min(places).min(open.len());
+        join_all((0..workers).map(|_| self.worker(lane))).await;
+    }
+
+    fn is_in_database_of_url(&self, schema: usize) -> bool {
+        self.todo[schema].as_ref().is_some_and(|todo| todo.site.home.database().is_none())
+    }
+
+    /// Ends the schemas of a server that were to be retried.
+    fn give_up(&self, lane: &Lane) {
+        let given_up = lane.board.lock().given_up();
         for schema in given_up {
             let error = self.todo[schema].as_ref().and_then(|todo| todo.collided.lock().take());
             if let Some(error) = error {
@@ -229,10 +339,12 @@ impl Run<'_> {
     }
 
     /// Processes one schema after the other, and keeps its connection while no request waits for one.
-    async fn worker(&self) {
+    async fn worker(&self, lane: &Lane) {
         let mut lease = None;
         loop {
-            let next = self.board.lock().next(self.began.elapsed());
+            let stopped = self.tally.lock().stopped().is_some();
+            let next =
+                if stopped { Next::Nothing } else { lane.board.lock().next(self.began.elapsed()) };
             match next {
                 Next::Nothing => return settle(lease.take()).await,
                 Next::Wait(until) => {
@@ -242,16 +354,16 @@ impl Run<'_> {
                 }
                 Next::Schema(schema, _) | Next::Alone(schema) => {
                     let alone = matches!(next, Next::Alone(_));
-                    let by = self.migrate(schema, alone, &mut lease).await;
-                    self.board.lock().leave();
+                    let by = self.migrate(lane, (schema, alone), &mut lease).await;
+                    lane.board.lock().leave();
                     if let Next::Schema(_, turned) = next
-                        && self.note_who(schema, by, turned)
+                        && self.note_who(lane, schema, by, turned)
                     {
                         settle(lease.take()).await;
-                        self.review().await;
+                        self.review(lane).await;
                     }
                     // Gives other waiting tasks their turn.
-                    let waited_for = self.order.fleet.server().is_waited_for();
+                    let waited_for = lane.fleet.server().is_waited_for();
                     if waited_for || lease.as_ref().is_some_and(Lease::is_spent) {
                         settle(lease.take()).await;
                     }
@@ -261,8 +373,8 @@ impl Run<'_> {
     }
 
     /// Records which run has handled a schema. Returns `true` if all remaining schemas should be reviewed.
-    fn note_who(&self, schema: usize, by: DoneBy, turned: u32) -> bool {
-        let mut board = self.board.lock();
+    fn note_who(&self, lane: &Lane, schema: usize, by: DoneBy, turned: u32) -> bool {
+        let mut board = lane.board.lock();
         if by == DoneBy::NotYet {
             board.postpone(self.began.elapsed(), schema);
         }
@@ -276,13 +388,18 @@ impl Run<'_> {
         }
     }
 
-    async fn migrate(&self, schema: usize, alone: bool, lease: &mut Option<Lease>) -> DoneBy {
+    async fn migrate(
+        &self,
+        lane: &Lane,
+        (schema, alone): (usize, bool),
+        lease: &mut Option<Lease>,
+    ) -> DoneBy {
         let Some(todo) = &self.todo[schema] else { return DoneBy::Us };
         let began = Instant::now();
-        let mut tried = self.attempts(todo, (schema, alone), lease).await;
+        let mut tried = self.attempts(lane, todo, (schema, alone), lease).await;
         if alone && let Some(outcome) = &tried.outcome {
             let error = if let Outcome::Failed { error } = outcome { Some(error) } else { None };
-            self.board.lock().was_alone(error.is_some_and(|error| error.collision().is_some()));
+            lane.board.lock().was_alone(error.is_some_and(|error| error.collision().is_some()));
         }
         if !tried.files.is_empty() {
             self.order.fleet.note_change(&todo.site);
@@ -311,12 +428,14 @@ impl Run<'_> {
     /// Makes attempts until the outcome is known, or the schema has to wait for others.
     async fn attempts(
         &self,
+        lane: &Lane,
         todo: &Todo,
         (schema, alone): (usize, bool),
         lease: &mut Option<Lease>,
     ) -> Tried {
         let Todo { site, presence, .. } = todo;
-        let Order { fleet, job, set, options } = *self.order;
+        let Order { job, set, options, .. } = *self.order;
+        let fleet = &lane.fleet.at(&site.home);
         let (name, seen, earlier) = {
             let result = &self.results.lock()[schema];
             (result.tenant_id.clone(), result.attempts > 0, result.files.len())
@@ -325,21 +444,22 @@ impl Run<'_> {
         if !seen {
             self.tell(&Progress::Started { tenant: name });
         }
-        let work = Work { job, set, site, options, presence: *presence };
+        let work = (fleet, &Work { job, set, site, options, presence: *presence });
         let lost = std::mem::take(&mut *todo.lost.lock());
         let mut tried = Tried { lost, ..Tried::default() };
         let mut first = None;
         tried.outcome = loop {
             tried.attempts += 1;
             let done = (&mut tried.files, &mut tried.lost);
-            match self.attempt(&work, name, lease, done).await {
+            let attempt = self.attempt(work, name, lease, done);
+            match lane.unless_away(attempt).await {
                 Ok(Worked::Locked) if options.when_locked == WhenLocked::Wait => break None,
                 Ok(Worked::Locked) => break Some(Outcome::Skipped),
                 Ok(Worked::Done) if tried.files.len() + earlier == 0 => {
                     break Some(Outcome::UpToDate);
                 }
                 Ok(Worked::Done) => break Some(job.outcome()),
-                Err(error) => match self.again(&error, (schema, alone), tried.attempts) {
+                Err(error) => match self.again(lane, &error, (schema, alone), tried.attempts) {
                     Again::In(pause) => {
                         first.get_or_insert(error);
                         sleep(pause).await;
@@ -361,22 +481,33 @@ impl Run<'_> {
     }
 
     /// Reviews all remaining schemas at once, because another run is active and may have handled many of them.
-    async fn review(&self) {
-        let Some(left) = self.board.lock().begin_review(self.began.elapsed()) else { return };
+    async fn review(&self, lane: &Lane) {
+        let Some(left) = lane.board.lock().begin_review(self.began.elapsed()) else { return };
         let places = left.into_iter().filter_map(|place| Some((place, self.todo[place].as_ref()?)));
         let places: Vec<_> = places.filter(|(_, todo)| !todo.versions.is_empty()).collect();
-        let schemas: Vec<_> = places
-            .iter()
-            .filter_map(|(_, todo)| Some((&todo.site.schema, *todo.versions.first()?)))
-            .collect();
+        let homes = places.iter().map(|(_, todo)| Some(&todo.site.home));
         let Order { fleet, set, options, .. } = self.order;
+        let of = &places;
+        let read = |fleet: Fleet, places: Vec<usize>| async move {
+            let todo = places.iter().map(|place| of[*place].1);
+            let schemas =
+                todo.filter_map(|todo| Some((&todo.site.schema, *todo.versions.first()?)));
+            survey::read_from(&fleet, &schemas.collect::<Vec<_>>()).await
+        };
         // Anything that cannot be determined now is determined when the schema's turn comes.
-        let found = survey::read_from(fleet, &schemas).await.unwrap_or_default();
-        let done = places.iter().zip(found).filter_map(|((place, todo), found)| {
-            let done = were_applied(set, &todo.versions, &found?, options.leniency());
-            done.then_some(*place)
-        });
-        let gone = self.board.lock().end_review(self.began.elapsed(), &done.collect());
+        let found = in_each_home(fleet, homes, read).await.unwrap_or_default();
+        let mut done = HashSet::new();
+        for InHome { places: here, result, .. } in found {
+            for (place, found) in here.into_iter().zip(result.unwrap_or_default()) {
+                let (schema, todo) = places[place];
+                if found.is_some_and(|found| {
+                    were_applied(set, &todo.versions, &found, options.leniency())
+                }) {
+                    done.insert(schema);
+                }
+            }
+        }
+        let gone = lane.board.lock().end_review(self.began.elapsed(), &done);
         for place in gone {
             self.results.lock()[place].outcome = Outcome::UpToDate;
             self.note_end(place);
@@ -385,15 +516,22 @@ impl Run<'_> {
 
     async fn attempt(
         &self,
-        what: &Work<'_>,
+        (fleet, what): (&Fleet, &Work<'_>),
         name: Option<&str>,
         lease: &mut Option<Lease>,
         (files, lost): (&mut Vec<FileDone>, &mut Vec<Step>),
     ) -> Result<Worked, Failure> {
-        let role = self.order.fleet.role_of(what.site).await?;
-        let mut held = match lease.take() {
+        let role = fleet.role_of(what.site).await?;
+        let home = what.site.home.database();
+        let held = lease.take();
+        let (held, elsewhere) = match held {
+            Some(held) if held.occupant().home().database() == home => (Some(held), None),
+            other => (None, other),
+        };
+        settle(elsewhere).await;
+        let mut held = match held {
             Some(held) => held,
-            None => self.order.fleet.lease().await?,
+            None => lease_in(fleet, self.order.options).await?,
         };
         let mut done = |file: FileDone| {
             self.tell(&Progress::File { tenant: name, file: &file });
@@ -408,12 +546,19 @@ impl Run<'_> {
     }
 
     /// Decides whether and when to retry after this number of attempts.
-    fn again(&self, error: &Failure, (schema, alone): (usize, bool), attempts: u32) -> Again {
-        let Order { fleet, options, .. } = self.order;
-        let mut board = self.board.lock();
+    fn again(
+        &self,
+        lane: &Lane,
+        error: &Failure,
+        (schema, alone): (usize, bool),
+        attempts: u32,
+    ) -> Again {
+        let options = self.order.options;
+        let mut board = lane.board.lock();
         let attempts = attempts + board.collisions(schema);
         let pause = options.retry.delay_after(attempts, fastrand::f64(), None);
-        let Some(pause) = pause.filter(|_| !fleet.server().is_closed()) else {
+        let goes_on = !lane.fleet.server().is_closed() && lane.away().is_none();
+        let Some(pause) = pause.filter(|_| goes_on) else {
             return Again::Never;
         };
         if let Some(how) = error.collision()
@@ -431,7 +576,9 @@ impl Run<'_> {
             let results = self.results.lock();
             (results[schema].clone(), results.len())
         };
-        let done = self.board.lock().ended(&result.outcome);
+        let lane = self.lane_of[schema].map(|lane| &self.lanes[lane]);
+        let concerns = lane.map_or(Concerns::All, Lane::concerns);
+        let done = self.tally.lock().ended(&result.outcome, concerns);
         let meters = &self.order.fleet.server().observer.meters;
         meters.migrated(result.outcome.as_str(), result.duration);
         if !matches!(result.outcome, Outcome::UpToDate) {
@@ -442,6 +589,8 @@ impl Run<'_> {
                 files: result.files.len(),
                 duration: result.duration,
                 error: result.error().map(|error| error.to_string().into()),
+                server: result.server.clone(),
+                database: result.database.clone(),
             });
             self.order.fleet.server().observer.tell(told);
         }
@@ -457,6 +606,15 @@ impl Run<'_> {
             tracing::error!(target: "tenantry::hook", "the progress callback of a migration panicked");
         }
     }
+}
+
+/// Checks out a connection in a fleet's database. A database of one tenant is only connected to when the tenant's
+/// turn comes, so this is where its lock of sqlx's migrator is waited for.
+async fn lease_in(fleet: &Fleet, options: &MigrateOptions) -> Result<Lease, Failure> {
+    if fleet.home().database().is_some() && sqlx_lock::wait(fleet, options).await.is_err() {
+        tracing::debug!(target: "tenantry::migrate", "sqlx's lock could not be checked");
+    }
+    Ok(fleet.lease().await?)
 }
 
 async fn settle(lease: Option<Lease>) {

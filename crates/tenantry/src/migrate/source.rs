@@ -17,7 +17,7 @@ use sqlx_core::migrate::{ResolveConfig, resolve_blocking_with_config};
 
 use super::{
     checksum::{Checksum, of_set},
-    lint::{FileFinding, Findings, Lint, LintReport, Of, Subject, check, within_pair},
+    lint::{FileFinding, Findings, Lint, LintReport, Of, RowTables, Subject, check, within_pair},
     stored_names::StoredNames,
 };
 use crate::{
@@ -422,9 +422,13 @@ impl Migrations {
             Of::Tenant => &self.0.found[0],
             Of::Shared => &self.0.found[1],
         };
-        let look = |version, name: &Arc<str>, sql: &SqlStr, transactional, is_down| {
+        let mut rows = RowTables::default();
+        let mut look = |version, name: &Arc<str>, sql: &SqlStr, transactional, is_down: bool| {
             let subject = Subject { text: sql.as_str(), of, transactional, version };
-            let findings = check(&self.0.lint, &subject);
+            let findings = check(&self.0.lint.clone().after(rows.clone()), &subject);
+            if !is_down {
+                rows.note_file(sql.as_str());
+            }
             Found { version, file: Arc::clone(name), is_down, findings }
         };
         let all = || {

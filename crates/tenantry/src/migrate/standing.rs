@@ -9,6 +9,8 @@ pub(super) enum Found {
     ByName,
     /// A table lists its tenant, or it was named explicitly.
     Listed,
+    /// It holds other tables anyway.
+    WithOthers,
 }
 
 /// Sets aside the schemas that hold tables but no records, unless files are to be run over these.
@@ -16,7 +18,7 @@ pub(super) enum Found {
 /// A schema that was found by its name while others have records may not belong to a tenant at all.
 pub(super) fn put_aside<T>(
     surveyed: &mut [(T, Result<Recorded, Failure>)],
-    found: Found,
+    found: impl Fn(&T) -> Found,
     without_records: WithoutRecords,
 ) {
     if without_records == WithoutRecords::Migrate {
@@ -25,12 +27,13 @@ pub(super) fn put_aside<T>(
     let have_records = surveyed
         .iter()
         .any(|(_, recorded)| recorded.as_ref().is_ok_and(|recorded| !recorded.applied.is_empty()));
-    for (_, recorded) in surveyed {
+    for (schema, recorded) in surveyed {
         let tables = recorded.as_ref().map_or(0, |recorded| recorded.tables);
         if tables > 0 {
-            *recorded = Err(match (found, have_records) {
+            *recorded = Err(match (found(schema), have_records) {
+                (Found::WithOthers, _) => continue,
                 (Found::ByName, true) => Failure::doubtful(tables),
-                _ => Failure::needs_baseline(tables),
+                (Found::ByName | Found::Listed, _) => Failure::needs_baseline(tables),
             });
         }
     }
@@ -41,13 +44,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::migrate::{FailureReason, plan::Applied, tracking::Presence};
+    use crate::migrate::{FailureReason, plan::Applied, remembered::Seen, tracking::Presence};
 
     fn schema(records: i64, tables: usize) -> ((), Result<Recorded, Failure>) {
         let row = |version| Applied { version, success: true, checksum: Vec::new(), begun: None };
         let applied: Arc<[Applied]> = (1..=records).map(row).collect();
         let presence = if records > 0 { Presence::Table } else { Presence::NoTable };
-        ((), Ok(Recorded { presence, applied, tables }))
+        ((), Ok(Recorded { presence, applied, tables, seen: Seen::default() }))
     }
 
     fn reasons(
@@ -55,7 +58,7 @@ mod tests {
         found: Found,
         without: WithoutRecords,
     ) -> Vec<Option<FailureReason>> {
-        put_aside(&mut schemas, found, without);
+        put_aside(&mut schemas, |()| found, without);
         schemas.into_iter().map(|(_, recorded)| recorded.err().map(|error| error.reason)).collect()
     }
 
@@ -68,6 +71,7 @@ mod tests {
         let needs_baseline = [None, Some(FailureReason::NeedsBaseline), None];
         assert_eq!(reasons(fleet(), Found::Listed, refuse), needs_baseline);
         assert_eq!(reasons(fleet(), Found::ByName, migrate), [None, None, None]);
+        assert_eq!(reasons(fleet(), Found::WithOthers, refuse), [None, None, None]);
         // If no schema has records, the name is sufficient.
         let fresh = vec![schema(0, 3), schema(0, 0)];
         let expected = [Some(FailureReason::NeedsBaseline), None];

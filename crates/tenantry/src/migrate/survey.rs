@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::{
     Failure, FailureReason, Invalid, invalid,
     plan::Applied,
+    remembered::Seen,
     tracking::{self, Presence},
 };
 use crate::{
@@ -25,6 +26,8 @@ pub(super) struct Recorded {
     pub(super) applied: Arc<[Applied]>,
     /// The number of tables and views in a schema without a records table; 0 in one that has it.
     pub(super) tables: usize,
+    /// The identity of the schema and the table.
+    pub(super) seen: Seen,
 }
 
 /// The maximum number of schemas to look up per statement.
@@ -67,7 +70,8 @@ pub(super) async fn read(
         .min(chunks.lock().len());
     let readers = (0..readers).map(|_| reader(fleet, schemas, &chunks, first.take()));
     for (place, recorded) in try_join_all(readers).await?.into_iter().flatten() {
-        found[place] = recorded;
+        let seen = found[place].as_ref().map_or_else(|_| Seen::default(), |found| found.seen);
+        found[place] = recorded.map(|recorded| Recorded { seen, ..recorded });
     }
     Ok(found)
 }
@@ -160,6 +164,18 @@ pub(super) async fn read_from(
     Ok(found)
 }
 
+/// Reads the identity of databases, or of schemas in the database of the server's URL, without connecting to any
+/// other database.
+pub(super) async fn identity(
+    fleet: &Fleet,
+    asked: &[(Option<&Ident>, &Ident)],
+) -> Result<Vec<Seen>, Failure> {
+    let mut lease = fleet.lease().await?;
+    let seen = run(&mut lease, async |conn| tracking::identity(conn, asked).await).await?;
+    lease.settle().await;
+    Ok(seen)
+}
+
 /// Determines which schemas exist, and which of them have records.
 async fn look_for(
     lease: &mut Lease,
@@ -169,13 +185,13 @@ async fn look_for(
     let (mut found, mut with_table) = (Vec::with_capacity(schemas.len()), Vec::new());
     for chunk in schemas.chunks(LOOKED_FOR_AT_ONCE) {
         let there = run(lease, async |conn| tracking::presence(conn, chunk).await).await?;
-        for presence in there {
+        for (presence, seen) in there {
             if presence == Presence::Table {
                 with_table.push(found.len());
             }
             found.push(match presence {
                 Presence::NoSchema => Err(Failure::schema_missing()),
-                _ => Ok(Recorded { presence, applied: Arc::clone(&nothing), tables: 0 }),
+                _ => Ok(Recorded { presence, applied: Arc::clone(&nothing), tables: 0, seen }),
             });
         }
     }
@@ -255,7 +271,8 @@ async fn read_chunk(
                     let applied: Arc<[Applied]> = group.applied.into();
                     for place in group.places.iter().filter_map(|place| part.get(*place)) {
                         let (presence, applied) = (Presence::Table, Arc::clone(&applied));
-                        found.push((*place, Ok(Recorded { presence, applied, tables: 0 })));
+                        let seen = Seen::default();
+                        found.push((*place, Ok(Recorded { presence, applied, tables: 0, seen })));
                     }
                 }
             }

@@ -8,6 +8,7 @@ use sqlx::{PgConnection, Row, SqlStr, postgres::PgRow};
 
 use super::{
     plan::Applied,
+    remembered::Seen,
     source::MigrationFile,
     stage::{Begun, Stage},
 };
@@ -29,14 +30,17 @@ pub(super) struct Group {
     pub(super) places: Vec<usize>,
 }
 
-/// Determines which of these schemas and tables exist.
+/// Determines which of these schemas and tables exist, and their identity.
 pub(super) async fn presence(
     conn: &mut PgConnection,
     schemas: &[&Ident],
-) -> sqlx::Result<Vec<Presence>> {
+) -> sqlx::Result<Vec<(Presence, Seen)>> {
     let names: Vec<_> = schemas.iter().map(|schema| schema.as_str()).collect();
     let rows = sqlx::query(
-        "select n.oid is not null, c.oid is not null \
+        "select n.oid is not null, c.oid is not null, coalesce((select d.oid from pg_catalog.pg_database d \
+           where d.datname operator(pg_catalog.=) pg_catalog.current_database())::pg_catalog.int8, 0), \
+         coalesce(n.oid::pg_catalog.int8, 0), coalesce(c.oid::pg_catalog.int8, 0), \
+         coalesce(c.relfilenode::pg_catalog.int8, 0) \
          from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as asked (schema, place) \
          left join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) asked.schema \
          left join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
@@ -45,7 +49,41 @@ pub(super) async fn presence(
          order by asked.place",
     );
     let rows = rows.bind(names).persistent(false).fetch_all(conn).await?;
-    rows.iter().map(|row| presence_of(row, 0)).collect()
+    rows.iter().map(|row| Ok((presence_of(row, 0)?, seen(row, 2)?))).collect()
+}
+
+/// Reads the identity of databases, or of schemas in the current one, as far as it can be seen from here.
+pub(super) async fn identity(
+    conn: &mut PgConnection,
+    asked: &[(Option<&Ident>, &Ident)],
+) -> sqlx::Result<Vec<Seen>> {
+    let databases: Vec<_> = asked.iter().map(|(database, _)| database.map(Ident::as_str)).collect();
+    let schemas: Vec<_> = asked.iter().map(|(_, schema)| schema.as_str()).collect();
+    let rows = sqlx::query(
+        "select coalesce(d.oid::pg_catalog.int8, 0), coalesce(n.oid::pg_catalog.int8, 0), \
+         coalesce(c.oid::pg_catalog.int8, 0), coalesce(c.relfilenode::pg_catalog.int8, 0) \
+         from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) \
+           with ordinality as asked (database, schema, place) \
+         left join pg_catalog.pg_database d \
+           on d.datname operator(pg_catalog.=) coalesce(asked.database::pg_catalog.name, pg_catalog.current_database()) \
+         left join pg_catalog.pg_namespace n on asked.database is null \
+           and n.nspname operator(pg_catalog.=) asked.schema::pg_catalog.name \
+         left join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
+           and c.relname operator(pg_catalog.=) '_sqlx_migrations' \
+         order by asked.place",
+    );
+    let rows = rows.bind(databases).bind(schemas).persistent(false).fetch_all(conn).await?;
+    rows.iter().map(|row| seen(row, 0)).collect()
+}
+
+/// Reads four columns.
+fn seen(row: &PgRow, column: usize) -> sqlx::Result<Seen> {
+    Ok(Seen {
+        database: row.try_get(column)?,
+        schema: row.try_get(column + 1)?,
+        records: row.try_get(column + 2)?,
+        file: row.try_get(column + 3)?,
+    })
 }
 
 /// Counts the tables and views in each of these schemas that has any, except those of extensions. A schema in which

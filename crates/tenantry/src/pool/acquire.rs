@@ -2,6 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -46,6 +47,8 @@ enum Stage {
     Credentials,
     /// For the server's response on its connection.
     Session,
+    /// For the end of the tenant's move to another place.
+    Cutover,
 }
 
 /// How long an acquire waits before the pool checks whether its task waits for itself. Rare enough
@@ -68,7 +71,15 @@ impl Server {
 
     /// Acquires an unbound connection for maintenance, which serves the schemas it is told to.
     pub(crate) async fn acquire_for_upkeep(self: &Arc<Self>) -> Result<Lease, Error> {
-        self.acquire(&self.upkeep, Purpose::Upkeep).await
+        self.acquire_for_upkeep_by(&self.upkeep).await
+    }
+
+    /// Acquires an unbound connection for [maintenance of a place](Self::upkeep_at).
+    pub(crate) async fn acquire_for_upkeep_by(
+        self: &Arc<Self>,
+        upkeep: &Arc<Occupant>,
+    ) -> Result<Lease, Error> {
+        self.acquire(upkeep, Purpose::Upkeep).await
     }
 
     /// Acquires a connection like [`acquire`](Self::acquire), waiting at most `limit`.
@@ -106,6 +117,12 @@ impl Server {
         self.observer.meters.failed(error.class());
         self.outcomes.not_given(error.kind());
         occupant.name(error)
+    }
+
+    /// Returns the error of an acquire that has waited for the end of the tenant's move, and counts
+    /// it.
+    pub(crate) fn not_moved_in_time(&self, occupant: &Occupant, waited: Duration) -> Error {
+        self.not_given(occupant, self.timed_out(occupant, waited, Stage::Cutover))
     }
 
     /// Asks the scheduler, unless the acquire has to wait before that.
@@ -185,7 +202,8 @@ impl Server {
                     *attempt = Some(self.ask(occupant)?);
                     continue;
                 }
-                Box::pin(lease.log_in(credentials.take().flatten())).await?;
+                // Without its type: the futures of all callers would be too deep for the compiler.
+                lease.log_in(credentials.take().flatten()).boxed().await?;
             }
             *stage = Stage::Session;
             if self.fit_out(&mut lease, occupant, purpose).await? == Fit::Ready {
@@ -276,12 +294,12 @@ impl Server {
         if self.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "acquiring a connection"));
         }
-        if occupant.is_retired() { Err(occupant.refusal()) } else { Ok(()) }
+        if occupant.is_refused() { Err(occupant.refusal()) } else { Ok(()) }
     }
 
     /// Asks the scheduler once.
     fn ask(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Result<Attempt, Error> {
-        if occupant.is_retired() {
+        if occupant.is_refused() {
             return Err(occupant.refusal());
         }
         self.start();
@@ -290,7 +308,7 @@ impl Server {
             Asked::Waiting(place) => {
                 Ok(Attempt::Wait(Waiting { server: Arc::clone(self), place, answered: false }))
             }
-            Asked::QueueFull => Err(occupant.name(self.queue_full())),
+            Asked::QueueFull(most) => Err(occupant.name(queue_full(most))),
             Asked::Cut(error) => Err(error),
             Asked::Closed => {
                 Err(occupant.name(Error::new(ErrorKind::Closed, "acquiring a connection")))
@@ -357,21 +375,19 @@ impl Server {
             }
             Stage::Credentials => "the credentials lookup did not finish".into(),
             Stage::Session => "the server did not respond on the connection".into(),
+            Stage::Cutover => "the tenant is being moved to another place".into(),
         };
         let attempted = format!("waited {waited:?} for a connection: {reason}");
         let tenant_id = occupant.tenant().cloned();
-        self.observer.tell(Event::AcquireTimeout(AcquireTimeout { tenant_id, waited, reason }));
+        let timeout = AcquireTimeout { tenant_id, waited, reason, server: None };
+        self.observer.tell(Event::AcquireTimeout(timeout));
         Error::new(ErrorKind::Timeout, attempted).with_retry_after(RETRY_AFTER)
     }
+}
 
-    fn queue_full(&self) -> Error {
-        let most = self.options.max_waiting_per_tenant;
-        Error::new(
-            ErrorKind::Overloaded,
-            format!("{most} requests of this tenant are already waiting"),
-        )
-        .with_retry_after(RETRY_AFTER)
-    }
+fn queue_full(most: usize) -> Error {
+    let attempted = format!("{most} requests of this tenant are already waiting");
+    Error::new(ErrorKind::Overloaded, attempted).with_retry_after(RETRY_AFTER)
 }
 
 /// Returns the error of a bind that the server, or the library, has refused.

@@ -38,7 +38,8 @@ pub(super) struct Grant {
 pub(super) enum Asked {
     Granted(Grant),
     Waiting(QueuePlace),
-    QueueFull,
+    /// So many requests of the occupant already wait.
+    QueueFull(usize),
     Cut(Error),
     Closed,
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::{Executor, PgConnection, Row, postgres::PgRow, raw_sql};
+use sqlx::{
+    Executor, PgConnection, Row,
+    postgres::{PgRow, types::Oid},
+    raw_sql,
+};
 use tokio::time::{Instant, sleep};
 
 use super::session_error::leaves_session_usable;
@@ -54,6 +58,26 @@ const WHO: &str = "\
       (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) \
          operator(pg_catalog.*) 1000000)::pg_catalog.int8";
 
+/// Asks for the same, whether the server is in recovery, and for the database. A new process fills its
+/// caches for each function that a query mentions.
+const FIRST: &str = "\
+    select pg_catalog.pg_backend_pid(), \
+      (pg_catalog.date_part('epoch', a.backend_start) \
+         operator(pg_catalog.*) 1000000)::pg_catalog.int8, \
+      (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) \
+         operator(pg_catalog.*) 1000000)::pg_catalog.int8, \
+      pg_catalog.pg_is_in_recovery(), a.datid \
+    from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a";
+
+/// What is known of the server process of a new connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FirstAnswer {
+    pub(super) backend: Backend,
+    pub(super) in_recovery: bool,
+    /// The OID of its database.
+    pub(super) database: Option<u32>,
+}
+
 impl Backend {
     /// Identifies the server process. `None` if the server refuses the query.
     pub(super) async fn ask(conn: &mut PgConnection) -> sqlx::Result<Option<Self>> {
@@ -62,15 +86,21 @@ impl Backend {
         ask(conn, sql).await
     }
 
-    /// Identifies the server process, and whether its server is in recovery. `None` if the server
-    /// refuses the query.
-    pub(super) async fn ask_first(conn: &mut PgConnection) -> sqlx::Result<Option<(Self, bool)>> {
+    /// Identifies the server process of a new connection, then runs this statement. `None` if the
+    /// server refuses any of this.
+    pub(super) async fn ask_first(
+        conn: &mut PgConnection,
+        then: &'static str,
+    ) -> sqlx::Result<Option<FirstAnswer>> {
         let mut sql = Sql::new(BEGIN);
-        sql.text(WHO).text(", pg_catalog.pg_is_in_recovery(); rollback");
-        match row_of(conn, sql).await? {
-            Some(row) => Ok(Some((Self::try_from(&row)?, row.try_get(3)?))),
-            None => Ok(None),
-        }
+        sql.text(FIRST).text("; rollback; ").text(then);
+        let Some(row) = row_of(conn, sql).await? else { return Ok(None) };
+        let database: Option<Oid> = row.try_get(4)?;
+        Ok(Some(FirstAnswer {
+            backend: Self::try_from(&row)?,
+            in_recovery: row.try_get(3)?,
+            database: database.map(|Oid(oid)| oid),
+        }))
     }
 
     /// Begins a transaction and identifies the server process in it. [`end`](Self::end) rolls it

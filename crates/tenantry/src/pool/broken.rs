@@ -19,7 +19,7 @@ pub(crate) struct Broken {
 }
 
 impl Broken {
-    pub(super) fn break_sql(self, mut sql: SqlStr) -> SqlStr {
+    pub(crate) fn break_sql(self, mut sql: SqlStr) -> SqlStr {
         for (piece, instead) in self.replaced {
             if let Some(at) = sql.as_str().find(piece) {
                 let (after, end) = (at + piece.len(), sql.as_str().len());

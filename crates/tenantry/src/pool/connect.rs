@@ -2,32 +2,53 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use sqlx::postgres::PgDatabaseError;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     breaker::Opener,
+    connector::LogInAs,
     credentials::{Credentials, Login, LoginOf},
     deadline::within,
+    occupant::Occupant,
     scheduler::{ConnId, Time},
     server::{Newcomer, Opening, Returning, Server},
     session::Session,
+    state::State,
 };
 use crate::{
     error::{Error, ErrorClass, ErrorKind, class_of},
     event::{Event, PoolError, Retry, RetryOf},
     retry::{Retrier, RetryPolicy, Transient},
+    tenant::Ident,
 };
+
+/// Returns `true` if the server refuses the database, and not the connection: it does not exist, or
+/// it accepts no connections, or none of this role.
+fn is_of_database(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("3D000" | "42501" | "55000"))
+}
+
+/// Returns `true` if the limit of the database is reached (`connection limit`), and not that of the
+/// server or the role: all have the same code, and the message is translated.
+fn is_full_database(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
+    error.is_some_and(|error: &PgDatabaseError| {
+        error.code() == "53300" && error.routine() == Some("CheckMyDatabase")
+    })
+}
 
 /// After this time, a pending connect no longer keeps requests from idle connections.
 const SLOW_OPENING: Duration = Duration::from_millis(50);
 
 impl Server {
     /// Opens a connection for a place that the scheduler has reserved.
-    pub(super) fn open_later(self: &Arc<Self>, conn: ConnId, opener: Opener) {
+    pub(super) fn open_later(self: &Arc<Self>, conn: ConnId, opener: Opener, home: Option<Ident>) {
         let opening = Opening::new(Arc::clone(self), conn, opener);
         let server = Arc::clone(self);
         self.spawn(async move {
-            let mut open = pin!(within(server.options.connect_timeout, server.open(opener)));
+            let mut open = pin!(within(server.options.connect_timeout, server.open(opener, home)));
             let opened = match timeout(SLOW_OPENING, &mut open).await {
                 Ok(opened) => opened,
                 Err(_) => {
@@ -45,7 +66,7 @@ impl Server {
     }
 
     /// Opens a connection; retries according to the policy, unless no request waits for it.
-    async fn open(self: &Arc<Self>, opener: Opener) -> sqlx::Result<Session> {
+    async fn open(self: &Arc<Self>, opener: Opener, home: Option<Ident>) -> sqlx::Result<Session> {
         let policy = match opener {
             Opener::Need => self.options.retry.clone(),
             Opener::Probe | Opener::Partner => RetryPolicy::never(),
@@ -65,21 +86,32 @@ impl Server {
             // The one that waits, and the one that failed.
             told.expect_no_partner_of(2);
         });
-        retrier.run(|| self.open_once()).await
+        retrier.run(|| self.open_once(home.as_ref())).await
     }
 
-    async fn open_once(&self) -> sqlx::Result<Session> {
-        let (began, now) = (Instant::now(), self.now());
-        let (separation, extensions) = (&self.separation, &self.extensions);
-        let session = Session::open(&self.connector, None, now, separation, extensions).await?;
+    async fn open_once(&self, home: Option<&Ident>) -> sqlx::Result<Session> {
+        let began = Instant::now();
+        let session = match self.open_at(LogInAs { login: None, home }).await {
+            // A tenant's database concerns nobody else: its own acquire gets the error, when it logs in there.
+            Err(error)
+                if home.is_some() && (is_of_database(&error) || is_full_database(&error)) =>
+            {
+                self.open_at(LogInAs::default()).await?
+            }
+            opened => opened?,
+        };
         self.observer.meters.connected(began.elapsed());
         self.note_round_trip(session.round_trip);
         self.note_opened(&session);
         Ok(session)
     }
 
-    /// Closes a lease's connection and opens another with these credentials, in its place in the
-    /// budget.
+    async fn open_at(&self, log_in: LogInAs<'_>) -> sqlx::Result<Session> {
+        Session::open(&self.connector, log_in, self.now(), &self.separation, &self.extensions).await
+    }
+
+    /// Closes a lease's connection and opens another one for the occupant, in its place in the budget.
+    /// Without credentials, it uses the manager's.
     ///
     /// # Cancel safety
     ///
@@ -88,38 +120,57 @@ impl Server {
         self: &Arc<Self>,
         conn: ConnId,
         session: Session,
-        login: &Login,
-        credentials: &Credentials,
+        occupant: &Occupant,
+        credentials: Option<&Credentials>,
     ) -> Result<Session, Error> {
         let returning = Returning::new(Arc::clone(self), conn);
         let held = session.held.clone();
         session.disconnect().await;
-        let (separation, extensions) = (&self.separation, &self.extensions);
-        let login_as = Some(credentials);
-        let open = Session::open(&self.connector, login_as, self.now(), separation, extensions);
+        let open = self.open_at(LogInAs { login: credentials, home: occupant.home().database() });
         let opened = within(self.options.connect_timeout, open).await;
-        let mut session = opened.map_err(|error| {
-            let opening = match login.of() {
-                LoginOf::Tenant(_) => "opening a connection with the tenant's own credentials",
-                LoginOf::Upkeep => "opening a connection with the credentials of upkeep",
-            };
-            self.observer.tell(Event::PoolError(PoolError::new(login.tenant(), opening, &error)));
-            Error::new(ErrorKind::Unavailable, opening).with_source(error)
-        })?;
-        session.note_login(login.of());
+        let mut session = opened.map_err(|error| self.not_reopened(occupant, error))?;
+        if let Some(login) = &occupant.login {
+            session.note_login(login.of());
+        }
         session.held = held;
         returning.keep();
         Ok(session)
     }
 
+    fn not_reopened(&self, occupant: &Occupant, error: sqlx::Error) -> Error {
+        let opening = match (occupant.home().database(), occupant.login.as_deref().map(Login::of)) {
+            (Some(_), _) => "opening a connection to the tenant's database",
+            (None, Some(LoginOf::Upkeep)) => "opening a connection with the credentials of upkeep",
+            (None, Some(LoginOf::Tenant(_))) => {
+                "opening a connection with the tenant's own credentials"
+            }
+            (None, None) => "opening a connection with the manager's credentials",
+        };
+        let kind = match is_of_database(&error) {
+            true => ErrorKind::Placement,
+            false => ErrorKind::Unavailable,
+        };
+        self.observer.tell(Event::PoolError(PoolError::new(occupant.tenant(), opening, &error)));
+        Error::new(kind, opening).with_source(error)
+    }
+
     /// Checks after a delay whether connections can be opened again.
     pub(super) fn review_supply_later(self: &Arc<Self>, after: Duration) {
+        self.change_later(after, State::review_supply);
+    }
+
+    /// Checks after a delay whether a dedicated tenant takes over a place.
+    pub(super) fn review_homes_later(self: &Arc<Self>, after: Duration) {
+        self.change_later(after, |state, now| state.scheduler.review(now));
+    }
+
+    fn change_later(self: &Arc<Self>, after: Duration, change: fn(&mut State, Time)) {
         let (server, shutdown) = (Arc::downgrade(self), self.shutdown().clone());
         self.spawn(async move {
             if shutdown.run_until_cancelled(sleep(after)).await.is_some()
                 && let Some(server) = server.upgrade()
             {
-                server.change(|state, now| state.review_supply(now));
+                server.change(change);
             }
         });
     }

@@ -13,7 +13,10 @@ use super::{
     hosts::{LoadBalanceHosts, NoHost, Role, TargetSessionAttrs},
     session_error::timed_out,
 };
-use crate::error::{Error, ErrorClass, ErrorKind, class_of};
+use crate::{
+    error::{Error, ErrorClass, ErrorKind, class_of},
+    tenant::Ident,
+};
 
 /// Asks for the credentials of the next connection.
 pub(crate) type AskAtConnect = Arc<
@@ -45,11 +48,19 @@ impl Connector {
         &self.hosts[0]
     }
 
-    pub(super) async fn connect(&self, login: Option<&Credentials>) -> sqlx::Result<PgConnection> {
+    /// Returns the name of the database.
+    pub(crate) fn database(&self) -> String {
+        let options = self.options();
+        options.get_database().unwrap_or_else(|| options.get_username()).to_owned()
+    }
+
+    pub(super) async fn connect(&self, log_in: LogInAs<'_>) -> sqlx::Result<PgConnection> {
         let deadline = after(self.timeout);
+        let LogInAs { login, home } = log_in;
         // The closure is not called for connections with a tenant's or the maintenance login.
         let asked = if login.is_none() { self.ask().await? } else { None };
-        let (_, conn) = self.find(login.or(asked.as_ref()), self.target, deadline).await?;
+        let log_in = LogInAs { login: login.or(asked.as_ref()), home };
+        let (_, conn) = self.find(log_in, self.target, deadline).await?;
         Ok(conn)
     }
 
@@ -63,13 +74,13 @@ impl Connector {
     pub(crate) async fn primary(&self) -> sqlx::Result<PgConnectOptions> {
         let deadline = after(self.timeout);
         let asked = timeout_at(deadline, self.ask()).await.unwrap_or_else(|_| Err(timed_out()))?;
+        let log_in = LogInAs { login: asked.as_ref(), home: None };
         if let [only] = &*self.hosts {
-            return Ok(with_login(only, asked.as_ref()));
+            return Ok(log_in.at(only));
         }
-        let (index, conn) =
-            self.find(asked.as_ref(), TargetSessionAttrs::Primary, deadline).await?;
+        let (index, conn) = self.find(log_in, TargetSessionAttrs::Primary, deadline).await?;
         conn.close().await?;
-        Ok(with_login(&self.hosts[index], asked.as_ref()))
+        Ok(log_in.at(&self.hosts[index]))
     }
 
     async fn ask(&self) -> sqlx::Result<Option<Credentials>> {
@@ -89,19 +100,19 @@ impl Connector {
     /// Tries the hosts in turn. Each gets an equal share of the remaining time.
     async fn find(
         &self,
-        login: Option<&Credentials>,
+        log_in: LogInAs<'_>,
         target: TargetSessionAttrs,
         deadline: Instant,
     ) -> sqlx::Result<(usize, PgConnection)> {
         if let ([only], TargetSessionAttrs::Any) = (&*self.hosts, target) {
-            return Ok((0, PgConnection::connect_with(&with_login(only, login)).await?));
+            return Ok((0, PgConnection::connect_with(&log_in.at(only)).await?));
         }
         let rounds = target.rounds();
         let mut left = u32::try_from(self.hosts.len() * rounds.len()).unwrap_or(u32::MAX);
         let mut tried = Tried::default();
         for target in rounds {
             for index in self.order() {
-                let host = with_login(&self.hosts[index], login);
+                let host = log_in.at(&self.hosts[index]);
                 let share = deadline.saturating_duration_since(Instant::now()) / left;
                 left -= 1;
                 match within(share, open(&host, *target)).await {
@@ -141,8 +152,19 @@ impl Connector {
     }
 }
 
-fn with_login(host: &PgConnectOptions, login: Option<&Credentials>) -> PgConnectOptions {
-    login.map_or_else(|| host.clone(), |login| login.log_in(host))
+/// How a connection differs from what is configured for its host.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LogInAs<'a> {
+    pub(super) login: Option<&'a Credentials>,
+    /// The database, if it is not the manager's.
+    pub(super) home: Option<&'a Ident>,
+}
+
+impl LogInAs<'_> {
+    fn at(&self, host: &PgConnectOptions) -> PgConnectOptions {
+        let host = self.login.map_or_else(|| host.clone(), |login| login.log_in(host));
+        self.home.into_iter().fold(host, |host, home| host.database(home.as_str()))
+    }
 }
 
 /// A host that has accepted a connection.

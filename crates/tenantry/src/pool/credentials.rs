@@ -98,13 +98,6 @@ impl Login {
         &self.of
     }
 
-    pub(super) fn tenant(&self) -> Option<&TenantId> {
-        match &self.of {
-            LoginOf::Tenant(tenant) => Some(tenant),
-            LoginOf::Upkeep => None,
-        }
-    }
-
     pub(super) async fn credentials(&self) -> Result<Option<Credentials>, Error> {
         (self.ask)().await
     }

@@ -10,6 +10,7 @@ use super::{
     session::Session,
     state::TakenOut,
 };
+use crate::tenant::Ident;
 
 /// Timeout for a ping.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
@@ -34,6 +35,12 @@ impl Server {
                 }
             }
         });
+    }
+
+    /// Closes the idle connections to a database that is about to be dropped, or has just been made: what is connected
+    /// to its name then was connected to another one.
+    pub(crate) fn close_idle_in(self: &Arc<Self>, database: &Ident) {
+        self.change(|state, _| state.close_idle(|session| session.is_in(database)));
     }
 
     /// Returns the timeout for a ping.

@@ -58,7 +58,7 @@ impl Server {
         self: &Arc<Self>,
         mut partner: oneshot::Receiver<Partner<Newcomer>>,
     ) -> Option<Partner<Newcomer>> {
-        if self.change(|state, _| state.open_partner()) {
+        if self.change(|state, now| state.open_partner(now)) {
             let (connect, acquire) = (self.options.connect_timeout, self.options.acquire_timeout);
             let limit = WAITS.min(connect / 2).min(acquire / 4);
             if let Ok(Ok(met)) = timeout(limit, &mut partner).await {

@@ -13,7 +13,7 @@ use crate::{
 pub(super) struct Look {
     /// A hash of everything that decides what a statement returns.
     pub(super) key: i64,
-    /// `true` if the tenant's own schemas have types or collations.
+    /// `true` if the schemas that it is compared by have types or collations.
     pub(super) own_types: bool,
     pub(super) tables: i64,
     /// `true` if a function that statements can reach modifies the session.
@@ -44,7 +44,7 @@ impl TryFrom<&PgRow> for Look {
     }
 }
 
-/// Appends a query that returns one [`Look`].
+/// Appends a query that returns one [`Look`]. Tenants are compared by the tables in the schemas `compared`.
 ///
 /// It goes through `pg_depend`, which has an index that begins with the schema; `pg_class` has
 /// none. Row types and array types depend on their table or element type and not on the schema, so
@@ -54,9 +54,9 @@ impl TryFrom<&PgRow> for Look {
 /// [extensions](super::extensions), which are inspected once for all tenants, and those of other
 /// schemas that a trigger, view, rule, default, constraint, policy, index or operator in them
 /// calls. The latter are not visible in a statement's text.
-pub(super) fn look(sql: &mut Sql, binding: &Binding) {
+pub(super) fn look(sql: &mut Sql, binding: &Binding, compared: &[Ident]) {
     sql.text("with member as materialized (select d.classid, d.objid, ");
-    among(sql, binding.own());
+    among(sql, compared);
     sql.text(
         " as own from pg_catalog.pg_namespace n \
          join pg_catalog.pg_depend d on d.refobjid operator(pg_catalog.=) n.oid \

@@ -1,17 +1,24 @@
 use std::time::Duration;
 
-use super::options::PoolOptions;
+use super::{occupant::Occupant, options::PoolOptions};
 
 /// How sessions are bound, independent of the occupant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
     pub(crate) keep: KeepStatements,
-    /// Idle limit of an application's transaction; `None` keeps the server's configuration.
-    pub(crate) idle_in_transaction: Option<Duration>,
+    /// Idle limit of an application's transaction, unless the tenant has another; `None` keeps the server's configuration.
+    idle_in_transaction: Option<Duration>,
     /// `true` if session names include the tenant.
     pub(crate) name_tenants: bool,
     #[cfg(test)]
     pub(crate) broken: super::broken::Broken,
+}
+
+impl Manner {
+    /// Returns the idle limit of an occupant's transactions; `None` keeps the server's configuration.
+    pub(super) fn idle_in_transaction_of(&self, occupant: &Occupant) -> Option<Duration> {
+        occupant.limits.idle_in_transaction_timeout().or(self.idle_in_transaction)
+    }
 }
 
 /// Whether prepared statements may survive a change of tenant.

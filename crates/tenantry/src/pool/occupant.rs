@@ -3,21 +3,23 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use parking_lot::Mutex;
-use tokio::time::Instant;
-
 use super::{
-    after_bind::AfterBind, credentials::Login, extensions::ExtensionSchemas, scheduler::Class,
+    after_bind::AfterBind,
+    credentials::Login,
+    extensions::ExtensionSchemas,
+    live_limits::LiveLimits,
+    scheduler::Class,
+    shape::{Alike, Shape, TablesShape},
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     event::Whose,
-    tenant::{Binding, Ident, Schema, SchemaOid, TenantId},
+    tenant::{Binding, Home, Ident, Schema, SchemaOid, TenantId},
 };
 
 /// An entity that a session can be bound to: a tenant, the shared schema, or the library itself.
@@ -32,34 +34,26 @@ pub(crate) struct Occupant {
     tie: Tie,
     /// The extension schemas in its search path, and their state.
     pub(super) extensions: Option<Arc<ExtensionSchemas>>,
+    /// Where its connections are, if it is not the manager's database.
+    elsewhere: Option<Box<Elsewhere>>,
     /// Separate login, instead of the manager's.
     pub(crate) login: Option<Box<Login>>,
     /// The application hook that runs on sessions after a bind.
     pub(super) after_bind: Option<Box<AfterBind>>,
-    looked: Mutex<Looked>,
-    /// `true` if a function that its statements can reach modifies the session.
-    unruly: AtomicBool,
+    shape: Shape,
+    /// The limits of the tenant, which all of its occupants have.
+    pub(crate) limits: Arc<LiveLimits>,
     /// Why it is refused, if so.
     refused: OnceLock<Refused>,
     /// `true` once a handle of it was requested.
     met: AtomicBool,
     /// `true` if one task may hold connections of it beside others.
     may_nest: AtomicBool,
-    /// Unique number of the occupant during the lifetime of the process.
-    pub(crate) serial: u64,
-    tables: AtomicU32,
-    /// Number of known changes to the tables.
-    changes: AtomicU32,
 }
 
 /// How long a session seen in a tenant's schema is assumed to be there: other processes also rename
 /// and drop tenants. A released name is not reused before twice this time.
 pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
-
-/// Assumed number of tables if they were not counted.
-const TYPICAL_TABLES: u32 = 10;
-
-static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// The name of an occupant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,6 +67,8 @@ pub(crate) enum OccupantId {
     /// The library, when it migrates, provisions or seeds: its sessions serve one schema after the
     /// other.
     Upkeep,
+    /// The same, in another database than the one in the server's URL.
+    UpkeepIn(Ident),
     Tenant(TenantId),
 }
 
@@ -86,6 +82,15 @@ enum Tie {
     Schema(OnceLock<Schema>),
 }
 
+/// Where the connections of an occupant are.
+#[derive(Debug)]
+struct Elsewhere {
+    home: Home,
+    /// The OID of its database, since a session was first bound there. The schemas of databases that
+    /// were copied from one have the same OIDs.
+    database: OnceLock<u32>,
+}
+
 /// Why every use of an occupant is refused.
 #[derive(Debug, PartialEq, Eq)]
 enum Refused {
@@ -93,45 +98,12 @@ enum Refused {
     Retired,
     /// The tenant was suspended from the start.
     Suspended,
-}
-
-/// Result and time of an inspection of an occupant's schemas.
-#[derive(Debug)]
-struct Looked {
-    alike: Alike,
-    at: Option<Instant>,
-    /// Its duration.
-    took: Duration,
-}
-
-/// How long an inspection is valid. Other processes also change tables and functions, without
-/// notification.
-const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
-
-/// The next inspection that nothing requires follows after this many times the duration of the last
-/// one.
-const RARELY: u32 = 100;
-
-/// Shape of an occupant's tables, as far as it matters for prepared statements.
-///
-/// Two occupants with equal keys can use each other's prepared statements: PostgreSQL replans them
-/// for the new search path, and the results have the same columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Alike {
-    /// Not read yet.
-    Unknown,
-    /// Statements are never shared: the schema has its own types or collations, or does not exist.
-    Unlike,
-    /// A hash of everything that decides what a statement returns, and of the settings under which
-    /// it is parsed.
-    Key(i64),
+    /// The tenant was on its way to another place from the start.
+    Cutover,
 }
 
 impl Occupant {
     pub(crate) fn new(id: OccupantId, class: Class, binding: Binding) -> Self {
-        let looked = Looked { alike: Alike::Unknown, at: None, took: Duration::ZERO };
-        let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
-        let tables = AtomicU32::new(TYPICAL_TABLES);
         let schema = binding.search_path.first().map_or_else(Arc::default, Ident::shared);
         Self {
             id,
@@ -140,23 +112,21 @@ impl Occupant {
             schema,
             tie: Tie::Name,
             extensions: None,
+            elsewhere: None,
             login: None,
             after_bind: None,
-            looked: Mutex::new(looked),
-            unruly: AtomicBool::new(false),
+            shape: Shape::Own(TablesShape::default()),
+            limits: Arc::default(),
             refused: OnceLock::new(),
             met: AtomicBool::new(false),
             may_nest: AtomicBool::new(matches!(class, Class::System | Class::Upkeep)),
-            serial,
-            tables,
-            changes: AtomicU32::new(0),
         }
     }
 
     /// Returns `true` if acquires of it are exempt from the nesting check: the library does not
     /// wait for itself.
     pub(crate) fn may_nest(&self) -> bool {
-        self.may_nest.load(Ordering::Relaxed) || self.id == OccupantId::Upkeep
+        self.may_nest.load(Ordering::Relaxed) || self.id.is_upkeep()
     }
 
     /// Allows the library to hold several of its connections in one task.
@@ -171,14 +141,19 @@ impl Occupant {
 
     /// Returns the number of table changes; see [`note_change`](Self::note_change).
     pub(crate) fn changes(&self) -> u32 {
-        self.changes.load(Ordering::Relaxed)
+        self.shape.changes()
     }
 
     /// Records that the tables were changed: each session drops its prepared statements at its next
     /// use.
     pub(crate) fn note_change(&self) {
-        self.changes.fetch_add(1, Ordering::Relaxed);
-        self.doubt_alike();
+        self.shape.note_change();
+    }
+
+    /// Makes it one of the occupants of the same tables. What one of them finds out about these holds
+    /// for all.
+    pub(crate) fn sharing(self, shape: &Arc<TablesShape>) -> Self {
+        Self { shape: Shape::Everybodys(Arc::clone(shape)), ..self }
     }
 
     /// Ties it to the schema that currently has the binding's first name. `None` leaves that to the
@@ -195,9 +170,26 @@ impl Occupant {
         self
     }
 
+    /// Sets where its connections are.
+    pub(crate) fn at(self, home: Home) -> Self {
+        let elsewhere = Elsewhere { home, database: OnceLock::new() };
+        Self { elsewhere: (!elsewhere.home.is_managers()).then(|| Box::new(elsewhere)), ..self }
+    }
+
+    /// Returns where its connections are.
+    pub(crate) fn home(&self) -> &Home {
+        static MANAGERS: Home = Home::MANAGERS;
+        self.elsewhere.as_deref().map_or(&MANAGERS, |elsewhere| &elsewhere.home)
+    }
+
     pub(crate) fn logging_in(mut self, login: Option<Login>) -> Self {
         self.login = login.map(Box::new);
         self
+    }
+
+    /// Sets the limits of its tenant.
+    pub(crate) fn limited_by(self, limits: Arc<LiveLimits>) -> Self {
+        Self { limits, ..self }
     }
 
     pub(crate) fn followed_by(mut self, hook: Option<AfterBind>) -> Self {
@@ -208,6 +200,11 @@ impl Occupant {
     /// Refuses every use, because the tenant is suspended.
     pub(crate) fn suspended(self) -> Self {
         Self { refused: OnceLock::from(Refused::Suspended), ..self }
+    }
+
+    /// Refuses every use, because the tenant is on its way to another place.
+    pub(crate) fn in_cutover(self) -> Self {
+        Self { refused: OnceLock::from(Refused::Cutover), ..self }
     }
 
     /// Returns the schema that it was created for, or that it is missing, once that is known.
@@ -231,7 +228,7 @@ impl Occupant {
     }
 
     /// Returns the schema that it was created for, with its name.
-    pub(super) fn own_schema(&self) -> Option<(SchemaOid, &Ident)> {
+    pub(crate) fn own_schema(&self) -> Option<(SchemaOid, &Ident)> {
         self.oid().zip(self.binding.own().first())
     }
 
@@ -263,13 +260,54 @@ impl Occupant {
         }
     }
 
+    /// Returns `true` if it is a tenant in a database of its own.
+    pub(super) fn has_database(&self) -> bool {
+        self.is_tenants() && self.home().database().is_some()
+    }
+
+    /// Checks that its database is still the one of its first session.
+    pub(super) fn check_database(&self, oid: u32) -> Result<(), Error> {
+        let before = self.elsewhere.as_deref().map(|of| *of.database.get_or_init(|| oid));
+        if before.is_none_or(|before| before == oid) {
+            return Ok(());
+        }
+        self.retire();
+        Err(self.refusal())
+    }
+
+    fn database(&self) -> Option<u32> {
+        self.elsewhere.as_deref().and_then(|elsewhere| elsewhere.database.get().copied())
+    }
+
+    fn is_in_database_of(&self, other: &Self) -> bool {
+        self.database().zip(other.database()).is_none_or(|(own, theirs)| own == theirs)
+    }
+
+    /// Ties it to the database of another occupant of the same tenant, whose sessions it uses.
+    pub(super) fn share_database_of(&self, other: &Self) {
+        if let (Some(own), Some(oid)) = (self.elsewhere.as_deref(), other.database()) {
+            own.database.get_or_init(|| oid);
+        }
+    }
+
     /// Refuses every further use: the tenant was renamed, dropped or recreated.
     pub(crate) fn retire(&self) {
         // A suspended one stays that.
         drop(self.refused.set(Refused::Retired));
     }
 
+    /// Returns `true` if the tenant has to be looked up again.
     pub(crate) fn is_retired(&self) -> bool {
+        self.is_refused() && !self.is_in_cutover()
+    }
+
+    /// Returns `true` if the tenant was on its way to another place when it was looked up.
+    pub(crate) fn is_in_cutover(&self) -> bool {
+        self.refused.get() == Some(&Refused::Cutover)
+    }
+
+    /// Returns `true` if it gets no connections.
+    pub(crate) fn is_refused(&self) -> bool {
         self.refused.get().is_some()
     }
 
@@ -278,7 +316,7 @@ impl Occupant {
         if self.refused.get() == Some(&Refused::Suspended) {
             return self.name(Error::new(ErrorKind::Suspended, "acquiring a connection"));
         }
-        if self.oid().is_none() && self.sees_others() {
+        if self.is_retired() && self.is_tenants() && self.oid().is_none() && self.sees_others() {
             let attempted =
                 format!("schema {} did not exist when the tenant was looked up", self.schema);
             return self.name(Error::new(ErrorKind::Placement, attempted));
@@ -290,7 +328,7 @@ impl Occupant {
 
     /// Returns `true` if its statements may change the session without showing it in their text.
     pub(super) fn is_unruly(&self) -> bool {
-        self.unruly.load(Ordering::Relaxed)
+        self.shape.is_unruly()
             || self.extensions.as_ref().is_some_and(|extensions| extensions.are_unruly())
     }
 
@@ -314,37 +352,60 @@ impl Occupant {
 
     /// Returns `true` if its schemas must be inspected: never, or not recently, done.
     pub(super) fn needs_a_look(&self) -> bool {
-        let looked = self.looked.lock();
         matches!(self.class, Class::Pooled | Class::Dedicated | Class::Shared)
-            && self.id != OccupantId::Upkeep
-            && looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN.max(looked.took * RARELY))
+            && !self.id.is_upkeep()
+            && self.shape.needs_a_look()
     }
 
     pub(crate) fn alike(&self) -> Alike {
-        if self.binding.own().is_empty() { Alike::Unlike } else { self.looked.lock().alike }
+        match self.schemas_of_tables().is_empty() {
+            true => Alike::Unlike,
+            false => self.with_settings(self.shape.alike()),
+        }
     }
 
-    pub(crate) fn tables(&self) -> usize {
-        self.tables.load(Ordering::Relaxed) as usize
+    /// Returns the schemas whose tables it is compared by with other occupants: its own ones, or those that
+    /// hold the rows of all tenants.
+    pub(super) fn schemas_of_tables(&self) -> &[Ident] {
+        match self.has_rows() {
+            true => self.binding.of_tables(),
+            false => self.binding.own(),
+        }
     }
 
-    pub(crate) fn set_tables(&self, tables: u32) {
-        self.tables.store(tables, Ordering::Relaxed);
+    /// Returns `true` if it is one of many in the same tables.
+    pub(super) fn has_rows(&self) -> bool {
+        matches!(self.shape, Shape::Everybodys(_))
     }
 
-    /// Records the result of an inspection.
-    pub(super) fn note_look(&self, alike: Alike, unruly: bool, took: Duration) {
-        // Settings influence how statements are parsed.
-        let alike = match alike {
+    /// Adds the settings to a key, because they influence how statements are parsed.
+    fn with_settings(&self, alike: Alike) -> Alike {
+        match alike {
             Alike::Key(key) if !self.binding.settings.is_empty() => {
                 let mut hasher = DefaultHasher::new();
                 (key, &self.binding.settings).hash(&mut hasher);
                 Alike::Key(hasher.finish().cast_signed())
             }
             other => other,
-        };
-        self.unruly.store(unruly, Ordering::Relaxed);
-        *self.looked.lock() = Looked { alike, at: Some(Instant::now()), took };
+        }
+    }
+
+    /// Returns a number that is the same for all occupants of the same tables.
+    pub(super) fn serial_of_tables(&self) -> u64 {
+        self.shape.serial()
+    }
+
+    pub(crate) fn tables(&self) -> usize {
+        self.shape.tables()
+    }
+
+    pub(crate) fn set_tables(&self, tables: u32) {
+        self.shape.set_tables(tables);
+    }
+
+    /// Records the result of an inspection.
+    pub(super) fn note_look(&self, alike: Alike, unruly: bool, took: Duration) {
+        self.shape.note_look(alike, unruly, took);
     }
 
     /// Returns `true` if a session bound to one is also bound to the other.
@@ -353,6 +414,9 @@ impl Occupant {
             || (self.id == other.id
                 && self.binding == other.binding
                 && self.class == other.class
+                && self.home() == other.home()
+                && self.is_in_database_of(other)
+                && self.is_retired() == other.is_retired()
                 && self.is_tenants() == other.is_tenants()
                 && self.is_set_up_as(other)
                 && (other.known_schema().is_none() || self.known_schema() == other.known_schema()))
@@ -375,17 +439,12 @@ impl Occupant {
 
     /// Makes the next bind inspect the schemas again.
     pub(crate) fn doubt_alike(&self) {
-        let mut looked = self.looked.lock();
-        *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
+        self.shape.doubt();
     }
 
-    /// Makes the next bind inspect the schemas again, unless that was just done: inspections stay a
-    /// small part of a session's work, however often statements fail.
+    /// Makes the next bind inspect the schemas again, unless that was just done.
     pub(super) fn suspect_alike(&self) {
-        let mut looked = self.looked.lock();
-        if looked.at.is_some_and(|at| at.elapsed() >= looked.took * RARELY) {
-            *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
-        }
+        self.shape.suspect();
     }
 
     /// Returns the owner of the session, for events.
@@ -396,10 +455,19 @@ impl Occupant {
     pub(crate) fn tenant(&self) -> Option<&TenantId> {
         match &self.id {
             OccupantId::Tenant(id) => Some(id),
-            OccupantId::System | OccupantId::Catalog | OccupantId::Shared | OccupantId::Upkeep => {
-                None
-            }
+            OccupantId::System
+            | OccupantId::Catalog
+            | OccupantId::Shared
+            | OccupantId::Upkeep
+            | OccupantId::UpkeepIn(_) => None,
         }
+    }
+}
+
+impl OccupantId {
+    /// Returns `true` if it is the library that works on schemas.
+    pub(crate) fn is_upkeep(&self) -> bool {
+        matches!(self, Self::Upkeep | Self::UpkeepIn(_))
     }
 }
 
@@ -409,7 +477,7 @@ impl fmt::Display for OccupantId {
             Self::System => f.write_str("the library"),
             Self::Catalog => f.write_str("the catalog"),
             Self::Shared => f.write_str("the shared schema"),
-            Self::Upkeep => f.write_str("the library's upkeep"),
+            Self::Upkeep | Self::UpkeepIn(_) => f.write_str("the library's upkeep"),
             Self::Tenant(id) => write!(f, "tenant {id}"),
         }
     }

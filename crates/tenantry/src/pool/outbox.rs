@@ -5,14 +5,20 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::{answer::Answer, breaker::Opener, scheduler::ConnId, session::Session};
-use crate::event::{Event, Observer};
+use crate::{
+    event::{Event, Observer},
+    tenant::Ident,
+};
 
 /// Work to be done outside the lock.
 pub(super) enum Order {
     Answer(oneshot::Sender<Answer>, Answer),
-    Open(ConnId, Opener),
+    /// Open a connection, in another database than the manager's if one is given.
+    Open(ConnId, Opener, Option<Ident>),
     /// Check after this time whether connections can be opened again.
     ReviewSupply(Duration),
+    /// Check after this time whether a dedicated tenant takes over a place.
+    ReviewHomes(Duration),
     Close {
         conn: ConnId,
         session: Option<Session>,

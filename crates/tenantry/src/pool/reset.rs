@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     sql::Sql,
-    tenant::{Binding, Schema},
+    tenant::{Binding, RowKey, Schema},
 };
 
 /// The required extent of a reset.
@@ -27,6 +27,9 @@ pub(super) enum Reset {
     Plain,
     /// For any session: also transactions and deallocated statements.
     Thorough,
+    /// For a session for which sqlx keeps no statements, such as a new one: as thorough, but drops
+    /// all prepared statements, which costs less than looking for them.
+    Bare,
 }
 
 /// Parameters of a bind.
@@ -82,14 +85,16 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
     let mut sql = Sql::default();
     reset(&mut sql, terms);
     verify(&mut sql, to, terms);
-    sql.text("; select from pg_catalog.pg_prepared_statement() where from_sql");
+    if terms.reset != Reset::Bare {
+        sql.text("; select from pg_catalog.pg_prepared_statement() where from_sql");
+    }
     if let (Pin::AfterDrop, Some((oid, schema))) = (terms.pin, to.own_schema()) {
         lock(sql.text("; select "), WAIT_FOR_PIN, oid, schema);
         look_after_drop(&mut sql, schema);
     }
     if terms.look {
         sql.text("; ");
-        look(&mut sql, &to.binding);
+        look(&mut sql, &to.binding, to.schemas_of_tables());
     }
     set_limits(&mut sql, &to.binding, terms);
     apply(&mut sql, to, terms.name);
@@ -98,8 +103,10 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
 
 /// Appends the statements that remove the state of a session.
 fn reset(sql: &mut Sql, terms: Terms<'_>) {
-    if terms.reset == Reset::Thorough {
-        sql.text("begin; rollback; ");
+    match terms.reset {
+        Reset::Plain => {}
+        Reset::Thorough => _ = sql.text("begin; rollback; "),
+        Reset::Bare => _ = sql.text("begin; rollback; deallocate all; "),
     }
     sql.text(
         "reset session authorization; reset all; set search_path to pg_catalog, pg_temp; \
@@ -199,6 +206,9 @@ fn set_limits(sql: &mut Sql, binding: &Binding, terms: Terms<'_>) {
     }
     if let Some(upkeep) = terms.upkeep {
         set_for_upkeep(sql, upkeep);
+        if binding.fails_under_policies {
+            sql.text("; set row_security to off");
+        }
     }
 }
 
@@ -218,7 +228,7 @@ fn set_for_upkeep(sql: &mut Sql, upkeep: Upkeep) {
     }
 }
 
-/// Appends the settings, the name, the search path and the role of an occupant.
+/// Appends the settings, the name, the search path, the key and the role of an occupant.
 fn apply(sql: &mut Sql, to: &Occupant, name: Option<&str>) {
     for (name, value) in &to.binding.settings {
         sql.text("; select pg_catalog.set_config(").literal(name);
@@ -232,6 +242,11 @@ fn apply(sql: &mut Sql, to: &Occupant, name: Option<&str>) {
     sql.text("; set search_path to ").idents(&to.binding.search_path);
     if to.binding.search_path.is_empty() {
         sql.text("''");
+    }
+    if let Some(RowKey { setting, value }) = to.binding.key.as_deref() {
+        // A utility statement, because calling `set_config` costs more.
+        sql.text("; set ").ident(&setting.class).text(".").ident(&setting.name);
+        sql.text(" to ").literal(value);
     }
     if let Some(role) = &to.binding.role {
         sql.text("; set role ").ident(role);

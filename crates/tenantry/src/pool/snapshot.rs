@@ -93,6 +93,9 @@ pub struct TenantPoolSnapshot {
     pub waiting: usize,
     /// Number of connections granted to it since the tenant pool was created.
     pub acquires: u64,
+    /// Maximum number of connections that it may use at a time.
+    #[serde(skip)]
+    pub(crate) cap: usize,
 }
 
 /// The part of the pool that is bound to the shared schema.
@@ -119,6 +122,7 @@ impl TenantPoolSnapshot {
             idle: counts.idle,
             waiting: counts.waiting,
             acquires: counts.granted,
+            cap: counts.cap,
         })
     }
 }

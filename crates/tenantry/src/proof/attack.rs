@@ -6,7 +6,7 @@ use super::{
     attacks::{
         cancelled, crowd, ids, midway, planting,
         plants::{self, Plant},
-        roles, schemas, statements, storm, turns,
+        roles, rows, schemas, statements, storm, turns,
     },
     finding::Attacked,
     ground::Ground,
@@ -31,6 +31,8 @@ pub(super) enum How {
     OneSession(Run),
     /// With several sessions.
     Sessions(Run),
+    /// Uses one session, on tables with the rows of all tenants.
+    Rows(Run),
 }
 
 type Run = for<'a> fn(&'a Ground<'a>) -> BoxFuture<'a, Attacked>;
@@ -39,18 +41,26 @@ impl How {
     pub(super) fn takes_sessions(self) -> bool {
         matches!(self, Self::Sessions(_))
     }
+
+    /// Returns `true` if it applies only where tenants are isolated by row.
+    pub(super) fn needs_rows(self) -> bool {
+        matches!(self, Self::Rows(_))
+    }
 }
 
 impl Attack {
     pub(super) fn run<'a>(&self, ground: &'a Ground<'a>) -> BoxFuture<'a, Attacked> {
         match self.how {
             How::Plant(plants) => Box::pin(planting::run(ground, plants)),
-            How::OneSession(run) | How::Sessions(run) => run(ground),
+            How::OneSession(run) | How::Sessions(run) | How::Rows(run) => run(ground),
         }
     }
 }
 
 /// Returns the names of all attacks, in the order in which they are reported.
+///
+/// Those whose name begins with `row` apply, and are reported, if tenants are [isolated by
+/// row](crate::Isolation::row), or if they are selected by name.
 pub fn attack_names() -> impl Iterator<Item = &'static str> {
     ATTACKS.iter().map(|attack| attack.name)
 }
@@ -291,6 +301,46 @@ pub(super) const ATTACKS: &[Attack] = &[
                and reach for the schema of the other by name.",
         expected: "Each session has its tenant's role, and PostgreSQL refuses the other schema.",
         how: How::OneSession(run!(roles::run)),
+    },
+    Attack {
+        name: "rowTurns",
+        title: "Rows of shared tables",
+        what: "Two tenants read and write their rows of the same tables in turn, over one server session, with prepared \
+               statements that are kept: plain, in transactions, with joins, upserts, views, functions and cursors.",
+        expected: "Each tenant meets its own rows.",
+        how: How::Rows(run!(rows::turns::run)),
+    },
+    Attack {
+        name: "rowReach",
+        title: "Rows of another tenant",
+        what: "A tenant tries to read, lock, update, delete, insert, reassign, refer to, upsert over, copy and truncate \
+               rows of another one, with prepared statements and as text, on its handle, on a lease and in a transaction.",
+        expected: "It gets no row of the other tenant, and the other tenant's rows stay the same.",
+        how: How::Rows(run!(rows::reach::run)),
+    },
+    Attack {
+        name: "rowKey",
+        title: "Key of the session",
+        what: "A tenant's own SQL sets the key of its session to that of another tenant, removes it, or disables row \
+               security: by SET, by functions, in DO blocks, and in transactions that it leaves open.",
+        expected: "Afterwards, each tenant has its own key and rows, and sessions of no tenant have no key.",
+        how: How::Rows(run!(rows::key::run)),
+    },
+    Attack {
+        name: "rowInterrupted",
+        title: "Rows after interruptions",
+        what: "A tenant takes the key of another one in a transaction, and is cancelled at a random point, leaves the \
+               transaction open, or panics.",
+        expected: "Afterwards, each tenant has its own key and rows, and no row is added.",
+        how: How::Rows(run!(rows::interrupted::run)),
+    },
+    Attack {
+        name: "rowPolicies",
+        title: "Policies of the application's tables",
+        what: "The system catalogs are searched for ways around the policies of the real tables, and as the role of \
+               tenants' sessions, the server is asked for each table whether policies apply.",
+        expected: "Policies apply to each table, and nothing goes around them.",
+        how: How::Rows(run!(rows::policies::run)),
     },
 ];
 

@@ -2,8 +2,11 @@
 
 use sqlx::{Row, SqlStr, raw_sql};
 
-use super::mark::{Mark, note};
-use super::scratch::{SHARED, TENANTS};
+use super::{
+    mark::{Mark, note},
+    row_tenants::SHARED,
+    scratch::TENANTS,
+};
 use crate::{error::Error, pool::Lease, sql::Sql, tenant::Ident};
 
 /// Creates every scratch schema, and grants the manager's role the privileges to use it if the maintenance role is a

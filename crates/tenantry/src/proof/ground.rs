@@ -9,12 +9,14 @@ use super::{
     look::{Look, On},
     mark::Mark,
     options::ProofOptions,
+    row_tenants::{OfRows, RowTenants},
 };
 use crate::{
     db::TenantDb,
     error::Error,
     fleet::Fleet,
     pool::Lease,
+    rows::RowsReport,
     tenant::{TenantId, TenantRecord},
 };
 
@@ -35,8 +37,17 @@ pub(super) struct Ground<'a> {
     pub(super) pids: &'a Mutex<BTreeSet<i32>>,
     pub(super) acme: TenantDb,
     pub(super) globex: TenantDb,
+    /// The tenants that are kept apart by row, if the application has such.
+    rows: Option<Rows<'a>>,
     /// Leaks to another tenant, regardless of how the attack ends.
     leaks: Mutex<Vec<String>>,
+}
+
+/// Tenants that are kept apart by row.
+#[derive(Debug)]
+struct Rows<'a> {
+    tenants: Result<RowTenants, String>,
+    of: &'a OfRows,
 }
 
 /// The server processes that have answered.
@@ -50,10 +61,12 @@ impl<'a> Ground<'a> {
         seed: u64,
         pids: &'a Mutex<BTreeSet<i32>>,
         own_row: &'static str,
+        rows: Option<&'a OfRows>,
     ) -> Result<Self, Error> {
         let connections = fleet.server().max_connections();
         let acme = handle(&fleet, mark, "acme")?;
         let globex = handle(&fleet, mark, "globex")?;
+        let rows = rows.map(|of| Rows { tenants: of.tenants(&fleet, mark), of });
         Ok(Self {
             fleet,
             mark,
@@ -64,6 +77,7 @@ impl<'a> Ground<'a> {
             pids,
             acme,
             globex,
+            rows,
             leaks: Mutex::default(),
         })
     }
@@ -71,6 +85,16 @@ impl<'a> Ground<'a> {
     /// Returns a handle of a scratch tenant, without asking the catalog.
     pub(super) fn tenant(&self, id: &str) -> Result<TenantDb, Error> {
         handle(&self.fleet, self.mark, id)
+    }
+
+    /// Returns the scratch tenants that are kept apart by row.
+    pub(super) fn rows(&self) -> Result<&RowTenants, Stop> {
+        self.rows.as_ref().ok_or_else(no_rows)?.tenants.as_ref().map_err(Stop::new)
+    }
+
+    /// Returns the verification of the application's own tables.
+    pub(super) fn verified(&self) -> Result<&RowsReport, Stop> {
+        self.rows.as_ref().ok_or_else(no_rows)?.of.verified.as_ref().map_err(Stop::new)
     }
 
     pub(super) async fn look(&self, db: &TenantDb, more: &'static str) -> Result<Look, Stop> {
@@ -107,6 +131,11 @@ impl<'a> Ground<'a> {
     pub(super) fn met(&self, pid: Option<i32>) {
         self.pids.lock().extend(pid);
     }
+}
+
+/// Why an attack on rows cannot be run.
+fn no_rows() -> Stop {
+    Stop::new("no tenant is isolated by row")
 }
 
 fn handle(fleet: &Fleet, mark: &Mark, id: &str) -> Result<TenantDb, Error> {

@@ -2,7 +2,7 @@
 
 use sqlx::{FromRow, PgConnection, raw_sql};
 
-use super::mark::is_left_behind;
+use super::{mark::is_left_behind, row_tenants::is_of_rows};
 use crate::{
     error::{Error, ErrorKind},
     pool::Lease,
@@ -73,18 +73,33 @@ pub(super) async fn list(
     Ok(found)
 }
 
+/// The objects of a tenant's schema.
+const OF_TENANT: &[(&str, &str)] = &[
+    ("; drop table ", ".marker"),
+    ("; drop table ", ".moods"),
+    ("; drop table ", ".plans"),
+    ("; drop type ", ".mood"),
+    ("; drop sequence ", ".counter"),
+    ("; drop function ", ".perform(pg_catalog.text)"),
+    ("; drop schema ", ""),
+];
+
+/// The objects of the schema with the rows of tenants.
+const OF_ROWS: &[(&str, &str)] = &[
+    ("; drop view if exists ", ".visitors"),
+    ("; drop table ", ".visits"),
+    ("; drop table ", ".people"),
+    ("; drop function ", ".owners()"),
+    ("; drop function ", ".first_owner()"),
+    ("; drop function ", ".reveal(pg_catalog.text, pg_catalog.text)"),
+    ("; drop schema ", ""),
+];
+
 /// Removes a scratch schema: the objects that were created in it, and then the schema, if it is empty.
 pub(super) async fn remove(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
     let mut sql = Sql::new("set lock_timeout to '5s'");
-    for (text, name) in [
-        ("; drop table ", ".marker"),
-        ("; drop table ", ".moods"),
-        ("; drop table ", ".plans"),
-        ("; drop type ", ".mood"),
-        ("; drop sequence ", ".counter"),
-        ("; drop function ", ".perform(pg_catalog.text)"),
-        ("; drop schema ", ""),
-    ] {
+    let of = if is_of_rows(schema.as_str()) { OF_ROWS } else { OF_TENANT };
+    for (text, name) in of {
         sql.text(text).ident(schema).text(name);
     }
     raw_sql(sql.finish()).execute(conn).await?;

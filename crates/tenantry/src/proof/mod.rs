@@ -23,6 +23,7 @@ mod look;
 mod mark;
 mod options;
 mod report;
+mod row_tenants;
 mod run;
 mod scratch;
 mod scrub;

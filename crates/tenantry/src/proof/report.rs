@@ -38,6 +38,9 @@ pub struct IsolationProof {
     pub scratch_removed: bool,
     /// Scratch schemas and roles of earlier, interrupted proofs that were removed as well.
     pub leftovers_removed: Vec<String>,
+    /// What no attack can show: how isolation of this kind ends, and what to do about it. Empty without tenants that are
+    /// [isolated by row](crate::Isolation::row).
+    pub caveats: Vec<&'static str>,
     /// The seed of the random choices.
     pub seed: u64,
     /// When it was started.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     attack::{ATTACKS, Attack, attack_names},
-    attacks::turns::OWNER,
+    attacks::{rows::tables, turns::OWNER},
     create::create_all,
     finding::{Attacked, Finding, Stop},
     ground::{Ground, Pids},
@@ -19,12 +19,15 @@ use super::{
     mark::Mark,
     options::ProofOptions,
     report::{AttackResult, IsolationProof, Outcome, ProofServer, ProofVersions},
+    row_tenants::OfRows,
     scratch::{MOST_CONNECTIONS, Scratch},
 };
 use crate::{
     error::{Error, ErrorKind},
+    error_report::ErrorReport,
     fleet::Fleet,
     pool::{Pooling, after},
+    rows::{self, RowsReport},
 };
 
 /// The maximum number of leaks per attack that are described.
@@ -33,6 +36,11 @@ const TOLD: usize = 5;
 /// Why the attacks on one session are not run behind a pooler that shares sessions.
 const SHARED: &str = "the pooler in between shares server sessions, and what the attack leaves behind could reach its \
     other clients";
+
+/// The limit of isolation by row.
+const SQL_REACHES_ALL: &str = "SQL that a tenant wrote, or injected, can set the key of its session, because PostgreSQL \
+    lets every role set a custom setting: it then reaches the rows of every tenant, until the session is reset. Give \
+    tenants that run SQL a schema and a login each.";
 
 /// Facts learned along the way.
 #[derive(Debug, Default)]
@@ -51,6 +59,8 @@ struct Proof<'a> {
     seed: u64,
     deadline: Instant,
     pids: Pids,
+    /// The verification of the application's tables, if tenants are isolated by row.
+    verified: Option<Result<RowsReport, String>>,
 }
 
 /// Runs the attacks; see [`TenantManager::prove_isolation`](crate::TenantManager::prove_isolation).
@@ -63,7 +73,13 @@ pub(crate) async fn prove(
     let (began, started_at) = (Instant::now(), SystemTime::now());
     let seed = seed_of(options)?;
     let deadline = after(options.time_limit);
-    let proof = Proof { real, options, mark: Mark::draw()?, seed, deadline, pids: Pids::default() };
+    let verified = match real.lookup().isolations().has_rows() {
+        // Before the attacks take their connections of the budget.
+        true => Some(verify(real, deadline).await),
+        false => None,
+    };
+    let (mark, pids) = (Mark::draw()?, Pids::default());
+    let proof = Proof { real, options, mark, seed, deadline, pids, verified };
     let server = real.server();
     let places = server.take_places(MOST_CONNECTIONS).await?;
     let mut scratch = Scratch::new(real, proof.mark.clone(), places, Arc::clone(&proof.pids));
@@ -72,6 +88,13 @@ pub(crate) async fn prove(
     let scratch_removed = scratch.remove().await;
     let learnt = run?;
     Ok(proof.report(user, learnt, scratch_removed, started_at, began.elapsed()))
+}
+
+/// Verifies the application's tables.
+async fn verify(real: &Fleet, deadline: Instant) -> Result<RowsReport, String> {
+    let verified = timeout_at(deadline, rows::verify(real)).await;
+    let verified = verified.map_err(|_| "the time limit was reached before it ended".to_owned())?;
+    verified.map_err(|error| ErrorReport::new(&error).to_string())
 }
 
 /// Returns the seed of the options, or a random one.
@@ -87,11 +110,13 @@ fn seed_of(options: &ProofOptions) -> Result<u64, Error> {
 impl Proof<'_> {
     async fn run(&self, scratch: &mut Scratch) -> Result<Learnt, Error> {
         let mut learnt = Learnt::default();
-        let (of_sessions, of_one): (Vec<_>, Vec<_>) =
-            ATTACKS.iter().partition(|attack| attack.how.takes_sessions());
+        let (of_sessions, of_one): (Vec<_>, Vec<_>) = ATTACKS
+            .iter()
+            .filter(|attack| self.applies(attack))
+            .partition(|attack| attack.how.takes_sessions());
         let fleet = scratch.pool(MOST_CONNECTIONS).await?;
-        self.prepare(&fleet, &mut learnt).await?;
-        let ground = self.ground(fleet)?;
+        let rows = self.prepare(&fleet, &mut learnt).await?;
+        let ground = self.ground(fleet, rows.as_ref())?;
         self.attack(&ground, &of_sessions, &mut learnt).await;
         learnt.pooling = match (self.real.server().pooling(), ground.fleet.server().pooling()) {
             (Pooling::Transaction, _) | (_, Pooling::Transaction) => Pooling::Transaction,
@@ -104,7 +129,7 @@ impl Proof<'_> {
             };
             learnt.attacks.extend(of_one.iter().map(not_run));
         } else {
-            let ground = self.ground(scratch.pool(1).await?)?;
+            let ground = self.ground(scratch.pool(1).await?, rows.as_ref())?;
             self.attack(&ground, &of_one, &mut learnt).await;
         }
         Ok(learnt)
@@ -137,6 +162,7 @@ impl Proof<'_> {
             scratch: self.mark.as_str().to_owned(),
             scratch_removed,
             leftovers_removed: leftovers,
+            caveats: self.verified.is_some().then_some(SQL_REACHES_ALL).into_iter().collect(),
             seed: self.seed,
             started_at,
             duration,
@@ -144,18 +170,27 @@ impl Proof<'_> {
         proof.count()
     }
 
+    /// Returns `true` if an attack is part of the report.
+    fn applies(&self, attack: &Attack) -> bool {
+        let is_selected = !self.options.only.is_empty() && self.options.includes(attack.name);
+        !attack.how.needs_rows() || self.verified.is_some() || is_selected
+    }
+
     /// Creates the scratch schemas, and removes those of interrupted proofs.
-    async fn prepare(&self, fleet: &Fleet, learnt: &mut Learnt) -> Result<(), Error> {
+    async fn prepare(&self, fleet: &Fleet, learnt: &mut Learnt) -> Result<Option<OfRows>, Error> {
         let mut lease = fleet.lease().await?;
         let version = "select pg_catalog.current_setting('server_version')";
         learnt.postgresql = raw_sql(version).fetch_one(&mut *lease).await?.try_get(0)?;
         learnt.leftovers = remove_leftovers(&mut lease).await?;
         create_all(&mut lease, &self.mark, fleet.server().role_of_manager()).await?;
-        Ok(())
+        let Some(verified) = self.verified.clone() else { return Ok(None) };
+        let created = tables::create(fleet, &mut lease, &self.mark).await;
+        let created = created.map_err(|error| ErrorReport::new(&error).to_string());
+        Ok(Some(OfRows { created, verified }))
     }
 
-    fn ground(&self, fleet: Fleet) -> Result<Ground<'_>, Error> {
-        Ground::new(fleet, &self.mark, self.options, self.seed, &self.pids, OWNER)
+    fn ground<'g>(&'g self, fleet: Fleet, rows: Option<&'g OfRows>) -> Result<Ground<'g>, Error> {
+        Ground::new(fleet, &self.mark, self.options, self.seed, &self.pids, OWNER, rows)
     }
 
     async fn attack(&self, ground: &Ground<'_>, attacks: &[&Attack], learnt: &mut Learnt) {

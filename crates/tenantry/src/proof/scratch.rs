@@ -6,9 +6,11 @@ use super::{
     ground::Pids,
     leftovers::{Found, list, remove, remove_role},
     mark::Mark,
+    row_tenants::{SHARED, schema_of},
     scrub::scrub,
 };
 use crate::{
+    catalog::Isolations,
     error::{Error, ErrorKind},
     fleet::Fleet,
     pool::{Place, Pooling, Server},
@@ -21,9 +23,6 @@ pub(super) const TENANTS: [&str; 7] =
 
 /// An id whose schema has the longest name that PostgreSQL does not truncate.
 pub(super) const LONGEST: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
-
-/// The stand-in for the shared schema.
-pub(super) const SHARED: &str = "shared";
 
 /// The maximum number of connections that a proof takes from the budget.
 pub(super) const MOST_CONNECTIONS: usize = 4;
@@ -70,8 +69,8 @@ impl Scratch {
         let server = inner.real.server();
         let pool = server.scratch(most.min(inner.places()));
         inner.pools.push(Arc::clone(&pool));
-        let isolation = Isolation::schema(&format!("{}{{id}}", inner.mark.as_str()));
-        Ok(inner.real.of_scratch(pool, isolation, inner.mark.name(SHARED)?))
+        let isolations = inner.isolations()?;
+        Ok(inner.real.of_scratch(pool, isolations, inner.mark.name(SHARED)?))
     }
 
     /// Removes everything. Returns `true` if nothing is left.
@@ -99,6 +98,18 @@ impl Drop for Scratch {
 }
 
 impl Inner {
+    /// Returns how scratch tenants are kept apart: by schema, and by row as the application's tenants are, if any is.
+    fn isolations(&self) -> Result<Isolations, Error> {
+        let of_real = self.real.lookup().isolations();
+        let mut rows = Vec::new();
+        if of_real.has_rows() {
+            let schema = schema_of(&self.mark)?;
+            rows.push(Isolation::rows(of_real.rows().clone().in_schema(schema)));
+        }
+        let schemas = Isolation::schema(&format!("{}{{id}}", self.mark.as_str()));
+        Ok(Isolations::new(schemas, rows))
+    }
+
     /// Returns how many connections the attacks can have. Behind a pooler in transaction mode there are no slots: the
     /// manager has no connection.
     fn places(&self) -> usize {

@@ -28,6 +28,9 @@ impl fmt::Display for IsolationProof {
         for leftover in &self.leftovers_removed {
             writeln!(f, "  leftover    {leftover}, removed")?;
         }
+        for caveat in &self.caveats {
+            writeln!(f, "  caveat      {caveat}")?;
+        }
         writeln!(f, "  seed        {}", self.seed)?;
         for attack in &self.attacks {
             writeln!(f)?;
@@ -46,12 +49,10 @@ fn verdict(proof: &IsolationProof) -> String {
     match (leaked, not_run) {
         (0, 0) => format!("isolated. All {total} attacks held."),
         (0, _) => {
-            format!(
-                "incomplete. {held} of {total} attacks held, {not_run} were not run, none leaked."
-            )
+            format!("incomplete. {held} of {total} attacks held, none leaked; not run: {not_run}.")
         }
         _ => format!(
-            "NOT ISOLATED. {leaked} of {total} attacks leaked, {held} held, {not_run} were not run."
+            "NOT ISOLATED. {leaked} of {total} attacks leaked, {held} held; not run: {not_run}."
         ),
     }
 }

@@ -11,11 +11,22 @@ use crate::{
 /// Returns the server's refusal of a statement that caused an error, if that is the cause. A lost connection is not a
 /// refusal.
 pub(super) fn refusal(error: &Error) -> Option<&sqlx::Error> {
+    answer(error)
+        .filter(|answer| answer.as_database_error().is_some() && leaves_session_usable(answer))
+}
+
+/// Returns `true` if an error can be due to the removal of the database: the session was ended, or none could be opened.
+pub(super) fn lost_database(error: &Error) -> bool {
+    let is_lost = answer(error).is_some_and(|answer| !leaves_session_usable(answer));
+    is_lost || error.kind() == ErrorKind::Unavailable || has_code(error, "3D000")
+}
+
+/// Returns the error of sqlx that caused an error.
+fn answer(error: &Error) -> Option<&sqlx::Error> {
     let mut next = Some(error as &(dyn StdError + 'static));
     while let Some(error) = next {
         if let Some(answer) = error.downcast_ref::<sqlx::Error>() {
-            let refused = answer.as_database_error().is_some() && leaves_session_usable(answer);
-            return refused.then_some(answer);
+            return Some(answer);
         }
         // A failure's message contains its cause, which is then not one of its sources.
         let failure = error.downcast_ref::<Failure>();

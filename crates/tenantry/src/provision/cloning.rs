@@ -7,14 +7,8 @@ use sqlx::{PgConnection, Row};
 use tokio::time::Instant;
 
 use super::{
-    CreateOptions, Provisioner,
-    answer::taken,
-    commit::roll_back,
-    made::limit_locks,
-    new_tenant::{New, record_of},
-    provisional,
-    step::refuse_unfinished,
-    written::rename_sql,
+    CreateOptions, Provisioner, answer::taken, commit::roll_back, made::limit_locks,
+    new_tenant::New, provisional, step::refuse_unfinished, written::rename_sql,
 };
 use crate::{
     catalog::Site,
@@ -29,7 +23,7 @@ use crate::{
     reading::{read_once, subject_of},
     schema::{SchemaModel, read::Subject},
     sql::Sql,
-    tenant::{ParseTenantIdError, TenantId},
+    tenant::{IsolationKind, ParseTenantIdError, TenantId, TenantRecord},
 };
 
 impl Provisioner {
@@ -44,6 +38,12 @@ impl Provisioner {
     /// migrations and seeds are not run.
     ///
     /// The source can be read and written meanwhile; its tables cannot be altered. Suspended tenants can be cloned.
+    ///
+    /// A tenant that is [isolated by row](crate::Isolation::row) gets a clone in the same tables, with another
+    /// [key](CloneOptions::key), and with the same ids where unique keys contain the tenant column. Triggers of the
+    /// tables fire, and the rows are compared afterwards. It is refused if a foreign key without the tenant column
+    /// would make copied rows refer to those of the source, if unique values are taken, and with options that copy a
+    /// part of the rows or mask them.
     ///
     /// No superuser is needed. The manager's role must be able to read the source's rows, and must be a member of the
     /// roles that own its objects. If row-level security would hide rows from it, the clone fails.
@@ -134,9 +134,12 @@ impl Provisioner {
         let began = Instant::now();
         let from = from.try_into().map_err(Into::into)?;
         let to = to.try_into().map_err(Into::into)?;
-        let source = Origin::find(source, &from).await.map_err(|error| error.with_tenant(&from))?;
+        let found = Found::find(source, &from).await.map_err(|error| error.with_tenant(&from))?;
         // A separate boxed future, to keep the callers' futures small.
-        let cloned = Box::pin(self.clone_now(&source, &to, options)).await;
+        let cloned = match &found {
+            Found::Schema(source) => Box::pin(self.clone_now(source, &to, options)).await,
+            Found::Rows(record) => Box::pin(self.clone_rows_of(source, record, &to, options)).await,
+        };
         let outcome = if cloned.is_ok() { "clone" } else { "failed" };
         self.fleet.server().observer.meters.created(outcome, began.elapsed());
         // A negative cache entry may exist from before.
@@ -155,6 +158,59 @@ impl Provisioner {
         })
     }
 
+    /// Returns the options of creating the clone's tenant. It gets a schema, as its source has.
+    fn create_options(&self, options: &CloneOptions) -> CreateOptions {
+        let not_by_default = self.fleet.is_in_rows_by_default();
+        CreateOptions {
+            isolation: not_by_default.then_some(IsolationKind::Schema),
+            container: options.container.clone(),
+            attributes: options.attributes.clone(),
+            role: options.role.clone(),
+            lock_timeout: options.lock_timeout,
+            ..CreateOptions::default()
+        }
+    }
+
+    /// Clones a tenant whose rows are in tables of all tenants.
+    async fn clone_rows_of(
+        &self,
+        source: &Fleet,
+        from: &TenantRecord,
+        to: &TenantId,
+        options: &CloneOptions,
+    ) -> Result<(Arc<str>, Copied), Error> {
+        if Arc::ptr_eq(source.server(), self.fleet.server()) {
+            return self.clone_rows(from, to, options).await;
+        }
+        let attempted = "the source is isolated by row, and its rows are copied within the tables of one manager: read \
+                         them there, and insert them here as this tenant";
+        Err(Error::new(ErrorKind::Placement, attempted))
+    }
+
+    /// Returns the key of a clone with a schema, unless that is its id: the rows of the copy have the key of the source.
+    fn key_of_copy(
+        &self,
+        source: &Origin<'_>,
+        to: &TenantId,
+        options: &CloneOptions,
+    ) -> Result<Option<Arc<str>>, Error> {
+        if !self.fleet.lookup().isolations().has_rows() {
+            return Ok(None);
+        }
+        let key = match (&source.key, &options.key) {
+            (Some(key), Some(asked)) if options.data && key != asked => {
+                let attempted = format!(
+                    "cloning a tenant with its rows: they have the key {key}, which the clone keeps, and not {asked}: \
+                     leave CloneOptions::key out"
+                );
+                return Err(Error::new(ErrorKind::Config, attempted));
+            }
+            (Some(key), _) if options.data => Some(key),
+            (_, asked) => asked.as_ref(),
+        };
+        Ok(key.filter(|key| ***key != *to.as_str()).cloned())
+    }
+
     async fn clone_now(
         &self,
         source: &Origin<'_>,
@@ -163,9 +219,10 @@ impl Provisioner {
     ) -> Result<(Arc<str>, Copied), Error> {
         // Removes what a killed clone has left.
         self.remove_left_behind().await?;
-        let create = create_options(options);
-        let role = self.role_of_new(to, &create).await?;
-        let record = record_of(to.clone(), role, &create);
+        let key = self.key_of_copy(source, to, options)?;
+        let create = CreateOptions { key, ..self.create_options(options) };
+        let record = self.record_of_new(to, &create).await?;
+        refuse_rows(&self.fleet, &record)?;
         let site = self.fleet.site(&record)?;
         self.refuse_name_in_use(&site.schema).await?;
         let role = self.fleet.role_of(&site).await?;
@@ -179,14 +236,30 @@ impl Provisioner {
     }
 }
 
-/// Returns the options of creating the clone's tenant.
-fn create_options(options: &CloneOptions) -> CreateOptions {
-    CreateOptions {
-        container: options.container.clone(),
-        attributes: options.attributes.clone(),
-        role: options.role.clone(),
-        lock_timeout: options.lock_timeout,
-        ..CreateOptions::default()
+/// Refuses to copy a schema to a tenant whose rows are in tables of all tenants.
+fn refuse_rows(fleet: &Fleet, record: &TenantRecord) -> Result<(), Error> {
+    if !fleet.is_in_rows(record) {
+        return Ok(());
+    }
+    let attempted = "the source has a schema, and this tenant is isolated by row: create it, read the source's rows, and \
+                     insert them as this tenant";
+    Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id))
+}
+
+/// The tenant that is cloned, however it is isolated.
+enum Found<'a> {
+    Schema(Box<Origin<'a>>),
+    Rows(Box<TenantRecord>),
+}
+
+impl<'a> Found<'a> {
+    async fn find(fleet: &'a Fleet, id: &TenantId) -> Result<Self, Error> {
+        let record = fleet.record(id).await?;
+        refuse_unfinished(&record)?;
+        if fleet.is_in_rows(&record) {
+            return Ok(Self::Rows(Box::new(record)));
+        }
+        Origin::of(fleet, &record).await.map(Box::new).map(Self::Schema)
     }
 }
 
@@ -195,15 +268,16 @@ struct Origin<'a> {
     fleet: &'a Fleet,
     site: Site,
     subject: Subject,
+    /// The key of its sessions, if rows were configured.
+    key: Option<Arc<str>>,
 }
 
 impl<'a> Origin<'a> {
-    async fn find(fleet: &'a Fleet, id: &TenantId) -> Result<Self, Error> {
-        let record = fleet.record(id).await?;
-        refuse_unfinished(&record)?;
-        let site = fleet.site(&record)?;
+    async fn of(fleet: &'a Fleet, record: &TenantRecord) -> Result<Self, Error> {
+        let site = fleet.site(record)?;
         let subject = subject_of(fleet, &site).await?;
-        Ok(Self { fleet, site, subject })
+        let key = fleet.lookup().isolations().key(record).map(|key| key.value);
+        Ok(Self { fleet, site, subject, key })
     }
 
     /// Begins a transaction with one snapshot of the source. Names of the source are printed with their schema.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     CreateOptions, Created, HowMade, Provisioner,
     in_parts::TakenOver,
-    new_tenant::{Made, New, record_of},
+    new_tenant::{Made, New},
 };
 use crate::{
     catalog::Site,
@@ -26,6 +26,16 @@ impl Provisioner {
     /// under another name, and renamed to the tenant's name at the end. A [spare](Self::fill_spares) only needs to be
     /// renamed.
     ///
+    /// A tenant that is [isolated by row](crate::Isolation::row) has no schema: one transaction writes its row in the
+    /// catalog and runs the seeds and hooks, as the role and with the key of the tenant's sessions. Its tables must
+    /// exist; spares and templates do not apply.
+    ///
+    /// A tenant in a [database](crate::Isolation::database) of its own, or on a
+    /// [further server](crate::ManagerBuilder::server), is created in steps that the catalog records, in which it must
+    /// not be served: its row, the database, the schema with the files, the seeds. The catalog must
+    /// [keep steps](crate::catalog::Catalog::keeps_steps). The container is marked as made by this creation; one that
+    /// has the name and no such mark is left alone.
+    ///
     /// Seeds that [run outside a transaction](crate::seed::Seed::with_db) follow. Until they have run, the catalog
     /// marks the tenant as suspended and records [why](crate::TenantRecord::step); if it cannot store that, the
     /// schema has another name until then. If creation is interrupted, the next `create` of the same id resumes it,
@@ -40,9 +50,12 @@ impl Provisioner {
     /// after a tenant was renamed or dropped, and until the transactions and leases of that time have ended; the
     /// error says when to [retry](Error::retry_after). [`StoredName`](ErrorKind::StoredName) if the files must run
     /// one by one, their objects store the schema's name as text, and tenants are found by their schemas.
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied) if the role cannot create schemas; the error names the
-    /// missing `grant`. [`InvalidTenantId`](ErrorKind::InvalidTenantId) and [`Placement`](ErrorKind::Placement) if
-    /// the tenant cannot have a schema; [`Migration`](ErrorKind::Migration), with a
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied) if the role cannot create schemas or databases; the error names
+    /// the missing `grant` or attribute. [`Placement`](ErrorKind::Placement) if the named server is unknown or draining,
+    /// or if there is none for new tenants. [`InvalidTenantId`](ErrorKind::InvalidTenantId) and [`Placement`](ErrorKind::Placement) if
+    /// the tenant cannot have a schema, or its rows' tables are missing or have rows with its key, or another tenant
+    /// has that key; [`Config`](ErrorKind::Config) if an option needs a schema and the tenant is isolated by row, or if the catalog is
+    /// read-only then; [`Migration`](ErrorKind::Migration), with a
     /// [`Failure`](crate::migrate::Failure) or a [`LintError`](crate::migrate::LintError) as the source, and
     /// [`Seed`](ErrorKind::Seed). Nothing is left behind, unless [requested](CreateOptions::keep_failed).
     ///
@@ -78,9 +91,9 @@ impl Provisioner {
         options: &CreateOptions,
         began: Instant,
     ) -> Result<Created, Error> {
-        let role = self.role_of_new(&id, options).await?;
-        let record = record_of(id, role, options);
-        let site = self.fleet.site(&record)?;
+        let record = self.record_of_new(&id, options).await?;
+        let site = self.site_of_new(&record, options)?;
+        let record = self.with_key_on_record(record, &site).await?;
         self.lint()?;
         let role = self.check_site(&site, options).await;
         let role = role.map_err(|error| error.with_tenant(&record.id))?;
@@ -93,9 +106,12 @@ impl Provisioner {
         // Cached lookups may say that the tenant does not exist or is suspended.
         self.fleet.forget(&record.id);
         let (how, seeds) = created?;
+        self.fleet.servers().new_tenants().count_created(record);
         Ok(Created {
             tenant_id: record.id.clone(),
             schema: site.schema.as_str().into(),
+            server: site.server(),
+            database: site.home.database().map(|name| name.as_str().into()),
             how,
             seeds,
             remarks: self.remarks(site, how, options).await,
@@ -111,28 +127,37 @@ impl Provisioner {
         options: &CreateOptions,
     ) -> Result<Option<Ident>, Error> {
         // If everything is one transaction, that detects a name in use early enough.
-        if self.takes_several_transactions(options) {
+        if site.rows.is_none()
+            && site.home.is_managers()
+            && self.takes_several_transactions(options)
+        {
             self.refuse_name_in_use(&site.schema).await?;
         }
         let role = self.fleet.role_of(site).await?;
-        self.refuse_missing_role(role.as_ref()).await?;
+        self.at(&site.home.of_server()).refuse_missing_role(role.as_ref()).await?;
         Ok(role)
     }
 
     /// Adds what the caller can do about a failed creation.
     async fn explain(&self, site: &Site, error: Error) -> Error {
-        if error.kind() == ErrorKind::NameInUse {
+        if error.kind() == ErrorKind::NameInUse && site.home.is_managers() {
             // Records which transactions to wait for, so that later ones are not waited for.
             if let Err(error) = self.refuse_name_in_use(&site.schema).await {
                 return error;
             }
         }
         let path = &site.occupant.binding.search_path;
+        if !site.home.is_managers() {
+            return explained_error(&self.fleet.at(&site.home), path, error).await;
+        }
         let error = explained_error(&self.fleet, path, error).await;
         self.name_missing_right(error).await
     }
 
     async fn remarks(&self, site: &Site, how: HowMade, options: &CreateOptions) -> Vec<String> {
+        if how == HowMade::Rows || !site.home.is_managers() {
+            return Vec::new();
+        }
         let newest = self.newest_spares().load(Ordering::Relaxed);
         let newer = self.remark_on_newer(&site.schema, newest).await;
         let no_template =
@@ -155,9 +180,14 @@ impl New<'_> {
 
     /// Creates the tenant. An interrupted creation is resumed or started over.
     async fn create_or_take_over(&self) -> Result<Made, Error> {
+        if !self.site.home.is_managers() {
+            return Box::pin(self.create_elsewhere()).await;
+        }
         match self.create_whole().await {
             Err(error) if error.kind() == ErrorKind::TenantExists => {
-                if self.provisioner.remove_unfinished(&self.site.schema).await? {
+                if self.site.rows.is_none()
+                    && self.provisioner.remove_unfinished(&self.site.schema).await?
+                {
                     return self.create_whole().await;
                 }
                 match self.take_over().await? {

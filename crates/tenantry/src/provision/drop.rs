@@ -1,13 +1,14 @@
 //! Drops tenants, in transactions small enough for the server's lock table.
 
 use sqlx::{Connection, PgConnection, Row, SqlStr};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
     DropOptions, DropReport, Provisioner, StoredName,
     answer::{busy, has_code},
     commit::TransactionNumber,
     inventory::{self, Inventory},
+    patience::patiently,
     provisional, retired,
     written::{rename_sql, users_outside},
 };
@@ -40,6 +41,17 @@ impl Provisioner {
     /// within 5 s in others; open transactions and leases no longer find tables. If [tenants see the shared
     /// schema](crate::ManagerBuilder::tenants_see_shared), the drop waits up to 5 s for transactions and leases.
     ///
+    /// A tenant that is [isolated by row](crate::Isolation::row) is suspended, its rows are deleted in batches from the
+    /// tables of all tenants, those that refer to others first, and the catalog's row is the last. An interrupted drop
+    /// leaves it suspended, and another one continues. Before it deletes, the drop waits up to 5 s for transactions that
+    /// have written to these tables. It never deletes or changes rows of other tenants.
+    ///
+    /// A tenant in a [database](crate::Isolation::database) of its own, or on a
+    /// [further server](crate::ManagerBuilder::server), is suspended, and the catalog records the OID of its database or
+    /// schema, which is then removed; the row is the last. An interrupted drop leaves the row, and another one
+    /// continues. A database is dropped with all sessions in it, for which the role must own it, and be a member of
+    /// `pg_signal_backend` if other roles are connected. The database in the URL of a server is never dropped.
+    ///
     /// The name of the schema is reserved for a while, see [`NameInUse`](ErrorKind::NameInUse), in a table
     /// `tenantry_retired` of the shared schema, which is created when first needed.
     ///
@@ -70,7 +82,22 @@ impl Provisioner {
         options.check()?;
         confirm(&id, the_same_id_again)?;
         let record = self.fleet.record(&id).await?;
-        let site = self.fleet.site(&record)?;
+        let site = self.site_of_any(&record)?;
+        site.refuse_moving()?;
+        if !site.home.is_managers() {
+            let dropped = Box::pin(self.drop_elsewhere(&record, &site, &options)).await;
+            let report = dropped.map_err(|error| error.with_tenant_unless_named(&id))?;
+            return Ok(DropReport { duration: began.elapsed(), ..report });
+        }
+        if let Some(of) = &site.rows {
+            let dropped = match options.dry_run {
+                true => self.count_rows(&site, of, &options).await,
+                false => self.drop_rows(&record, &site, of, &options).await,
+            };
+            let (rows, transactions) = dropped.map_err(|error| error.with_tenant(&id))?;
+            let report = DropReport::new(id, &site, options.dry_run);
+            return Ok(DropReport { rows, transactions, duration: began.elapsed(), ..report });
+        }
         let named = self.named_outside(&site, &options).await;
         let named = named.map_err(|error| error.with_tenant(&id))?;
         let dropped = match options.dry_run {
@@ -79,14 +106,12 @@ impl Provisioner {
         };
         let dropped = dropped.map_err(|error| error.with_tenant(&id))?;
         Ok(DropReport {
-            schema: site.schema.as_str().into(),
-            dry_run: options.dry_run,
             objects: dropped.inventory.objects,
             outside: dropped.inventory.outside,
             named,
             transactions: dropped.transactions,
             duration: began.elapsed(),
-            tenant_id: id,
+            ..DropReport::new(id, &site, options.dry_run)
         })
     }
 
@@ -180,17 +205,21 @@ impl Provisioner {
         let number = TransactionNumber::of(&mut tx).await?;
         let committed = tx.commit().await;
         self.find_out(&number, committed).await?;
-        self.fleet.retire(&record.id);
+        self.fleet.retire(record);
         drop((forget, gate));
         Ok(())
     }
 
     /// Refuses to drop a schema that another tenant has, too, as far as the catalog knows.
-    async fn refuse_when_shared(&self, record: &TenantRecord, site: &Site) -> Result<(), Error> {
+    pub(super) async fn refuse_when_shared(
+        &self,
+        record: &TenantRecord,
+        site: &Site,
+    ) -> Result<(), Error> {
         // A catalog that cannot list does not know.
         let others = self.fleet.list().await.unwrap_or_default();
         let shares = |other: &TenantRecord| {
-            let same = self.fleet.site(other).is_ok_and(|other| other.schema == site.schema);
+            let same = self.site_of_any(other).is_ok_and(|other| other.spot() == site.spot());
             same && other.id != record.id
         };
         match others.iter().find(|other| shares(other)) {
@@ -204,7 +233,14 @@ impl Provisioner {
 
     /// Removes a tenant whose creation failed at the end.
     pub(super) async fn undo(&self, record: &TenantRecord, site: &Site) -> Result<(), Error> {
-        self.drop_all(record, site, &DropOptions::default()).await.map(drop)
+        let options = DropOptions::default();
+        if !site.home.is_managers() {
+            return Box::pin(self.undo_elsewhere(record, site)).await;
+        }
+        match &site.rows {
+            None => self.drop_all(record, site, &options).await.map(drop),
+            Some(of) => self.drop_rows(record, site, of, &options).await.map(drop),
+        }
     }
 
     /// Drops a schema that does not belong to a tenant, with all its contents. Returns whether it existed.
@@ -223,7 +259,7 @@ impl Provisioner {
     }
 
     /// Takes a lease that holds the lock of a schema.
-    async fn lock(&self, site: &Site) -> Result<Lease, Error> {
+    pub(super) async fn lock(&self, site: &Site) -> Result<Lease, Error> {
         let mut lease = self.fleet.lease_for(site).await?;
         let mut sql = Sql::new("select ");
         try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", &site.schema);
@@ -243,15 +279,15 @@ pub(super) async fn drop_everything(
     options: &DropOptions,
 ) -> Result<usize, Error> {
     let mut left = inventory::objects(conn, &site.schema).await?.len();
-    let (mut transactions, mut batch) = (0, options.batch);
+    let (mut transactions, mut batch) = (0, options.objects_per_batch());
     // Objects that are not dropped separately are dropped with the schema.
     let mut stuck = false;
     loop {
         let last = stuck || left <= batch;
         let sql = if last { schema_sql(site, options) } else { batch_sql(site, options, batch) };
         match patiently(conn, sql, options).await {
-            Ok(()) if last => return Ok(transactions + 1),
-            Ok(()) => {
+            Ok(_) if last => return Ok(transactions + 1),
+            Ok(_) => {
                 transactions += 1;
                 let now = inventory::objects(conn, &site.schema).await?.len();
                 stuck = now >= left;
@@ -287,31 +323,6 @@ fn refuse_outside(outside: &[String], options: &DropOptions) -> Result<(), Error
                 outside.join(", ")
             );
             Err(Error::new(ErrorKind::Database, attempted))
-        }
-    }
-}
-
-/// Runs a statement, and retries it after a lock timeout. In a transaction it uses a savepoint.
-async fn patiently(
-    conn: &mut PgConnection,
-    sql: SqlStr,
-    options: &DropOptions,
-) -> Result<(), Error> {
-    let mut failed = 0;
-    loop {
-        let mut attempt = conn.begin().await?;
-        let done = sqlx::raw_sql(sql.clone()).execute(&mut *attempt).await;
-        let ended = match &done {
-            Ok(_) => attempt.commit().await,
-            Err(_) => attempt.rollback().await,
-        };
-        let Err(error) = done.and(ended) else { return Ok(()) };
-        failed += 1;
-        let code = error.as_database_error().and_then(|error| error.code());
-        let passing = matches!(code.as_deref(), Some("55P03" | "40P01"));
-        match options.retry.delay_after(failed, fastrand::f64(), None).filter(|_| passing) {
-            Some(delay) => sleep(delay).await,
-            None => return Err(error.into()),
         }
     }
 }

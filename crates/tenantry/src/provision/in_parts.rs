@@ -27,7 +27,7 @@ impl New<'_> {
     /// Creates a tenant with seeds that run outside a transaction.
     pub(super) async fn create_in_parts(&self) -> Result<Made, Error> {
         let Self { provisioner, site, options, .. } = self;
-        let Some(underway) = provisioner.begin_making(&site.schema).await? else {
+        let Some(underway) = provisioner.begin_making(site).await? else {
             let attempted = "another process is creating it";
             return Err(Error::new(ErrorKind::TenantExists, attempted));
         };
@@ -37,6 +37,7 @@ impl New<'_> {
         drop(lease);
         let made = match keeps_steps && !options.keep_failed {
             true => self.create_suspended().await,
+            false if site.rows.is_some() => Err(needs_steps()),
             // Its seeds would run for nothing.
             false if is_there => Err(Error::new(ErrorKind::TenantExists, "its schema exists")),
             false => self.create_under_another_name().await,
@@ -60,7 +61,7 @@ impl New<'_> {
         Step::seeds(names, !self.options.seeds.is_empty(), token)
     }
 
-    fn seeds_outside(&self) -> impl Iterator<Item = &Seed> {
+    pub(super) fn seeds_outside(&self) -> impl Iterator<Item = &Seed> {
         self.provisioner.seeds.iter().filter(|seed| seed.runs_outside())
     }
 
@@ -68,7 +69,10 @@ impl New<'_> {
     async fn seed_and_end(&self, step: &Step) -> Result<Seeds, Error> {
         let Self { provisioner, record, site, .. } = self;
         let ended = async {
-            let db = provisioner.fleet.in_the_making(record, &site.schema)?;
+            let db = match &site.rows {
+                None => provisioner.fleet.in_the_making(record, &site.schema)?,
+                Some(_) => provisioner.fleet.rows_in_the_making(record)?,
+            };
             let seeds = self.seed_outside(site, &db).await?;
             self.write_step(step.as_str(), None).await?;
             Ok(seeds)
@@ -82,11 +86,11 @@ impl New<'_> {
     }
 
     /// Removes the tenant after a failure, unless another process has taken over by now.
-    async fn undo(&self, step: &Step) {
+    pub(super) async fn undo(&self, step: &Step) {
         let Self { provisioner, record, site, .. } = self;
         let is_ours = |found: &TenantRecord| found.step.as_deref() == Some(step.as_str());
         let undone = match provisioner.fleet.record(&record.id).await {
-            Ok(found) if is_ours(&found) => provisioner.undo(record, site).await,
+            Ok(found) if is_ours(&found) => provisioner.undo(&found, site).await,
             Ok(_) => Ok(()),
             Err(failure) => Err(failure),
         };
@@ -101,7 +105,7 @@ impl New<'_> {
     }
 
     /// Runs the seeds that do not run in a transaction.
-    async fn seed_outside(&self, site: &Site, db: &TenantDb) -> Result<Seeds, Error> {
+    pub(super) async fn seed_outside(&self, site: &Site, db: &TenantDb) -> Result<Seeds, Error> {
         let mut run = Seeds::new();
         for seed in self.seeds_outside() {
             outside(&self.provisioner.fleet, seed, site, Some(db)).await?;
@@ -110,7 +114,7 @@ impl New<'_> {
         Ok(run)
     }
 
-    async fn write_step(&self, from: &str, to: Option<&str>) -> Result<(), Error> {
+    pub(super) async fn write_step(&self, from: &str, to: Option<&str>) -> Result<(), Error> {
         let Self { provisioner, record, .. } = self;
         let mut tx = provisioner.begin_shared().await?;
         let change = CatalogChange::Step { tenant: &record.id, from, to };
@@ -129,17 +133,19 @@ impl New<'_> {
         if !has_step(self).await {
             return Ok(TakenOver::Nothing);
         }
-        let Some(underway) = provisioner.begin_making(&site.schema).await? else {
+        let Some(underway) = provisioner.begin_making(site).await? else {
             return Ok(TakenOver::Nothing);
         };
         // The previous lock holder may have finished it.
         let found = fleet.record(&record.id).await?;
         let Some(before) = &found.step else { return Ok(TakenOver::Nothing) };
         let step = self.step();
-        let is_alike =
-            found.container == record.container && is_alike(&found.attributes, &record.attributes);
+        let other = provisioner.site_of_any(&found)?;
+        let is_alike = found.container == record.container
+            && other.spot() == site.spot()
+            && is_alike(&found.attributes, &record.attributes);
         if !is_alike || options.keep_failed || !step.may_go_on_from(before) {
-            provisioner.undo(&found, &fleet.site(&found)?).await?;
+            provisioner.undo(&found, &other).await?;
             underway.end().await;
             return Ok(TakenOver::Removed);
         }
@@ -155,13 +161,23 @@ impl New<'_> {
     /// Applies missing files, because another release may have started the creation.
     async fn catch_up(&self) -> Result<(), Error> {
         let Provisioner { fleet, migrations, .. } = self.provisioner;
-        let Some(set) = migrations else { return Ok(()) };
+        let Some(set) = migrations.as_ref().filter(|_| self.site.rows.is_none()) else {
+            return Ok(());
+        };
         let mut lease = fleet.lease_for(self.site).await?;
         let options = MigrateOptions::default();
         let applied = apply_all(set, self.site, &options, self.role, &mut lease).await;
         lease.settle().await;
         applied.map(drop).map_err(migration)
     }
+}
+
+/// Returns the error of a tenant that is isolated by row, would be served before its last seeds have run, and has no
+/// schema that could have another name until then.
+fn needs_steps() -> Error {
+    let attempted = "a tenant that is isolated by row has seeds that run outside a transaction: the catalog must be able \
+                     to record that it is incomplete, as TableCatalog does";
+    Error::new(ErrorKind::Config, attempted)
 }
 
 /// The result of looking for an unfinished tenant.
@@ -178,7 +194,7 @@ async fn has_step(new: &New<'_>) -> bool {
 }
 
 /// The table stores missing attributes as an empty object.
-fn is_alike(one: &Value, other: &Value) -> bool {
+pub(super) fn is_alike(one: &Value, other: &Value) -> bool {
     let nothing = Value::Object(Map::new());
     let or_nothing = |value: &Value| if value.is_null() { nothing.clone() } else { value.clone() };
     or_nothing(one) == or_nothing(other)

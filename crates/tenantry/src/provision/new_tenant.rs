@@ -14,9 +14,9 @@ use crate::{
     db::TenantTransaction,
     error::Error,
     pool::{Lease, grant},
-    seed::in_transaction,
+    seed::{confine, in_transaction, release},
     sql::Sql,
-    tenant::{Ident, TenantId, TenantRecord},
+    tenant::{Ident, TenantRecord},
 };
 
 /// The names of seeds that were run.
@@ -24,16 +24,6 @@ pub(super) type Seeds = Vec<Arc<str>>;
 
 /// How a tenant was made, and the seeds that were run.
 pub(super) type Made = (HowMade, Seeds);
-
-/// Returns the record of a tenant to be created.
-pub(super) fn record_of(
-    id: TenantId,
-    role: Option<Ident>,
-    options: &CreateOptions,
-) -> TenantRecord {
-    let record = TenantRecord::new(id).attributes(options.attributes.clone());
-    TenantRecord { container: options.container.clone(), role, ..record }
-}
 
 /// A failed creation, with the lease that holds the schema's lock, unless it was lost.
 pub(super) struct Failed {
@@ -133,15 +123,19 @@ impl New<'_> {
     ) -> Result<Seeds, Error> {
         let mut run = Vec::new();
         for seed in &self.provisioner.seeds {
-            if in_transaction(seed, site, tx).await?.is_some() {
+            if in_transaction(seed, site, self.role, tx).await?.is_some() {
                 run.push(seed.name().into());
             }
         }
         for own in &self.options.seeds {
-            in_transaction(own, site, tx).await?;
+            in_transaction(own, site, self.role, tx).await?;
         }
-        for hook in &self.provisioner.after_create {
-            hook.run(self.record, tx).await?;
+        if !self.provisioner.after_create.is_empty() {
+            confine(tx, site, self.role).await?;
+            for hook in &self.provisioner.after_create {
+                hook.run(self.record, tx).await?;
+            }
+            release(tx, site).await?;
         }
         Ok(run)
     }

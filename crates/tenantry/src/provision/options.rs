@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind, OptionsError},
     retry::RetryPolicy,
     seed::{BoxError, Seed},
-    tenant::Ident,
+    tenant::{Ident, IsolationKind},
 };
 
 /// Options for creating a tenant.
@@ -24,7 +24,12 @@ use crate::{
 #[derive(Debug, Clone)]
 #[must_use = "options do nothing until a provisioner gets them"]
 pub struct CreateOptions {
+    pub(super) isolation: Option<IsolationKind>,
+    pub(super) server: Option<Arc<str>>,
+    pub(super) key: Option<Arc<str>>,
     pub(super) container: Option<Ident>,
+    pub(super) database: Option<Ident>,
+    pub(super) database_template: Option<Ident>,
     pub(super) attributes: Value,
     pub(super) role: Option<Ident>,
     pub(super) keep_failed: bool,
@@ -37,7 +42,12 @@ pub struct CreateOptions {
 impl Default for CreateOptions {
     fn default() -> Self {
         Self {
+            isolation: None,
+            server: None,
+            key: None,
             container: None,
+            database: None,
+            database_template: None,
             attributes: Value::Null,
             role: None,
             keep_failed: false,
@@ -50,12 +60,64 @@ impl Default for CreateOptions {
 }
 
 impl CreateOptions {
+    /// Sets how the tenant's data is kept apart. Default: the kind that the catalog already records for the id, if
+    /// any, and otherwise that of its [tier](crate::ManagerBuilder::tier).
+    ///
+    /// Requires a catalog that stores the kind, unless it is the manager's.
+    pub fn isolation(mut self, isolation: IsolationKind) -> Self {
+        self.isolation = Some(isolation);
+        self
+    }
+
+    /// Sets the tenant's server, by its name in the manager's configuration; `main` is the manager's own. Default: the
+    /// server that the catalog already records for the id, if any, otherwise that of its
+    /// [tier](crate::ManagerBuilder::tier), and otherwise the one that the manager's [placement
+    /// policy](crate::ManagerBuilder::placement) chooses.
+    ///
+    /// Requires a catalog that stores the name. An unknown name, and a server that is
+    /// [draining](crate::ServerOptions::draining), is refused with [`Placement`](crate::ErrorKind::Placement).
+    pub fn server(mut self, server: impl Into<Arc<str>>) -> Self {
+        self.server = Some(server.into());
+        self
+    }
+
+    /// Sets the tenant's key in the tables of all tenants, with [`IsolationKind::Row`]. Default: the key that the
+    /// catalog already records for the id, if any, and otherwise the id.
+    ///
+    /// Requires a catalog that stores the key.
+    pub fn key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
     /// Sets the name of the tenant's schema. Default: according to the manager's name template.
     ///
     /// Requires a catalog that stores the name, such as [`TableCatalog`](crate::TableCatalog). Other catalogs do not
     /// find the tenant there.
     pub fn container(mut self, schema: Ident) -> Self {
         self.container = Some(schema);
+        self
+    }
+
+    /// Sets the name of the tenant's database, with [`IsolationKind::Database`]. Default: the name that the catalog
+    /// already records for the id, if any, and otherwise according to the name template of
+    /// [`Isolation::database`](crate::Isolation::database).
+    ///
+    /// Requires a catalog that stores the name, such as [`TableCatalog`](crate::TableCatalog).
+    pub fn database(mut self, name: Ident) -> Self {
+        self.database = Some(name);
+        self
+    }
+
+    /// Sets the database that the tenant's database is copied from, with [`IsolationKind::Database`]. Default:
+    /// `template1`, which is PostgreSQL's default.
+    ///
+    /// The role must own it, or it must be
+    /// [marked as a template](https://www.postgresql.org/docs/current/manage-ag-templatedbs.html). Nothing may be
+    /// connected to it: the creation waits for up to four times the [`lock_timeout`](Self::lock_timeout). Migrations
+    /// that are recorded in it are not run again.
+    pub fn database_template(mut self, name: Ident) -> Self {
+        self.database_template = Some(name);
         self
     }
 
@@ -156,7 +218,7 @@ impl CreateOptions {
 #[must_use = "options do nothing until a provisioner gets them"]
 pub struct DropOptions {
     pub(super) dry_run: bool,
-    pub(super) batch: usize,
+    pub(super) batch: Option<usize>,
     pub(super) cascade: bool,
     pub(super) lock_timeout: Duration,
     pub(super) retry: RetryPolicy,
@@ -166,7 +228,7 @@ impl Default for DropOptions {
     fn default() -> Self {
         Self {
             dry_run: false,
-            batch: 50,
+            batch: None,
             cascade: false,
             lock_timeout: Duration::from_secs(2),
             retry: RetryPolicy::default().max_attempts(5).initial_delay(Duration::from_millis(250)),
@@ -181,14 +243,25 @@ impl DropOptions {
         self
     }
 
-    /// Sets how many objects are dropped per transaction. Minimum: 1. Default: 50.
+    /// Sets how many objects are dropped per transaction, or how many rows of a tenant that is isolated by row.
+    /// Minimum: 1. Default: 50 objects, 5,000 rows.
     ///
     /// Dropping a table takes some fifteen locks until the end of the transaction, and by default a server has room
     /// for 6,400 locks of all sessions together; see
     /// [`max_locks_per_transaction`](https://www.postgresql.org/docs/current/runtime-config-locks.html).
-    pub fn batch(mut self, objects: usize) -> Self {
-        self.batch = objects;
+    pub fn batch(mut self, size: usize) -> Self {
+        self.batch = Some(size);
         self
+    }
+
+    /// Returns how many objects are dropped per transaction.
+    pub(super) fn objects_per_batch(&self) -> usize {
+        self.batch.unwrap_or(50)
+    }
+
+    /// Returns how many rows are deleted per transaction.
+    pub(super) fn rows_per_batch(&self) -> usize {
+        self.batch.unwrap_or(5_000)
     }
 
     /// Also drops objects outside the tenant's schema that depend on its tables: a view over all tenants, or a
@@ -207,7 +280,7 @@ impl DropOptions {
 
     pub(super) fn check(&self) -> Result<(), Error> {
         match self.batch {
-            0 => {
+            Some(0) => {
                 let wrong = OptionsError::new("batch", "be at least 1");
                 Err(Error::new(ErrorKind::Config, format!("dropping: {wrong}")).with_source(wrong))
             }

@@ -6,19 +6,47 @@ use crate::{
     migrate,
     pool::grant,
     sql::Sql,
-    tenant::{Ident, TenantId},
+    tenant::{Ident, IsolationKind, TenantId, TenantRecord},
 };
 
 impl Provisioner {
-    /// Returns the role of a new tenant: the requested one, or the one already in the catalog.
-    pub(super) async fn role_of_new(
+    /// Returns the record of a tenant to be created: with the role and placement of the options, or those already in
+    /// the catalog, or the placement of its tier.
+    pub(super) async fn record_of_new(
         &self,
         id: &TenantId,
         options: &CreateOptions,
-    ) -> Result<Option<Ident>, Error> {
-        match &options.role {
-            Some(role) => Ok(Some(role.clone())),
-            None => self.fleet.role_on_record(id).await,
+    ) -> Result<TenantRecord, Error> {
+        // An interrupted creation is resumed where it began.
+        let may_be_elsewhere =
+            self.fleet.may_place_elsewhere() || options.isolation == Some(IsolationKind::Database);
+        let before = self.fleet.before_creation(id, may_be_elsewhere).await?;
+        let CreateOptions { isolation, server, key, container, database, role, .. } =
+            options.clone();
+        if let Some(server) = &server {
+            self.check_server(server).map_err(|error| error.with_tenant(id))?;
+        }
+        let record = TenantRecord::new(id.clone()).attributes(options.attributes.clone());
+        let record = TenantRecord {
+            isolation: isolation.or(before.isolation),
+            server: server.or(before.server),
+            key: key.or(before.key),
+            role: role.or(before.role),
+            database: database.or(before.database),
+            container,
+            ..record
+        };
+        if before.is_placed {
+            // A creation that is resumed goes on where it began.
+            return Ok(record);
+        }
+        let record = self.fleet.placed_by_tier(record);
+        match &record.server {
+            Some(server) => {
+                self.check_server(server).map_err(|error| error.with_tenant(id))?;
+                Ok(record)
+            }
+            None => Ok(TenantRecord { server: self.choose_server(&record).await?, ..record }),
         }
     }
 

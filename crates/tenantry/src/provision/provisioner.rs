@@ -1,20 +1,24 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell};
 
 use super::{
-    StoredNames, after_create::AfterCreate, claim::PassedOver, newer::Newer, provisional,
-    spare_note::SpareNote, template::Template,
+    StoredName, StoredNames, after_create::AfterCreate, claim::PassedOver, newer::Newer,
+    provisional, spare_note::SpareNote, template::Template,
 };
 use crate::{
     error::Error,
     fleet::Fleet,
     migrate::{Migrations, Of, lint_all},
     seed::Seed,
+    tenant::Home,
 };
 
 /// Creates tenants, and changes their state and names.
@@ -60,7 +64,19 @@ struct Known {
     newest_spares: AtomicI64,
     /// A spare was taken.
     claimed: Notify,
+    databases: KnownDatabases,
     template: KnownTemplate,
+}
+
+/// What is known about spare databases.
+#[derive(Debug, Default)]
+pub(super) struct KnownDatabases {
+    /// One was taken.
+    pub(super) claimed: Notify,
+    /// What those were made from that could not be brought up to our files.
+    pub(super) passed_over: Mutex<HashSet<String>>,
+    /// Where the files' objects and rows store the name of their database, once this was searched.
+    pub(super) stored_names: OnceLock<Vec<StoredName>>,
 }
 
 /// The template of the files, once it was looked up.
@@ -111,6 +127,11 @@ impl Provisioner {
         self
     }
 
+    /// Returns this provisioner with maintenance in another database. The catalog is not there.
+    pub(super) fn at(&self, home: &Home) -> Self {
+        Self { fleet: self.fleet.at(home), ..self.clone() }
+    }
+
     /// Lints the files, the first time.
     pub(super) fn lint(&self) -> Result<(), Error> {
         let Some(set) = &self.migrations else { return Ok(()) };
@@ -124,6 +145,10 @@ impl Provisioner {
     /// Returns the spares that were tried in vain.
     pub(super) fn passed_over(&self) -> &Mutex<PassedOver> {
         &self.known.passed_over
+    }
+
+    pub(super) fn known_databases(&self) -> &KnownDatabases {
+        &self.known.databases
     }
 
     /// Returns what is known about newer files of other tenants.

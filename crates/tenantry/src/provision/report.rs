@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::Serialize;
 
 use super::StoredName;
-use crate::{event::serialize_millis, tenant::TenantId};
+use crate::{catalog::Site, event::serialize_millis, tenant::TenantId};
 
 /// A tenant that was created.
 #[derive(Debug, Clone, Serialize)]
@@ -15,9 +15,15 @@ use crate::{event::serialize_millis, tenant::TenantId};
 pub struct Created {
     /// The tenant.
     pub tenant_id: TenantId,
-    /// Its schema.
+    /// Its schema, or the one that holds the tables of all tenants.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
+    /// Its server, if it is not the manager's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// Its database, if it has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// How its schema was made.
     pub how: HowMade,
     /// Seeds that were run.
@@ -39,13 +45,16 @@ pub struct Created {
 pub enum HowMade {
     /// All files in one transaction.
     AtOnce,
-    /// File by file, because the files cannot all run in one transaction, a failed creation was to be kept, or the
-    /// catalog cannot store that a tenant's last seeds have not run yet.
+    /// File by file, because the files cannot all run in one transaction, a failed creation was to be kept, the
+    /// catalog cannot store that a tenant's last seeds have not run yet, or the tenant is not in the manager's database.
     InSteps,
     /// It was a spare: it existed already, under another name.
     Spare,
     /// As a copy of a [template](super::CreateOptions::from_template).
     Template,
+    /// As rows of tables that all tenants use, with [`IsolationKind::Row`](crate::IsolationKind::Row): there is no
+    /// schema to make.
+    Rows,
     /// Most of it existed already: an earlier creation of the tenant was interrupted, and was resumed.
     Resumed,
 }
@@ -59,6 +68,7 @@ impl HowMade {
             Self::InSteps => "in_steps",
             Self::Spare => "spare",
             Self::Template => "template",
+            Self::Rows => "rows",
             Self::Resumed => "resumed",
         }
     }
@@ -72,13 +82,25 @@ impl HowMade {
 pub struct DropReport {
     /// The tenant.
     pub tenant_id: TenantId,
-    /// Its schema.
+    /// Its schema, or the one that holds the tables of all tenants, which stays.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
+    /// Its server, if it is not the manager's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// Its database, if it has one of its own. It is dropped with everything in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// Whether this was a dry run, in which nothing was dropped.
     pub dry_run: bool,
-    /// Tables, views, sequences, functions and types of the schema, such as `table tenant_acme.users`.
+    /// Tables, views, sequences, functions and types of the schema, such as `table tenant_acme.users`. Empty for a
+    /// tenant that is isolated by row.
     pub objects: Vec<String>,
+    /// Whether the tenant is isolated by row: the schema then belongs to all tenants.
+    pub in_rows: bool,
+    /// The rows of a tenant that is isolated by row, by table.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<TableRows>,
     /// Objects outside the schema that depended on them and were dropped, too.
     pub outside: Vec<String>,
     /// Functions outside the schema that look it up by its name. They stay, and will refer to the next schema of that
@@ -90,6 +112,18 @@ pub struct DropReport {
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
+}
+
+/// A table, and how many of its rows are a tenant's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TableRows {
+    /// The table.
+    pub table: Arc<str>,
+    /// The number of rows.
+    pub rows: u64,
 }
 
 /// Result of filling the spares.
@@ -115,6 +149,33 @@ pub struct SpareReport {
     pub duration: Duration,
 }
 
+impl DropReport {
+    /// Creates one without objects and rows.
+    pub(super) fn new(tenant_id: TenantId, site: &Site, dry_run: bool) -> Self {
+        Self {
+            tenant_id,
+            schema: site.schema.as_str().into(),
+            in_rows: site.rows.is_some(),
+            server: None,
+            database: None,
+            dry_run,
+            objects: Vec::new(),
+            rows: Vec::new(),
+            outside: Vec::new(),
+            named: Vec::new(),
+            transactions: 0,
+            duration: Duration::ZERO,
+        }
+    }
+
+    fn write_tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, TableRows { table, rows }) in self.rows.iter().enumerate() {
+            write!(f, "{}{rows} of {table}", if place == 0 { ": " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for HowMade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -122,15 +183,33 @@ impl fmt::Display for HowMade {
             Self::InSteps => "in steps",
             Self::Spare => "from a spare",
             Self::Template => "from a template",
+            Self::Rows => "as rows of its tables",
             Self::Resumed => "resumed",
         })
     }
 }
 
+/// Writes where a schema is, if that is not the manager's database.
+fn write_place(
+    f: &mut fmt::Formatter<'_>,
+    database: Option<&str>,
+    server: Option<&str>,
+) -> fmt::Result {
+    if let Some(database) = database {
+        write!(f, " of database {database}")?;
+    }
+    if let Some(server) = server {
+        write!(f, " on server {server}")?;
+    }
+    Ok(())
+}
+
 impl fmt::Display for Created {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tenant_id, schema, how, seeds, remarks, duration } = self;
-        write!(f, "created tenant {tenant_id}: schema {schema}, {how}")?;
+        let Self { tenant_id, schema, server, database, how, seeds, remarks, duration } = self;
+        write!(f, "created tenant {tenant_id}: schema {schema}")?;
+        write_place(f, database.as_deref(), server.as_deref())?;
+        write!(f, ", {how}")?;
         if !seeds.is_empty() {
             write!(f, ", seeded by {}", seeds.join(", "))?;
         }
@@ -154,7 +233,17 @@ impl fmt::Display for SpareReport {
 impl fmt::Display for DropReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.dry_run { "would drop" } else { "dropped" };
-        write!(f, "{verb} tenant {}: schema {}", self.tenant_id, self.schema)?;
+        write!(f, "{verb} tenant {}: ", self.tenant_id)?;
+        if self.in_rows {
+            let sum: u64 = self.rows.iter().map(|table| table.rows).sum();
+            write!(f, "{sum} {} in ", if sum == 1 { "row" } else { "rows" })?;
+        }
+        write!(f, "schema {}", self.schema)?;
+        write_place(f, self.database.as_deref(), self.server.as_deref())?;
+        if self.in_rows {
+            self.write_tables(f)?;
+            return write!(f, " in {:.1?}", self.duration);
+        }
         let objects = if self.objects.len() == 1 { "object" } else { "objects" };
         write!(f, " with {} {objects}", self.objects.len())?;
         if !self.outside.is_empty() {
@@ -176,6 +265,8 @@ mod tests {
         let created = Created {
             tenant_id: TenantId::parse("acme").expect("an id"),
             schema: "tenant_acme".into(),
+            server: None,
+            database: None,
             how: HowMade::Spare,
             seeds: vec!["roles".into()],
             remarks: vec!["the files are old".into()],
@@ -184,6 +275,12 @@ mod tests {
         let told = "created tenant acme: schema tenant_acme, from a spare, seeded by roles in 1.6ms\n\
                     note: the files are old";
         assert_eq!(created.to_string(), told);
+        let (server, database) = (Some("eu-1".into()), Some("db_acme".into()));
+        let remarks = Vec::new();
+        let elsewhere = Created { server, database, remarks, how: HowMade::InSteps, ..created };
+        let told = "created tenant acme: schema tenant_acme of database db_acme on server eu-1, in steps, seeded by roles \
+                    in 1.6ms";
+        assert_eq!(elsewhere.to_string(), told);
         let report = SpareReport { ready: 3, made: 2, removed: 1, ..SpareReport::default() };
         assert_eq!(report.to_string(), "3 spares ready: 2 made, 0 migrated; 1 removed in 0.0ns");
     }

@@ -94,7 +94,7 @@ impl Provisioner {
     /// Refuses a name that is not free.
     pub(super) async fn refuse_name_in_use(&self, name: &Ident) -> Result<(), Error> {
         let shared = self.fleet.shared_site();
-        let mut lease = self.fleet.lease_for(&shared).await?;
+        let mut lease = self.fleet.lease().await?;
         let found = look(&mut lease, &shared.schema, name).await?;
         if let Some(InUse::Open { unknown }) = &found
             && !unknown.is_empty()

@@ -21,7 +21,7 @@ pub(super) struct SpareNote {
     pub(super) hash: String,
     /// The last version of those files.
     pub(super) latest: i64,
-    used_at: Duration,
+    pub(super) used_at: Duration,
 }
 
 impl SpareNote {

@@ -11,7 +11,7 @@ use super::{
     written::rename_sql,
 };
 use crate::{
-    catalog::CatalogChange,
+    catalog::{CatalogChange, refuse_moving},
     db::TenantTransaction,
     error::{Error, ErrorKind},
     migrate::try_lock,
@@ -27,8 +27,9 @@ impl Provisioner {
     ///
     /// # Errors
     ///
-    /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`Catalog`](ErrorKind::Catalog) if the catalog cannot be written,
-    /// such as one that finds tenants by their schemas.
+    /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`Busy`](ErrorKind::Busy) while the tenant is being moved;
+    /// [`Catalog`](ErrorKind::Catalog) if the catalog cannot be written, such as one that finds tenants by their
+    /// schemas.
     ///
     /// # Cancel safety
     ///
@@ -59,7 +60,9 @@ impl Provisioner {
     }
 
     async fn set_state(&self, id: TenantId, state: TenantState) -> Result<(), Error> {
-        refuse_unfinished(&self.fleet.record(&id).await?)?;
+        let record = self.fleet.record(&id).await?;
+        refuse_unfinished(&record)?;
+        refuse_moving(&id, record.state)?;
         // The outcome of a commit that failed or was dropped is unknown.
         let _forget = self.fleet.forget_after(vec![id.clone()]);
         let mut tx = self.begin_shared().await?;
@@ -81,6 +84,14 @@ impl Provisioner {
     /// anything else that refers to the schema, such as `acme.users` in the body of a function or in a literal, is an
     /// error. A mere mention, such as a comment, is logged as a warning.
     ///
+    /// A tenant that is [isolated by row](crate::Isolation::row) keeps its rows and their key, as do all tenants of a
+    /// manager that has rows configured. If the key was the id, the catalog must be able to record it, as
+    /// [`TableCatalog`](crate::TableCatalog) does.
+    ///
+    /// A tenant in a [database](crate::Isolation::database) of its own, or on a
+    /// [further server](crate::ManagerBuilder::server), keeps the names of its database and schema, which the catalog
+    /// must be able to record.
+    ///
     /// The old name is reserved for a while, see [`NameInUse`](ErrorKind::NameInUse), in a table `tenantry_retired`
     /// of the shared schema.
     ///
@@ -90,7 +101,7 @@ impl Provisioner {
     /// new id or its schema exists; [`NameInUse`](ErrorKind::NameInUse) if one existed until recently;
     /// [`StoredName`](ErrorKind::StoredName) if something stores the old name as text and cannot be changed;
     /// [`Placement`](ErrorKind::Placement) if the schema holds an extension that is used outside it;
-    /// [`Busy`](ErrorKind::Busy) if a migration of the tenant is in progress, or if tenants see the shared schema and
+    /// [`Busy`](ErrorKind::Busy) if a migration or a move of the tenant is in progress, or if tenants see the shared schema and
     /// the tenant has open transactions or leases; [`Catalog`](ErrorKind::Catalog) if the catalog cannot be written.
     ///
     /// # Cancel safety
@@ -108,7 +119,18 @@ impl Provisioner {
         let to = to.try_into().map_err(Into::into)?;
         let before = self.fleet.record(&from).await?;
         refuse_unfinished(&before)?;
-        let after = TenantRecord { id: to.clone(), ..before.clone() };
+        // If rows were configured, the sessions of every tenant have a key, under which its rows are.
+        let key = self.fleet.lookup().isolations().key(&before).map(|key| key.value);
+        let key = key.or_else(|| before.key.clone());
+        let after = TenantRecord { id: to.clone(), key, ..before.clone() };
+        refuse_moving(&from, before.state)?;
+        let site = self.site_of_any(&before)?;
+        if !site.home.is_managers() {
+            return self.rename_elsewhere(&before, &after, &site).await;
+        }
+        if self.fleet.is_in_rows(&before) {
+            return self.rename_rows(&before, &after).await;
+        }
         let (old, new) = (self.fleet.site(&before)?, self.fleet.site(&after)?);
         let shared = self.fleet.shared_site();
         let mut lease = self.fleet.lease_for(&shared).await?;
@@ -138,7 +160,7 @@ impl Provisioner {
         let committed = self.commit(tx).await;
         // The outcome of a failed commit is unknown, so later lookups read the current state.
         match &committed {
-            Ok(()) => self.fleet.retire(&from),
+            Ok(()) => self.fleet.retire(&before),
             Err(_) => self.fleet.forget(&from),
         }
         self.fleet.forget(&to);

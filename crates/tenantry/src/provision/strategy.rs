@@ -22,6 +22,9 @@ use crate::{
 impl New<'_> {
     /// Creates the tenant, except for the seeds that run outside a transaction.
     pub(super) async fn create(&self) -> Result<Made, Error> {
+        if let Some(rows) = &self.site.rows {
+            return Ok((HowMade::Rows, self.in_rows(rows).await?));
+        }
         if let Some(made) = self.create_from_copy().await? {
             return Ok(made);
         }

@@ -3,6 +3,7 @@
 //! [`TenantManager::seeder`](crate::TenantManager::seeder) creates a [`Seeder`], which runs [`Seed`]s in existing
 //! schemas; [`Provisioner::create`](crate::provision::Provisioner::create) runs them for new tenants.
 
+mod confine;
 mod options;
 mod record;
 mod report;
@@ -11,7 +12,11 @@ mod seeder;
 mod turn;
 mod what;
 
+pub(crate) use confine::{confine, release};
 pub use options::SeedOptions;
+pub(crate) use record::{
+    Noted, copy_rows, ensure_table, forget_rows, has as has_record, note as record,
+};
 pub use report::{SeedOutcome, SeedReport, TenantSeed};
 pub(crate) use run::{Ran, caught, in_transaction, outside};
 pub use seeder::Seeder;

@@ -48,6 +48,12 @@ pub struct SeedReport {
 pub struct TenantSeed {
     /// The tenant, as it was named; `None` for the shared schema.
     pub tenant_id: Option<Arc<str>>,
+    /// The server that it lives on, if the manager has [several](crate::ManagerBuilder::server) and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The database that it lives in, if that is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// The outcome.
     #[serde(flatten)]
     pub outcome: SeedOutcome,

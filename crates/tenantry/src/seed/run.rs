@@ -7,6 +7,7 @@ use sqlx::{PgConnection, Row, SqlStr};
 
 use super::{
     Seed,
+    confine::{confine, release},
     record::{self, Noted},
     turn::Turn,
     what::{BoxError, Repeat, What},
@@ -17,6 +18,7 @@ use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
     migrate::{Failure, Lint, body_in_transaction, check_sql},
+    tenant::Ident,
 };
 
 /// The result of running a seed.
@@ -28,12 +30,15 @@ pub(crate) enum Ran {
 
 /// Runs a seed in an open transaction, unless it runs outside one; then nothing is returned.
 ///
+/// For a tenant that is isolated by row, it runs as `role`, the role of the tenant's sessions, with the tenant's key.
+///
 /// # Cancel safety
 ///
 /// If dropped, the transaction must not be committed.
 pub(crate) async fn in_transaction(
     seed: &Seed,
     site: &Site,
+    role: Option<&Ident>,
     tx: &mut TenantTransaction,
 ) -> Result<Option<Ran>, Error> {
     if seed.runs_outside() {
@@ -48,12 +53,14 @@ pub(crate) async fn in_transaction(
             Noted::Busy => return Err(busy(seed, site)),
         }
     }
+    confine(tx, site, role).await.map_err(|error| failed(seed, site, error))?;
     let result = match &seed.what {
         What::InTransaction(run) => caught(run(tx)).await,
         What::Sql { sql, lint } => run_sql(seed, site, tx, sql, lint).await,
         What::Tenant(_) | What::Shared(_) => return Ok(None),
     };
     result.map_err(|error| failed(seed, site, error))?;
+    release(tx, site).await.map_err(|error| failed(seed, site, error))?;
     Ok(Some(Ran::Seeded))
 }
 
@@ -148,7 +155,9 @@ pub(crate) async fn caught(
 async fn has(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<bool, Error> {
     let mut lease = fleet.lease_for(site).await?;
     check_schema(&mut lease, seed, site).await?;
-    let has = record::has(&mut lease, &site.schema, &seed.name).await;
+    let ensured = record::ensure_table(&mut lease, site).await;
+    ensured.map_err(|error| failed(seed, site, error))?;
+    let has = record::has(&mut lease, site, &seed.name).await;
     has.map_err(|error| failed(seed, site, error))
 }
 

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::{
     Ran, Seed, SeedOptions, SeedOutcome, SeedReport, TenantSeed, in_transaction, outside,
-    turn::Turn,
+    record::ensure_table, turn::Turn,
 };
 use crate::{
     catalog::Site,
     db::TenantTransaction,
     error::Error,
-    fleet::Fleet,
-    migrate::{Attempts, OnFailure, Schemas, targets_of},
+    fleet::{Fleet, while_alive},
+    migrate::{Attempts, OnFailure, RowTenants, Schemas, targets_of},
 };
 
 /// Runs seeds in tenants' schemas and in the shared schema.
@@ -100,7 +100,7 @@ impl Seeder {
     ) -> Result<SeedReport, Error> {
         let began = Instant::now();
         options.check()?;
-        let targets = targets_of(&self.fleet, &schemas).await?;
+        let targets = targets_of(&self.fleet, &schemas, RowTenants::Each).await?;
         let stop = AtomicBool::new(false);
         let stop = &stop;
         // Without a remaining connection, a seed that gets a database would wait for itself.
@@ -109,6 +109,7 @@ impl Seeder {
         let run = stream::iter(targets).map(|target| async move {
             let began = Instant::now();
             let tenant_id = target.name_of_tenant();
+            let (server, database) = self.fleet.names_of(target.home());
             let outcome = match stop.load(Ordering::Relaxed) {
                 true => SeedOutcome::NotStarted,
                 false => self.seed_one(seed, target.site).await,
@@ -117,7 +118,8 @@ impl Seeder {
             if failed && options.on_failure == OnFailure::Abort {
                 stop.store(true, Ordering::Relaxed);
             }
-            let seeded = TenantSeed { tenant_id, outcome, duration: began.elapsed() };
+            let seeded =
+                TenantSeed { tenant_id, server, database, outcome, duration: began.elapsed() };
             self.tell(options, &seeded);
             seeded
         });
@@ -127,7 +129,10 @@ impl Seeder {
 
     async fn seed_one(&self, seed: &Seed, site: Result<Site, Error>) -> SeedOutcome {
         let ran = match site {
-            Ok(site) => self.seed_site(seed, &site).await,
+            Ok(site) => {
+                let here = Self { fleet: self.fleet.at(&site.home) };
+                while_alive(&here.fleet, here.seed_site(seed, &site)).await
+            }
             Err(error) => Err(error),
         };
         match ran {
@@ -151,8 +156,11 @@ impl Seeder {
     }
 
     async fn seed_at_once(&self, seed: &Seed, site: &Site) -> Result<Ran, Error> {
-        let mut tx = TenantTransaction::open(self.fleet.lease_for(site).await?).await?;
-        let ran = in_transaction(seed, site, &mut tx).await?;
+        let role = self.fleet.role_of(site).await?;
+        let mut lease = self.fleet.lease_for(site).await?;
+        ensure_table(&mut lease, site).await.map_err(|error| site.occupant.name(error.into()))?;
+        let mut tx = TenantTransaction::open(lease).await?;
+        let ran = in_transaction(seed, site, role.as_ref(), &mut tx).await?;
         tx.commit().await.map_err(|error| site.occupant.name(error.into()))?;
         Ok(ran.unwrap_or(Ran::Already))
     }

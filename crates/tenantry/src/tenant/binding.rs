@@ -1,4 +1,6 @@
-use super::{Ident, Placement, TenantRecord};
+use std::sync::Arc;
+
+use super::{Ident, Placement, Rows, Setting, TenantRecord};
 
 /// The session state that makes a session a tenant's: search path, role and settings.
 ///
@@ -18,8 +20,20 @@ pub(crate) struct Binding {
     pub(crate) role: Option<Ident>,
     /// Session settings by name, applied after everything else was reset.
     pub(crate) settings: Vec<(String, String)>,
+    /// The tenant's key in tables of all tenants; `None` if it has tables of its own.
+    pub(crate) key: Option<Box<RowKey>>,
+    /// `true` if a statement fails instead of silently skipping rows that a policy hides from the
+    /// role.
+    pub(crate) fails_under_policies: bool,
     /// `true` if the library itself uses it, and not the application.
     pub(crate) is_librarys: bool,
+}
+
+/// The key of a tenant in tables of all tenants, in the setting that the policies compare with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RowKey {
+    pub(crate) setting: Setting,
+    pub(crate) value: Arc<str>,
 }
 
 impl Binding {
@@ -54,12 +68,41 @@ impl Binding {
         }
     }
 
+    /// Returns the binding of a tenant in tables of all tenants, followed by the shared schema if
+    /// `shared` is given. It owns no schema.
+    pub(crate) fn rows(
+        record: &TenantRecord,
+        rows: &Rows,
+        placement: &Placement,
+        shared: Option<&Ident>,
+    ) -> Self {
+        let schema = placement.container();
+        let shared = shared.filter(|shared| *shared != schema);
+        let role = record.role.as_ref().or(rows.sessions_role());
+        Self {
+            search_path: std::iter::once(schema).chain(shared).cloned().collect(),
+            role: role.cloned(),
+            settings: record.settings.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Returns the binding of the library's own work on a schema, followed by the shared schema if
     /// `shared` is given. It has no role and no settings: it works as the login role. It owns no
     /// schema, so prepared statements are never kept for it.
     pub(crate) fn upkeep(schema: &Ident, shared: Option<&Ident>) -> Self {
         let search_path = std::iter::once(schema).chain(shared).cloned().collect();
         Self { search_path, is_librarys: true, ..Self::default() }
+    }
+
+    /// Confines statements to the rows with this key, as far as policies apply to the session's role.
+    pub(crate) fn confined_to(self, key: Option<Box<RowKey>>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Makes statements fail where policies apply, if `fails`, unless they are confined to a key.
+    pub(crate) fn failing_under_policies(self, fails: bool) -> Self {
+        Self { fails_under_policies: fails && self.key.is_none(), ..self }
     }
 
     /// Appends extension schemas to the search path.
@@ -75,9 +118,12 @@ impl Binding {
 
     /// Returns a setting that would defeat the binding, if there is one.
     pub(crate) fn forbidden_setting(&self) -> Option<&str> {
-        let forbidden = ["search_path", "role", "session_authorization"];
+        let forbidden = ["search_path", "role", "session_authorization", "row_security"];
+        let is_key = |name| self.key.as_ref().is_some_and(|key| key.setting.is(name));
         let names = self.settings.iter().map(|(name, _)| name.as_str());
-        names.into_iter().find(|name| forbidden.iter().any(|no| no.eq_ignore_ascii_case(name)))
+        names
+            .into_iter()
+            .find(|name| forbidden.iter().any(|no| no.eq_ignore_ascii_case(name)) || is_key(name))
     }
 
     /// Returns the schemas that belong only to this tenant.

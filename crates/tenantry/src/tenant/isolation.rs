@@ -1,14 +1,22 @@
-use super::{Ident, NameTemplate, TemplateError, TenantId};
+use super::{IsolationKind, NameTemplate, Rows, TemplateError, TenantId};
 
-/// How tenants' data is isolated.
+/// How tenants' data is isolated, unless a tenant's [record](crate::TenantRecord::isolation) names
+/// another kind.
 ///
-/// Currently one schema per tenant; a database per tenant or rows in shared tables may follow, so
-/// the enum is non-exhaustive.
+/// | kind | a tenant's data is in | choose it for |
+/// |---|---|---|
+/// | [`schema`](Self::schema) | a schema of its own | most services, up to some 10,000 tenants |
+/// | [`row`](Self::row) | rows of tables that all tenants use | very many small tenants |
+/// | [`database`](Self::database) | a database of its own | few large tenants |
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Isolation {
     /// A separate schema for every tenant, named by the template.
     Schema(NameTemplate),
+    /// Rows of all tenants in the same tables, kept apart by row-level security.
+    Row(Rows),
+    /// A separate database for every tenant, named by the template.
+    Database(NameTemplate),
 }
 
 impl Isolation {
@@ -46,24 +54,71 @@ impl Isolation {
         Self::Schema(NameTemplate::with_inverse(name, id_of))
     }
 
-    /// Checks the template against the shared schema.
+    /// Keeps the rows of all tenants in the same tables of the shared schema, kept apart by
+    /// row-level security on the column `tenant_id`, of the type `text`, which holds the tenant's id.
+    ///
+    /// Same as [`rows`](Self::rows) with [`Rows::new`].
+    #[must_use]
+    pub fn row() -> Self {
+        Self::Row(Rows::new())
+    }
+
+    /// Keeps the rows of all tenants in the same tables, as configured.
+    ///
+    /// SQL that a tenant writes itself can reach every tenant, because it can change the setting
+    /// that the policies compare with. Such tenants need a schema and a login of their own.
+    #[must_use]
+    pub fn rows(rows: Rows) -> Self {
+        Self::Row(rows)
+    }
+
+    /// Keeps every tenant in a separate database, named by a template such as `tenant_{id}`. The
+    /// tables are in the database's schema `public`, unless a tenant's record names another
+    /// container.
+    ///
+    /// The template is checked when the manager is built.
+    #[must_use]
+    pub fn database(template: &str) -> Self {
+        Self::Database(NameTemplate::unchecked(template))
+    }
+
+    /// Returns the kind.
+    #[must_use]
+    pub fn kind(&self) -> IsolationKind {
+        match self {
+            Self::Schema(_) => IsolationKind::Schema,
+            Self::Row(_) => IsolationKind::Row,
+            Self::Database(_) => IsolationKind::Database,
+        }
+    }
+
+    /// Returns the configuration of a kind that was not configured.
+    pub(crate) fn of_kind(kind: IsolationKind) -> Self {
+        match kind {
+            IsolationKind::Schema => Self::default(),
+            IsolationKind::Row => Self::row(),
+            IsolationKind::Database => Self::database("tenant_{id}"),
+        }
+    }
+
+    /// Checks the template.
     pub(crate) fn check(&self) -> Result<(), TemplateError> {
+        self.template().map_or(Ok(()), NameTemplate::check)
+    }
+
+    /// Returns the template of the names of schemas or databases; `None` if tenants have none.
+    pub(crate) fn template(&self) -> Option<&NameTemplate> {
         match self {
-            Self::Schema(template) => template.check(),
+            Self::Schema(template) | Self::Database(template) => Some(template),
+            Self::Row(_) => None,
         }
     }
 
-    /// Returns the name of the container of `id`.
-    pub(crate) fn container(&self, id: &TenantId) -> Result<Ident, TemplateError> {
+    /// Returns the template of schemas' names, if tenants have schemas of their own.
+    pub(crate) fn of_schemas(&self) -> Option<&NameTemplate> {
         match self {
-            Self::Schema(template) => template.container(id),
-        }
-    }
-
-    /// Returns the name template.
-    pub(crate) fn template(&self) -> &NameTemplate {
-        match self {
-            Self::Schema(template) => template,
+            Self::Schema(template) => Some(template),
+            Self::Row(_) | Self::Database(_) => None,
         }
     }
 }

@@ -1,9 +1,12 @@
-use super::Ident;
+use std::sync::Arc;
 
-/// The location of a tenant's data: server, database, and container.
-///
-/// There is currently one server and one database, so [`server`](Self::server) is always `main` and
-/// [`database`](Self::database) is `None`. They exist so that code written now keeps compiling.
+use super::{Home, Ident, IsolationKind};
+
+/// The name of the server that a manager is built for.
+pub(crate) const MAIN: &str = "main";
+
+/// The location of a tenant's data: server, database and container, and the way in which it is
+/// kept apart there.
 ///
 /// # Examples
 ///
@@ -13,41 +16,123 @@ use super::Ident;
 /// let placement = db.tenant().placement();
 /// assert_eq!(placement.server(), "main");
 /// assert_eq!(placement.container().as_str(), "tenant_acme");
+/// assert_eq!(placement.epoch(), 1);
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Placement {
+    isolation: IsolationKind,
+    spot: Spot,
+    epoch: u64,
+}
+
+/// The tables and rows that only one tenant may have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Spot {
     container: Ident,
+    /// What few tenants have, so that the others take no memory for it.
+    rest: Option<Box<Rest>>,
+}
+
+/// The parts that a schema of the main server's database does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+struct Rest {
+    server: Option<Arc<str>>,
+    database: Option<Ident>,
+    key: Option<Arc<str>>,
 }
 
 impl Placement {
     /// Places a tenant in a schema of the manager's database.
-    pub(crate) fn schema(container: Ident) -> Self {
-        Self { container }
+    pub(crate) fn in_schema(container: Ident) -> Self {
+        Self::new(IsolationKind::Schema, container, None)
     }
 
-    /// Returns the server's name in the manager's configuration: `main`.
+    /// Places a tenant in the tables of a schema that all tenants use, under this key.
+    pub(crate) fn in_rows(schema: Ident, key: Arc<str>) -> Self {
+        let rest = Rest { key: Some(key), ..Rest::default() };
+        Self::new(IsolationKind::Row, schema, Some(rest))
+    }
+
+    /// Places a tenant in a schema of a database of its own.
+    pub(crate) fn in_database(database: Ident, schema: Ident) -> Self {
+        let rest = Rest { database: Some(database), ..Rest::default() };
+        Self::new(IsolationKind::Database, schema, Some(rest))
+    }
+
+    /// Places a tenant in a schema of this database.
+    pub(crate) fn at(home: &Home, schema: Ident) -> Self {
+        let placement = match home.database() {
+            Some(database) => Self::in_database(database.clone(), schema),
+            None => Self::in_schema(schema),
+        };
+        placement.on(Some(&home.server().into()))
+    }
+
+    fn new(isolation: IsolationKind, container: Ident, rest: Option<Rest>) -> Self {
+        Self { isolation, spot: Spot { container, rest: rest.map(Box::new) }, epoch: 1 }
+    }
+
+    /// Sets the server, unless it is the main one.
+    pub(crate) fn on(mut self, server: Option<&Arc<str>>) -> Self {
+        if let Some(server) = server.filter(|server| &***server != MAIN) {
+            self.spot.rest.get_or_insert_default().server = Some(Arc::clone(server));
+        }
+        self
+    }
+
+    /// Sets the number of the placement.
+    pub(crate) fn at_epoch(self, epoch: u64) -> Self {
+        Self { epoch, ..self }
+    }
+
+    /// Returns the name of the server in the manager's configuration: `main`, unless the tenant's
+    /// record names another one.
     #[must_use]
     pub fn server(&self) -> &str {
-        "main"
+        self.spot.rest.as_ref().and_then(|rest| rest.server.as_deref()).unwrap_or(MAIN)
     }
 
-    /// Returns the database, if it differs from the one that the manager connects to.
+    /// Returns the database, if it is not the one that the manager connects to.
     #[must_use]
     pub fn database(&self) -> Option<&Ident> {
-        None
+        self.spot.rest.as_ref()?.database.as_ref()
     }
 
-    /// Returns the name of the container: the tenant's schema.
+    /// Returns the schema that holds the tenant's tables: its own one, or with rows, the one that
+    /// all tenants use.
     #[must_use]
     pub fn container(&self) -> &Ident {
-        &self.container
+        &self.spot.container
+    }
+
+    /// Returns how the tenant's data is kept apart.
+    #[must_use]
+    pub fn isolation(&self) -> IsolationKind {
+        self.isolation
+    }
+
+    /// Returns the tenant's key in the tables of all tenants; `None` unless it is isolated by row.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.spot.rest.as_ref()?.key.as_deref()
     }
 
     /// Returns the number of this placement of the tenant, starting at 1. It increases whenever the
     /// tenant moves.
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        1
+        self.epoch
+    }
+
+    /// Returns the database, with its server.
+    pub(crate) fn home(&self) -> Home {
+        let of = |rest: &Rest| Home::new(rest.server.clone(), rest.database.clone());
+        self.spot.rest.as_deref().map_or(Home::MANAGERS, of)
+    }
+
+    /// Returns what only this tenant may have.
+    pub(crate) fn spot(&self) -> &Spot {
+        &self.spot
     }
 }

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Ident, Placement, Schema, TenantId};
+use super::{Ident, IsolationKind, Placement, Schema, TenantId, Tier};
 use crate::timestamp;
 
 /// A tenant in the catalog: its id, the location of its data, and its other recorded data.
@@ -100,8 +100,27 @@ pub struct TenantRecord {
     /// The tenant's id.
     #[serde(rename = "tenantId")]
     pub id: TenantId,
-    /// The name of its container. Default: `None`, which uses the name template.
+    /// How its data is kept apart. Default: `None`, the manager's
+    /// [isolation](crate::ManagerBuilder::isolation).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<IsolationKind>,
+    /// The name of its schema. Default: `None`: with a schema of its own, the name template
+    /// applies, in a database of its own it is `public`. Unused with rows.
     pub container: Option<Ident>,
+    /// The name of its server. Default: `None`, the server that the manager was built for, whose name is
+    /// `main`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The name of its database, with [`IsolationKind::Database`]. Default: `None`, which uses the
+    /// name template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Ident>,
+    /// Its key in the tables of all tenants, with [`IsolationKind::Row`]. Default: `None`, its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
+    /// The number of its placement, which increases whenever it moves. Default: 1.
+    #[serde(skip_serializing_if = "is_first")]
+    pub epoch: u64,
     /// The state of the tenant. Default: [`TenantState::Active`].
     pub state: TenantState,
     /// The database role that its sessions take on, as `SET ROLE` does. Default: none.
@@ -130,15 +149,38 @@ pub struct TenantRecord {
     /// The object that has the container's name, if the catalog has seen it in the same query.
     #[serde(skip)]
     pub(crate) schema: Option<Schema>,
+    /// `true` if the catalog decides where the tenant is, also by naming no isolation and no server.
+    #[serde(skip)]
+    pub(crate) is_placed: bool,
 }
 
+/// The start of the step of a tenant whose container is elsewhere and is being made; the mark follows.
+pub(crate) const MAKING: &str = "tenantry: making ";
+
+/// The start of the step of such a tenant whose creation has failed and that is being removed; the mark follows.
+pub(crate) const UNDOING: &str = "tenantry: undoing ";
+
+/// The start of the step of such a tenant that is being dropped.
+pub(crate) const DROPPING: &str = "tenantry: dropping ";
+
 impl TenantRecord {
+    /// Returns `true` if its database or schema may not exist, because it is being made or dropped.
+    pub(crate) fn may_lack_its_container(&self) -> bool {
+        let step = self.step.as_deref().unwrap_or_default();
+        [MAKING, UNDOING, DROPPING].iter().any(|start| step.starts_with(start))
+    }
+
     /// Creates the record of an active tenant whose container follows the name template.
     #[must_use]
     pub fn new(id: TenantId) -> Self {
         Self {
             id,
+            isolation: None,
             container: None,
+            server: None,
+            database: None,
+            key: None,
+            epoch: 1,
             state: TenantState::Active,
             role: None,
             settings: Vec::new(),
@@ -146,6 +188,7 @@ impl TenantRecord {
             attributes: Value::Null,
             step: None,
             schema: None,
+            is_placed: false,
         }
     }
 
@@ -153,6 +196,41 @@ impl TenantRecord {
     #[must_use]
     pub fn container(mut self, container: Ident) -> Self {
         self.container = Some(container);
+        self
+    }
+
+    /// Sets how its data is kept apart.
+    #[must_use]
+    pub fn isolation(mut self, isolation: IsolationKind) -> Self {
+        self.isolation = Some(isolation);
+        self
+    }
+
+    /// Sets the server, by its name in the manager's configuration.
+    #[must_use]
+    pub fn server(mut self, server: impl Into<Arc<str>>) -> Self {
+        self.server = Some(server.into());
+        self
+    }
+
+    /// Sets the database.
+    #[must_use]
+    pub fn database(mut self, database: Ident) -> Self {
+        self.database = Some(database);
+        self
+    }
+
+    /// Sets the key in the tables of all tenants.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets the number of the placement.
+    #[must_use]
+    pub fn epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
         self
     }
 
@@ -192,6 +270,13 @@ impl TenantRecord {
         self
     }
 
+    /// Gives it the isolation and the server of a tier, where it names none.
+    pub(crate) fn placed_by(mut self, tier: &Tier) -> Self {
+        self.isolation = self.isolation.or(tier.isolation);
+        self.server = self.server.or_else(|| tier.server.clone());
+        self
+    }
+
     /// Sets the attributes.
     #[must_use]
     pub fn attributes(mut self, attributes: Value) -> Self {
@@ -211,6 +296,11 @@ pub enum TenantState {
     Active,
     /// Requests are refused; the data is kept.
     Suspended,
+    /// Requests are served while its data is copied to another place. Migrations of it, renaming and dropping are
+    /// refused.
+    Moving,
+    /// Requests wait while it changes places, at most as long as an acquire may wait.
+    Cutover,
 }
 
 impl TenantState {
@@ -220,8 +310,27 @@ impl TenantState {
         match self {
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::Moving => "moving",
+            Self::Cutover => "cutover",
         }
     }
+
+    /// Returns `true` if requests of the tenant are served, at once or after waiting.
+    #[must_use]
+    pub fn is_served(self) -> bool {
+        !matches!(self, Self::Suspended)
+    }
+
+    /// Returns `true` if its data is on its way to another place.
+    #[must_use]
+    pub fn is_moving(self) -> bool {
+        matches!(self, Self::Moving | Self::Cutover)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(epoch: &u64) -> bool {
+    *epoch == 1
 }
 
 /// Of settings with the same name, the last one wins, as in a session.

@@ -1,5 +1,5 @@
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -19,11 +19,11 @@ use crate::{
 pub(crate) type Tenants<'a> =
     dyn Fn(Arc<str>) -> BoxFuture<'a, Result<TenantDb, Error>> + Send + Sync + 'a;
 
-/// Binds a connection to each of these tenants, within the budget.
+/// Binds a connection to each of these tenants, within the budget of its server.
 ///
 /// All are looked up before the first connection is taken, because the catalog may need one, too.
 pub(crate) async fn warm_up(
-    server: &Arc<Server>,
+    main: &Arc<Server>,
     find: &Tenants<'_>,
     named: Vec<Arc<str>>,
     options: &WarmUp,
@@ -36,11 +36,15 @@ pub(crate) async fn warm_up(
         async move { (name, found.await) }
     });
     let found: Vec<_> = look_up.buffered(options.concurrency).collect().await;
-    let mut places = server.places_for_tenants();
+    let mut places = HashMap::new();
     let run = stream::iter(found.into_iter().enumerate()).map(|(index, (name, found))| {
-        // The first tenants to get here have places.
-        let place = found.is_ok() && places > 0;
-        places -= usize::from(place);
+        let server = found.as_ref().map_or(main, TenantDb::server);
+        let places =
+            places.entry(Arc::as_ptr(server).addr()).or_insert_with(|| server.places_for_tenants());
+        // The first tenants of a server to get here have places.
+        let place = found.is_ok() && *places > 0;
+        *places -= usize::from(place);
+        let server = Arc::clone(server);
         let ping = options.ping;
         async move {
             let began = Instant::now();
@@ -49,7 +53,7 @@ pub(crate) async fn warm_up(
                 Err(error) => (failed(error), None),
             };
             let detail = TenantWarmUp { tenant_id: name, status, duration: began.elapsed() };
-            (index, detail, lease)
+            (index, server, detail, lease)
         }
     });
     let mut run = run.buffer_unordered(options.concurrency);
@@ -57,8 +61,8 @@ pub(crate) async fn warm_up(
     // A request that waits for a connection gets the next free one: warmed connections would go to
     // the tenants that are still waiting, so they are held until all are done.
     let mut held = Vec::new();
-    while let Some((index, detail, lease)) = run.next().await {
-        tell(server, options, &detail);
+    while let Some((index, server, detail, lease)) = run.next().await {
+        tell(&server, options, &detail);
         details.push((index, detail));
         held.extend(lease);
     }
@@ -95,6 +99,7 @@ fn tell(server: &Server, options: &WarmUp, detail: &TenantWarmUp) {
         tenant_id: Arc::clone(&detail.tenant_id),
         status: detail.status.as_str(),
         duration: detail.duration,
+        server: None,
     }));
     if let Some(progress) = &options.on_progress {
         let told = catch_unwind(AssertUnwindSafe(|| progress(&detail.tenant_id, &detail.status)));

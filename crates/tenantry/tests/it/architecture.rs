@@ -1,8 +1,12 @@
-//! What the architecture document promises about the sources, checked by reading them.
+//! What the architecture document promises about the sources, checked by reading them. The document has the same layers
+//! as this file, and names only files that exist.
 
 use std::collections::BTreeSet;
 
-use crate::source::{Source, sources};
+use crate::{
+    repository::{read, root},
+    source::{Source, sources},
+};
 
 /// The modules of the crate, top to bottom; those in a row are equals. A module imports from its own
 /// row and from those below.
@@ -20,6 +24,7 @@ const LAYERS: &[&[&str]] = &[
         "fan_out",
         "provision",
         "reading",
+        "rows",
         "seed",
         "migrate",
         "warmup",
@@ -29,12 +34,12 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["fleet"],
     &["catalog", "schema"],
-    &["db"],
+    &["db", "servers"],
     &["pool"],
     &["retry", "sql"],
     &["event", "admission"],
-    &["config", "error"],
-    &["tenant", "timestamp", "table", "glob", "plain", "error_report", "incomplete"],
+    &["error"],
+    &["tenant", "timestamp", "table", "glob", "finding", "plain", "error_report", "incomplete"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
@@ -51,9 +56,11 @@ const PURE: &[&str] = &[
     "baseline/likeness.rs",
     "baseline/options.rs",
     "baseline/report.rs",
+    "catalog/placing.rs",
     "catalog/table/columns.rs",
     "catalog/table/query.rs",
     "catalog/table/shape.rs",
+    "finding/",
     "glob.rs",
     "incomplete.rs",
     "plain.rs",
@@ -89,6 +96,8 @@ const PURE: &[&str] = &[
     "db/effect.rs",
     "migrate/stored_names.rs",
     "migrate/board.rs",
+    "migrate/tally.rs",
+    "migrate/remembered.rs",
     "migrate/lint/",
     "migrate/plan.rs",
     "migrate/standing.rs",
@@ -102,6 +111,10 @@ const PURE: &[&str] = &[
     "serve/report.rs",
     "provision/adopt/options.rs",
     "provision/adopt/report.rs",
+    "provision/in_rows/copies.rs",
+    "provision/elsewhere/found.rs",
+    "provision/in_rows/order.rs",
+    "provision/mark.rs",
     "provision/report.rs",
     "provision/spare_note.rs",
     "provision/step.rs",
@@ -114,9 +127,7 @@ const PURE: &[&str] = &[
     "fan_out/refusal.rs",
     "fan_out/report.rs",
     "fan_out/rows.rs",
-    "doctor/affected.rs",
     "doctor/examined.rs",
-    "doctor/finding.rs",
     "doctor/fleet/full_sequences.rs",
     "doctor/fleet/left_behind.rs",
     "doctor/report.rs",
@@ -125,6 +136,12 @@ const PURE: &[&str] = &[
     "drift/matching.rs",
     "drift/report.rs",
     "drift/text.rs",
+    "rows/tables/",
+    "rows/verify/finding.rs",
+    "rows/verify/judge/",
+    "rows/verify/normal.rs",
+    "rows/verify/report.rs",
+    "rows/verify/rule.rs",
     "schema/attribute.rs",
     "schema/beyond.rs",
     "schema/compare.rs",
@@ -191,6 +208,90 @@ fn the_sources_keep_to_the_architecture() {
     }
     let found: Vec<_> = sources.iter().flat_map(breaches).collect();
     assert!(found.is_empty(), "{found:#?}");
+}
+
+fn page() -> String {
+    read(&root().join("ARCHITECTURE.md"))
+}
+
+/// Returns the layers in the document. A line that is indented further continues the one before it.
+fn layers_in(page: &str) -> Vec<BTreeSet<&str>> {
+    let block = page.split("\n### Layers\n").nth(1).unwrap_or_default();
+    let block = block.split("```").nth(1).unwrap_or_default();
+    let mut layers: Vec<BTreeSet<&str>> = Vec::new();
+    for line in block.lines().skip(1).filter(|line| !line.is_empty()) {
+        let modules = line.split(',').map(str::trim).filter(|module| !module.is_empty());
+        match layers.last_mut().filter(|_| line.starts_with("  ")) {
+            Some(last) => last.extend(modules),
+            None => layers.push(modules.collect()),
+        }
+    }
+    layers
+}
+
+#[test]
+fn the_document_has_these_layers() {
+    let layers = LAYERS.iter().map(|layer| layer.iter().copied().collect());
+    assert_eq!(layers_in(&page()), layers.collect::<Vec<BTreeSet<_>>>());
+    let modules: BTreeSet<_> =
+        sources().iter().filter_map(|source| source.module().first().cloned()).collect();
+    let gone = LAYERS.iter().flat_map(|layer| *layer).filter(|module| !modules.contains(**module));
+    assert_eq!(gone.collect::<Vec<_>>(), [&""; 0]);
+}
+
+fn join(folder: &str, path: &str) -> String {
+    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
+}
+
+/// Returns the files and folders that the tables of the document name, each with the folders that it can be in: those
+/// of the heading above, the usual ones, and that of the path before it in its row.
+fn paths_in(page: &str) -> Vec<(String, Vec<String>)> {
+    const USUAL: [&str; 3] = ["", "crates/tenantry", "crates/tenantry/src"];
+    let is_path = |name: &str| {
+        let ends = ["/", ".rs", ".md", ".yml", ".json"].iter().any(|end| name.ends_with(end));
+        ends && !name.starts_with('/') && !name.contains([' ', '*'])
+    };
+    let (mut found, mut of_heading) = (Vec::new(), Vec::new());
+    for line in page.lines() {
+        let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        if line.starts_with('#') {
+            of_heading = quoted.iter().map(|name| (*name).to_owned()).collect();
+        }
+        if !line.starts_with('|') {
+            continue;
+        }
+        let mut before = Vec::new();
+        for path in quoted.into_iter().filter(|name| is_path(name)) {
+            let mut folders = of_heading.clone();
+            folders.extend(USUAL.map(str::to_owned));
+            folders.append(&mut before);
+            let folder = path.rfind('/').map_or("", |end| &path[..end]);
+            before = folders.iter().map(|of| join(of, folder)).collect();
+            found.push((path.to_owned(), folders));
+        }
+    }
+    found
+}
+
+#[test]
+fn each_path_in_the_document_exists() {
+    let (page, root) = (page(), root());
+    let paths = paths_in(&page);
+    assert!(paths.len() > 150, "{paths:?}");
+    let is_there =
+        |path: &str, of: &[String]| of.iter().any(|of| root.join(of).join(path).exists());
+    let gone = paths.iter().filter(|(path, folders)| !is_there(path, folders));
+    assert_eq!(gone.map(|(path, _)| path).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn each_module_is_in_the_document() {
+    let page = page();
+    let is_named = |module: &str| {
+        page.contains(&format!("`{module}/")) || page.contains(&format!("`{module}.rs`"))
+    };
+    let missing = LAYERS.iter().flat_map(|layer| *layer).filter(|module| !is_named(module));
+    assert_eq!(missing.collect::<Vec<_>>(), [&""; 0]);
 }
 
 #[test]

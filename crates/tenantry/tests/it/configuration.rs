@@ -8,7 +8,7 @@ use std::{
 
 use tenantry::{
     BreakerOptions, CatalogOptions, EventOptions, HealthOptions, MetricsOptions, PoolOptions,
-    WarmUp,
+    TenantLimits, WarmUp,
     activity::ActivityOptions,
     clone::CloneOptions,
     each::EachOptions,
@@ -30,7 +30,7 @@ use crate::{
 const ENDINGS: &[&str] = &["Options", "Builder", "Policy"];
 
 /// Option types with other names.
-const OTHERS: &[&str] = &["Adopt", "Baseline", "Drift", "Lint", "WarmUp"];
+const OTHERS: &[&str] = &["Adopt", "Baseline", "Drift", "Lint", "TenantLimits", "Tier", "WarmUp"];
 
 fn page() -> String {
     read(&root().join("docs/configuration.md"))
@@ -214,6 +214,7 @@ fn defaults_are_the_real_ones() {
         RetryPolicy,
         SeedOptions,
         ServeOptions,
+        TenantLimits,
         WarmUp,
     );
     assert!(wrong.is_empty(), "docs/configuration.md is wrong: {wrong:#?}");

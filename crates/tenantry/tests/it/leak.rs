@@ -15,7 +15,32 @@ async fn world() -> World {
     world
 }
 
-async fn leave(world: &World, db: &TenantDb, sql: &str, way: Way, observe_sql: &str) -> TestResult {
+/// Two tenants that are served on the same session.
+pub(crate) struct Pair<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) manager: &'a TenantManager,
+    /// The tenant that leaves something behind.
+    pub(crate) from: &'static str,
+    /// What makes a session one of that tenant.
+    pub(crate) bind: &'static str,
+    /// The tenant that must not find it.
+    pub(crate) to: &'static str,
+}
+
+impl<'a> Pair<'a> {
+    fn in_schemas(world: &'a World, manager: &'a TenantManager) -> Self {
+        let bind = "set search_path to tenant_acme";
+        Self { world, manager, from: "acme", bind, to: "globex" }
+    }
+}
+
+async fn leave(
+    pair: &Pair<'_>,
+    db: &TenantDb,
+    sql: &str,
+    way: Way,
+    observe_sql: &str,
+) -> TestResult {
     let before = observe(db, observe_sql).await;
     let seen = match way {
         Way::Lease => {
@@ -26,7 +51,7 @@ async fn leave(world: &World, db: &TenantDb, sql: &str, way: Way, observe_sql: &
         }
         Way::Function => {
             // What the function leaves behind shows on a session that nobody resets.
-            let left = left_by_function(world, sql, observe_sql).await;
+            let left = left_by_function(pair, sql, observe_sql).await;
             let call = sqlx::query("select public.perform($1)").bind(sql);
             call.execute(db).await?;
             assert_eq!(observe(db, observe_sql).await, before, "the tenant itself: {sql}");
@@ -42,34 +67,35 @@ async fn leave(world: &World, db: &TenantDb, sql: &str, way: Way, observe_sql: &
     Ok(())
 }
 
-async fn left_by_function(world: &World, sql: &str, observe_sql: &str) -> String {
-    let mut conn = world.admin().await;
-    run(&mut conn, "set search_path to tenant_acme").await;
+async fn left_by_function(pair: &Pair<'_>, sql: &str, observe_sql: &str) -> String {
+    let mut conn = pair.world.admin().await;
+    run(&mut conn, pair.bind).await;
     sqlx::query("select public.perform($1)").bind(sql).execute(&mut conn).await.expect("it runs");
     observe(&mut conn, observe_sql).await
 }
 
-async fn check(world: &World, manager: &TenantManager, leak: &Leak, way: Way) -> TestResult {
-    let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+/// Sees to it that the second tenant finds nothing of what the first has left behind.
+pub(crate) async fn check(pair: &Pair<'_>, leak: &Leak, way: Way) -> TestResult {
+    let (from, to) = (pair.manager.tenant(pair.from).await?, pair.manager.tenant(pair.to).await?);
     let here = format!("{} ({way:?})", leak.name);
-    let on_handle = observe(&globex, leak.observe).await;
-    let on_lease = observe(&mut *globex.acquire().await?, leak.observe).await;
-    let of_acme = observe(&acme, leak.observe).await;
-    let pid = pid_of(&acme).await?;
+    let on_handle = observe(&to, leak.observe).await;
+    let on_lease = observe(&mut *to.acquire().await?, leak.observe).await;
+    let own = observe(&from, leak.observe).await;
+    let pid = pid_of(&from).await?;
 
-    leave(world, &acme, leak.leave, way, leak.observe).await?;
-    assert_eq!(observe(&globex, leak.observe).await, on_handle, "{here}");
-    assert_eq!(pid_of(&globex).await?, pid, "{here}: not the same session");
+    leave(pair, &from, leak.leave, way, leak.observe).await?;
+    assert_eq!(observe(&to, leak.observe).await, on_handle, "{here}");
+    assert_eq!(pid_of(&to).await?, pid, "{here}: not the same session");
 
-    leave(world, &acme, leak.leave, way, leak.observe).await?;
-    let mut lease = globex.acquire().await?;
+    leave(pair, &from, leak.leave, way, leak.observe).await?;
+    let mut lease = to.acquire().await?;
     assert_eq!(observe(&mut *lease, leak.observe).await, on_lease, "{here}");
     assert_eq!(lease.backend_pid(), Some(pid), "{here}: not the same session");
     drop(lease);
 
-    assert_eq!(observe(&acme, leak.observe).await, of_acme, "{here}: back");
-    assert_eq!(name_of(&acme).await?, "acme", "{here}");
-    assert_eq!(name_of(&globex).await?, "globex", "{here}");
+    assert_eq!(observe(&from, leak.observe).await, own, "{here}: back");
+    assert_eq!(name_of(&from).await?, pair.from, "{here}");
+    assert_eq!(name_of(&to).await?, pair.to, "{here}");
     Ok(())
 }
 
@@ -79,7 +105,7 @@ async fn nothing_of_a_tenant_is_left_on_the_session() -> TestResult {
     let manager = world.one_session();
     for leak in LEAKS {
         for way in leak.ways {
-            check(&world, &manager, leak, *way)
+            check(&Pair::in_schemas(&world, &manager), leak, *way)
                 .await
                 .map_err(|error| format!("{} ({way:?}): {error}", leak.name))?;
         }
@@ -96,7 +122,7 @@ async fn no_setting_of_a_tenant_is_left_on_the_session() -> TestResult {
         let set: &'static str = format!("set {name} to '{value}'").leak();
         let show: &'static str = format!("show {name}").leak();
         for way in BOTH {
-            check(&world, &manager, &leak(name, BOTH, set, show), *way)
+            check(&Pair::in_schemas(&world, &manager), &leak(name, BOTH, set, show), *way)
                 .await
                 .map_err(|error| format!("{name} ({way:?}): {error}"))?;
         }
@@ -125,7 +151,7 @@ async fn nothing_is_left_by_a_function_that_nobody_has_looked_at() -> TestResult
     // It cannot be set any more once there was a temporary table.
     let settings = settings.filter(|leak| leak.name != "temp_buffers");
     for leak in hidden.chain(settings) {
-        check(&world, &manager, &leak, Way::Young)
+        check(&Pair::in_schemas(&world, &manager), &leak, Way::Young)
             .await
             .map_err(|error| format!("{}: {error}", leak.name))?;
     }
@@ -140,7 +166,8 @@ async fn the_same_tenant_gets_a_lease_without_what_it_left_on_the_last() -> Test
     let acme = manager.tenant("acme").await?;
     for leak in LEAKS {
         let fresh = observe(&mut *acme.acquire().await?, leak.observe).await;
-        leave(&world, &acme, leak.leave, Way::Lease, leak.observe).await?;
+        leave(&Pair::in_schemas(&world, &manager), &acme, leak.leave, Way::Lease, leak.observe)
+            .await?;
         let again = observe(&mut *acme.acquire().await?, leak.observe).await;
         assert_eq!(again, fresh, "{}", leak.name);
     }

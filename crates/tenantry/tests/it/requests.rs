@@ -92,8 +92,15 @@ pub(crate) const ACTS: &[(&str, Act)] = &[
         Box::pin(async move {
             let mut tx = db.begin_with("begin isolation level repeatable read").await?;
             own(&db, &name_of(&mut tx).await?);
-            sqlx::query("update users set name = name").execute(&mut tx).await?;
-            tx.commit().await
+            match sqlx::query("update users set name = name").execute(&mut tx).await {
+                // Another request of the tenant updated the row in the meantime; at this level the
+                // server has to refuse.
+                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40001") => {
+                    tx.rollback().await
+                }
+                Err(error) => Err(error),
+                Ok(_) => tx.commit().await,
+            }
         })
     }),
     ("lease as told", |db| {

@@ -110,6 +110,25 @@ async fn a_frozen_server_makes_requests_fail_in_time_and_a_thawed_one_serves_aga
 }
 
 #[tokio::test]
+async fn who_waits_for_a_connection_that_breaks_gets_the_error() -> TestResult {
+    let server = private_server(&["acme"]).await;
+    let manager = builder(&server.url()).retry(RetryPolicy::never()).build()?;
+    let db = manager.tenant("acme").await?;
+    let held = db.acquire().await?;
+    server.stop_now().await?;
+    let waits = tokio::spawn({
+        let db = db.clone();
+        async move { db.acquire().await.map(drop) }
+    });
+    eventually("it waits", async || manager.snapshot().waiting == 1).await;
+    drop(held);
+    let error = waits.await?.expect_err("the server is down");
+    assert_eq!(kind_of(error), ErrorKind::Unavailable);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_server_that_is_down_at_the_start_is_found_when_it_comes() -> TestResult {
     let server = private_server(&["acme"]).await;
     server.stop_now().await?;

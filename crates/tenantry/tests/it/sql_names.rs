@@ -7,7 +7,7 @@ use crate::source::sources;
 const READS_SQL: &str = "migrate/lint/";
 
 /// The folders that print SQL for people, with the names of a schema under its search path.
-const PRINTS_SQL: [&str; 3] = ["schema/ddl/", "schema/lint/", "schema/repair/"];
+const PRINTS_SQL: [&str; 4] = ["rows/tables/", "schema/ddl/", "schema/lint/", "schema/repair/"];
 
 /// The folder of hostile tenants' SQL, which runs in scratch schemas.
 const TENANTS_SQL: &str = "proof/attacks/";

@@ -62,8 +62,9 @@ async fn rails_finds_what_it_had_and_goes_on_writing() -> TestResult {
         assert_eq!(sqlx::query(new).execute(&mut rails).await?.rows_affected(), 1);
         sqlx::query("select archived_at from projects").execute(&mut rails).await?;
     }
-    // What is no customer's is left alone.
-    let alone = "select count(*) from pg_tables where schemaname in ('audit', 'public')";
+    // What is no customer's is left alone; a run remembers in a table of its own which tenants have all files.
+    let alone = "select count(*) from pg_tables where schemaname in ('audit', 'public')
+                   and tablename <> 'tenantry_migrated'";
     assert_eq!(sqlx::query_scalar::<_, i64>(alone).fetch_one(&mut rails).await?, 2);
     database.close().await?;
     Ok(())

@@ -36,7 +36,9 @@ fn has_the_whole_stack_and_the_guide_lists_it() {
     let compose = yaml("docker-compose.yml");
     let mut names: Vec<_> = services(&compose).keys().map(String::as_str).collect();
     names.sort_unstable();
-    assert_eq!(names, ["example", "grafana", "pgbouncer", "postgres", "prometheus"]);
+    let all =
+        ["example", "grafana", "pgbouncer", "postgres", "postgres-large", "prometheus", "tiers"];
+    assert_eq!(names, all);
     let guide = text("docs/observability.md");
     for (name, service) in services(&compose) {
         let port = str_of(&service["ports"][0]).split(':').nth(1).expect("a port is published");
@@ -115,6 +117,23 @@ fn the_files_agree_with_each_other() {
     let url = format!("postgres://{user}:{password}@pgbouncer:6432/{name}");
     assert_eq!(of("example")["environment"]["DATABASE_URL"], url);
 
+    let tiers = &of("tiers")["environment"];
+    let large = &of("postgres-large")["environment"];
+    assert_eq!(postgres, large, "both have the same user");
+    for (variable, server, database) in
+        [("DATABASE_URL", "postgres", "postgres"), ("LARGE_DATABASE_URL", "postgres-large", &name)]
+    {
+        let url = format!("postgres://{user}:{password}@{server}:5432/{database}");
+        assert_eq!(tiers[variable], url);
+        assert!(of("tiers")["depends_on"].get(server).is_some(), "{server}");
+    }
+    assert_eq!(of("tiers")["healthcheck"]["test"], of("example")["healthcheck"]["test"]);
+    for example in ["example", "tiers"] {
+        let built = str_of(&of(example)["build"]["args"]["EXAMPLE"]);
+        assert!(path(&format!("examples/{built}/Cargo.toml")).exists(), "{built}");
+        assert!(str_of(&of(example)["image"]).starts_with(&format!("tenantry-{built}:")));
+    }
+
     let pooler = text("ops/pgbouncer/pgbouncer.ini");
     let lines: Vec<_> = pooler.lines().collect();
     let database = format!("{name} = host=postgres port=5432 dbname={name}");
@@ -126,7 +145,10 @@ fn the_files_agree_with_each_other() {
     let prometheus = yaml("ops/prometheus.yml");
     let target = str_of(&prometheus["scrape_configs"][0]["static_configs"][0]["targets"][0]);
     assert_eq!(target, format!("example:{}", str_of(&of("example")["environment"]["PORT"])));
+    let target = str_of(&prometheus["scrape_configs"][1]["static_configs"][0]["targets"][0]);
+    assert_eq!(target, format!("tiers:{}", str_of(&tiers["PORT"])));
     assert_eq!(of("example")["environment"]["HOST"], "0.0.0.0");
+    assert_eq!(tiers["HOST"], "0.0.0.0");
     for rules in list(&prometheus["rule_files"]).map(str_of) {
         let target = format!("/etc/prometheus/{rules}");
         assert!(mounts(of("prometheus")).any(|(_, mounted)| mounted == target), "{rules}");

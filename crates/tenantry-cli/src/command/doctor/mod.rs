@@ -37,6 +37,9 @@ pub(crate) struct Doctor {
     /// How long a check may take
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::duration)]
     timeout: Duration,
+    /// How many tenants' databases of each server are examined [default: 50]
+    #[arg(long, value_name = "COUNT")]
+    databases: Option<usize>,
     /// List the checks
     #[arg(long)]
     list: bool,
@@ -125,8 +128,10 @@ impl Doctor {
         for (check, finding) in &harmless {
             let text = plain(&finding.to_string());
             tell(format_args!("[{}] {text}\n", check.name));
-            for sql in &finding.sql {
-                tell(format_args!("  {};\n", plain(sql)));
+            for (at, sql) in finding.sql.iter().enumerate() {
+                let place = finding.sql_in.get(at).map(|place| format!(" -- {place}"));
+                let place = place.unwrap_or_default();
+                tell(format_args!("  {};{}\n", plain(sql), plain(&place)));
             }
         }
         self.confirm.typed("running these statements", "fix")?;
@@ -147,6 +152,9 @@ impl Doctor {
         let given = self.instances.and_then(|given| usize::try_from(given).ok());
         let instances = given.or_else(|| on.settings.count(&key::INSTANCES)).unwrap_or(1);
         let mut examination = examination.instances(instances).check_timeout(self.timeout);
+        if let Some(most) = self.databases {
+            examination = examination.databases(most);
+        }
         if !self.only.is_empty() {
             examination = examination.only(&self.only);
         }

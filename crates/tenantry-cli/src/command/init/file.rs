@@ -26,7 +26,7 @@ pub(super) fn text(proposals: &Proposals, look: &Look) -> String {
     }
     let mut section = "";
     for key in key::ALL.iter().copied() {
-        let (table, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        let (table, name) = key.name.split_once('.').unwrap_or(("", &key.name));
         if table != section {
             text.push_str(&format!("\n[{table}]\n"));
             section = table;
@@ -41,6 +41,13 @@ pub(super) fn text(proposals: &Proposals, look: &Look) -> String {
                 ));
             }
             None => text.push_str(&format!("#{name} = {}\n", example(key))),
+        }
+    }
+    for group in key::GROUPS {
+        text.push_str(&format!("\n# {}\n#[{}.NAME]\n", comment(group.about), group.table));
+        for key in group.keys {
+            let (about, name) = (comment(key.about), &key.name);
+            text.push_str(&format!("# {about}\n#{name} = {}\n", example(key)));
         }
     }
     text
@@ -74,6 +81,7 @@ fn toml(value: &Value) -> String {
             Err(_) => quoted(&format!("{duration:?}")),
         },
         Value::Count(count) => count.to_string(),
+        Value::Number(number) => number.to_string(),
         Value::Switch(switch) => switch.to_string(),
     }
 }
@@ -109,23 +117,26 @@ mod tests {
                     Kind::Url => Value::Url("postgres://h/d".into()),
                     Kind::List => Value::List(vec!["a\"".into(), "b".into()]),
                     Kind::Count => Value::Count(7),
+                    Kind::Number => Value::Number(0.5),
                     Kind::Duration => Value::parse(key.kind, "1m 30s").unwrap(),
                     Kind::Switch => Value::Switch(true),
                     Kind::Choice(choices) => Value::Text(choices[0].to_owned()),
                 };
                 proposals.add(Proposal { key, value: value.clone(), why: "a\nb = 1".into() });
-                (key.name, value)
+                (&key.name, value)
             })
             .collect();
         let text = text(&proposals, &Look::NotWanted);
         let read = file::parse_text(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
         for (name, value) in values {
-            let found = read.iter().find(|(key, _, _)| key.name == name);
+            let found = read.iter().find(|(key, _, _)| key.name == *name);
             // Texts are trimmed when they are read.
             assert_eq!(found.map(|(_, value, _)| value), Some(&value), "{name}");
         }
         let empty = super::text(&Proposals::default(), &Look::NotWanted);
         assert!(file::parse_text(&empty).unwrap().is_empty(), "all of it is commented out");
         assert!(key::ALL.iter().all(|key| empty.contains(key.about)));
+        let of_groups = key::GROUPS.iter().flat_map(|group| group.keys);
+        assert!(of_groups.into_iter().all(|key| empty.contains(key.about)));
     }
 }

@@ -50,13 +50,16 @@ pub(crate) struct Init {
     /// Write the password of --database-url to the file, too
     #[arg(long)]
     write_password: bool,
-    /// Create the catalog table if it is missing, and list tenants in it
+    /// Create the catalog table if it is missing, and list tenants in it; an existing file is not changed
     #[arg(long, conflicts_with = "no_look")]
     create_table: bool,
 }
 
 impl Init {
     pub(crate) async fn run(self, on: &Context) -> Ended {
+        if self.create_table && !self.force && self.output.is_file() {
+            return self.complete(on).await;
+        }
         self.refuse_existing()?;
         let asks =
             !self.yes && !on.output.json && io::stdin().is_terminal() && io::stderr().is_terminal();
@@ -77,6 +80,15 @@ impl Init {
         if self.create_table {
             self.make_table(on, url).await?;
         }
+        on.output.report(&report, || report.text())?;
+        Ok(Exit::Fine)
+    }
+
+    /// Creates the catalog's table as described in the existing file, which is not changed.
+    async fn complete(self, on: &Context) -> Ended {
+        let url = on.settings.database_url()?;
+        let report = InitReport::of_kept(&self.output);
+        self.make_table(on, Some(url)).await?;
         on.output.report(&report, || report.text())?;
         Ok(Exit::Fine)
     }
@@ -157,7 +169,7 @@ impl Init {
         })
     }
 
-    /// Creates the catalog's table as described in the new file.
+    /// Creates the catalog's table as described in the file.
     async fn make_table(&self, on: &Context, url: Option<String>) -> Result<(), Failure> {
         let global =
             Global { config: Some(self.output.clone()), database_url: url, ..Global::default() };
@@ -173,9 +185,7 @@ impl Init {
         manager.close_within(std::time::Duration::from_secs(1)).await;
         made.map_err(|failure| {
             let path = self.output.display();
-            Failure::new(format!(
-                "{path} was written, but the catalog table was not created: {failure}"
-            ))
+            Failure::new(format!("{path} exists, but the catalog table was not created: {failure}"))
         })
     }
 }

@@ -10,8 +10,10 @@ use crate::output::{counted, plain};
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InitReport {
-    /// The file that was written.
+    /// The file that was written, or that existed.
     file: String,
+    /// Whether the file existed and was not changed.
+    kept: bool,
     /// The database that was looked at; null when none was.
     database: Option<SeenDatabase>,
     /// Why no database was looked at.
@@ -52,12 +54,13 @@ impl InitReport {
             schemas: outline.schemas.len(),
         });
         let proposed = |Proposal { key, value, why }| Proposed {
-            key: key.name,
+            key: &key.name,
             value: value.to_string(),
             why,
         };
         Self {
             file: file.display().to_string(),
+            kept: false,
             database,
             not_looked: look.why_not(),
             proposals: proposals.settings.into_iter().map(proposed).collect(),
@@ -66,8 +69,22 @@ impl InitReport {
         }
     }
 
+    /// The report about a file that existed, and whose catalog table was created.
+    pub(super) fn of_kept(file: &Path) -> Self {
+        Self {
+            file: file.display().to_string(),
+            kept: true,
+            database: None,
+            not_looked: None,
+            proposals: Vec::new(),
+            remarks: Vec::new(),
+            created_table: true,
+        }
+    }
+
     pub(super) fn text(&self) -> String {
-        let mut text = format!("wrote {}", self.file);
+        let done = if self.kept { "did not change" } else { "wrote" };
+        let mut text = format!("{done} {}", self.file);
         match (&self.database, &self.not_looked) {
             (Some(SeenDatabase { name, server_version, schemas }), _) => text.push_str(&format!(
                 "\ninspected the database {name}: PostgreSQL {server_version}, {}",

@@ -5,6 +5,7 @@ use tenantry::{
     activity::{Activity, ActivityRates, ServiceFigures, ServiceRates, TenantSizes},
 };
 
+use super::super::health::servers_in;
 use crate::{exit::Exit, output::Table};
 
 /// What a service or the database says of the load.
@@ -45,6 +46,7 @@ impl MetricsReport {
         let mut parts = Vec::new();
         if let Some(figures) = &self.service {
             parts.push(service(figures));
+            parts.extend(servers(figures));
             parts.extend(self.service_rates.as_ref().map(rates_of_service));
             parts.extend(tenants(figures, self.service_rates.as_ref()));
         }
@@ -60,6 +62,7 @@ impl MetricsReport {
                 "health: {word}, {} degraded, {} unhealthy",
                 health.degraded_pools, health.unhealthy_pools
             ));
+            parts.extend(servers_in(health));
         }
         parts.join("\n\n")
     }
@@ -74,6 +77,22 @@ fn service(figures: &ServiceFigures) -> String {
         "{leased} of {connections_max} connections in use, {idle} idle; {waiting} requests wait; {tenant_pools} tenant pools\n\
          acquires so far: {acquires}; {errors} errors"
     )
+}
+
+/// Lists the servers, if there are several.
+fn servers(figures: &ServiceFigures) -> Option<String> {
+    let mut table = Table::new(["server", "in use", "idle", "budget", "waiting", "state"]);
+    for (name, server) in &figures.servers {
+        table.row([
+            name.clone(),
+            server.leased.to_string(),
+            server.idle.to_string(),
+            server.connections_max.to_string(),
+            server.waiting.to_string(),
+            if server.is_failing { "failing" } else { "ok" }.to_owned(),
+        ]);
+    }
+    (!table.is_empty()).then(|| table.to_string())
 }
 
 fn rates_of_service(rates: &ServiceRates) -> String {

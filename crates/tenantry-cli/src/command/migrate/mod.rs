@@ -4,6 +4,7 @@ mod lint;
 mod mark;
 mod new;
 mod revert;
+mod row_tables;
 mod run;
 
 use clap::{Args, Subcommand};

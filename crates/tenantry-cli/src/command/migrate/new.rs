@@ -1,9 +1,14 @@
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use jiff::Timestamp;
 use tenantry::migrate::Migrations;
 
+use super::row_tables::{Draft, RowTableArguments};
 use crate::{command::Ended, context::Context, exit::Exit, failure::Failure, settings::key};
 
 /// Arguments of `migrate new`.
@@ -20,6 +25,8 @@ pub(crate) struct New {
     /// Start with `-- no-transaction`, as `create index concurrently` requires
     #[arg(long)]
     no_transaction: bool,
+    #[command(flatten)]
+    row_tables: RowTableArguments,
 }
 
 impl New {
@@ -35,28 +42,69 @@ impl New {
                 self.name
             )));
         }
-        let cannot = |error: &std::io::Error| {
-            Failure::while_doing(
-                format_args!("creating a migration in {}", folder.display()),
-                error,
-            )
-        };
-        fs::create_dir_all(&folder).map_err(|error| cannot(&error))?;
-        let version = next_version(&folder, &now());
-        let endings: &[&str] = if self.reversible { &[".up.sql", ".down.sql"] } else { &[".sql"] };
-        for ending in endings {
-            let path = folder.join(format!("{version}_{name}{ending}"));
-            let file = fs::File::options().write(true).create_new(true).open(&path);
-            let about = if *ending == ".down.sql" { "takes it back" } else { &self.name };
-            let about = about.replace(['\n', '\r'], " ");
-            // sqlx only recognizes it at the very beginning.
-            let first = if self.no_transaction { "-- no-transaction\n" } else { "" };
-            file.and_then(|mut file| writeln!(file, "{first}-- {about}"))
-                .map_err(|error| cannot(&error))?;
-            on.output.print(&path.display().to_string())?;
+        let create = Create { on, folder, name };
+        match self.row_tables.drafts(&on.settings)? {
+            Some(drafts) => create.of_row_tables(&about(&self.name), &drafts)?,
+            None => self.create(&create)?,
         }
         Ok(Exit::Fine)
     }
+
+    /// Creates the files for SQL that somebody will write.
+    fn create(&self, create: &Create<'_>) -> Result<(), Failure> {
+        let version = create.next_version();
+        let endings: &[&str] = if self.reversible { &[".up.sql", ".down.sql"] } else { &[".sql"] };
+        for ending in endings {
+            let about = if *ending == ".down.sql" { "takes it back" } else { &about(&self.name) };
+            // sqlx only recognizes it at the very beginning.
+            let first = if self.no_transaction { "-- no-transaction\n" } else { "" };
+            create.file(&version, ending, &format!("{first}-- {about}\n"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Creates files of this name in a folder.
+struct Create<'a> {
+    on: &'a Context,
+    folder: PathBuf,
+    name: String,
+}
+
+impl Create<'_> {
+    /// Creates a file for each step, with versions that follow each other.
+    fn of_row_tables(&self, about: &str, drafts: &[Draft]) -> Result<(), Failure> {
+        for Draft { step, sql } in drafts {
+            let version = self.next_version();
+            match step {
+                Some(step) => self.file(&version, &format!("_{step}.sql"), sql)?,
+                None => self.file(&version, ".sql", &format!("-- {about}\n\n{sql}"))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn next_version(&self) -> String {
+        next_version(&self.folder, &now())
+    }
+
+    fn file(&self, version: &str, ending: &str, text: &str) -> Result<(), Failure> {
+        let cannot = |error: &std::io::Error| {
+            let folder = self.folder.display();
+            Failure::while_doing(format_args!("creating a migration in {folder}"), error)
+        };
+        fs::create_dir_all(&self.folder).map_err(|error| cannot(&error))?;
+        let path = self.folder.join(format!("{version}_{}{ending}", self.name));
+        let file = fs::File::options().write(true).create_new(true).open(&path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| cannot(&error))?;
+        self.on.output.print(&path.display().to_string())
+    }
+}
+
+/// Returns what a migration does, on one line.
+fn about(name: &str) -> String {
+    name.replace(['\n', '\r'], " ")
 }
 
 /// The time as sqlx writes it in front of names.

@@ -63,6 +63,9 @@ pub(crate) struct Run {
     /// Ignore records of migrations without a file
     #[arg(long)]
     ignore_missing: bool,
+    /// Look at the records of every tenant, also of those that are remembered to have all files
+    #[arg(long)]
+    verify: bool,
     /// What to do about a schema with tables but no migration records
     #[arg(long, value_enum, default_value_t = Unrecorded::Refuse)]
     without_records: Unrecorded,
@@ -182,6 +185,9 @@ impl Run {
         }
         if self.without_records == Unrecorded::Migrate {
             options = options.without_records(WithoutRecords::Migrate);
+        }
+        if self.verify {
+            options = options.verify(true);
         }
         if self.transaction == Transaction::Tenant {
             options = options.transaction(TransactionPer::Tenant);

@@ -68,7 +68,7 @@ impl Ground {
             let ran = self.database.run_script(&sql).await;
             ran.map_err(|error| Failure::while_doing(what, &error))?;
         }
-        let builder = on.settings.builder_at(&self.connection.url());
+        let builder = on.settings.builder_at(&self.connection.url())?;
         let builder = builder.max_connections(CONNECTIONS).catalog(SchemaDiscovery::default());
         let manager = builder.build()?;
         let made = migrate(on, &manager, id).await;

@@ -68,7 +68,7 @@ impl Clone<'_> {
         progress: &Progress,
     ) -> Result<CloneReport, Failure> {
         let record = TenantRecord::new(self.id.clone()).container(self.schema.clone());
-        let source = self.on.settings.builder_at(&self.scratch.connection.url());
+        let source = self.on.settings.builder_at(&self.scratch.connection.url())?;
         let source =
             source.max_connections(CONNECTIONS).catalog(FixedCatalog::new([record])).build()?;
         let made = self.clone_from(&source.provisioner(), old, progress).await;

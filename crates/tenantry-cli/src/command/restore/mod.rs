@@ -16,6 +16,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{Confirm, Progress},
+    own_schema::own_schema,
     postgres::Archive,
     settings::key,
 };
@@ -138,7 +139,8 @@ impl Restore {
             Err(error) => Err(error.into()),
             Ok(_) if !self.replace => Err(Failure::new(format!("tenant {id} already exists"))
                 .hint("restore it under another id, or replace the tenant with --replace")),
-            Ok(_) => {
+            Ok(db) => {
+                own_schema(db.tenant())?;
                 let records = manager.tenants().await?;
                 let record = records.into_iter().find(|record| record.id == *id);
                 let gone = || Failure::new(format!("tenant {id} is no longer in the catalog"));

@@ -38,6 +38,9 @@ pub(crate) struct Clone {
     /// Name of its schema [default: from the template]
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
+    /// Its key, if the tenant is isolated by row [default: its id]
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// Role of its sessions
     #[arg(long)]
     role: Option<String>,
@@ -66,6 +69,9 @@ impl Clone {
         options = self.some_rows(options)?;
         if let Some(schema) = &self.schema {
             options = options.container(ident("--schema", schema)?);
+        }
+        if let Some(key) = &self.key {
+            options = options.key(key.as_str());
         }
         if let Some(role) = &self.role {
             options = options.role(ident("--role", role)?);

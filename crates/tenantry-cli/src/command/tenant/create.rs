@@ -1,6 +1,6 @@
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tenantry::{
-    Ident,
+    Ident, IsolationKind,
     migrate::{SchemaState, Schemas},
     provision::CreateOptions,
 };
@@ -21,6 +21,18 @@ pub(crate) struct Create {
     /// Attributes to store in the catalog: `name=value`, or a JSON object
     #[arg(long, value_name = "ATTRIBUTES")]
     attributes: Vec<String>,
+    /// How its data is kept apart [default: as configured]
+    #[arg(long, value_enum)]
+    isolation: Option<Isolation>,
+    /// Its server [default: chosen by the placement policy, or `main`]
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+    /// Name of its database, with --isolation database [default: from the template]
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// Database that its database is copied from [default: template1]
+    #[arg(long, value_name = "NAME")]
+    database_template: Option<String>,
     /// Name of its schema [default: from the template]
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
@@ -33,12 +45,30 @@ pub(crate) struct Create {
     /// Copy a template instead of running the migrations
     #[arg(long)]
     from_template: bool,
-    /// Do not use a spare schema
+    /// Do not use a spare schema or database
     #[arg(long)]
     no_spare: bool,
     /// Keep an incomplete tenant for inspection if the creation fails
     #[arg(long)]
     keep_failed: bool,
+}
+
+/// The kinds of isolation.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Isolation {
+    Schema,
+    Row,
+    Database,
+}
+
+impl From<Isolation> for IsolationKind {
+    fn from(isolation: Isolation) -> Self {
+        match isolation {
+            Isolation::Schema => Self::Schema,
+            Isolation::Row => Self::Row,
+            Isolation::Database => Self::Database,
+        }
+    }
 }
 
 impl Create {
@@ -72,6 +102,18 @@ impl Create {
             .attributes(attributes::read(on, &self.attributes)?)
             .use_spare(!self.no_spare)
             .keep_failed(self.keep_failed);
+        if let Some(isolation) = self.isolation {
+            options = options.isolation(isolation.into());
+        }
+        if let Some(server) = &self.server {
+            options = options.server(server.as_str());
+        }
+        if let Some(database) = &self.database {
+            options = options.database(ident("--database", database)?);
+        }
+        if let Some(template) = &self.database_template {
+            options = options.database_template(ident("--database-template", template)?);
+        }
         if let Some(schema) = &self.schema {
             options = options.container(ident("--schema", schema)?);
         }

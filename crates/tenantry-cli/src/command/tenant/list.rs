@@ -1,6 +1,6 @@
 use clap::{Args, ValueEnum};
 
-use super::view::TenantView;
+use super::view::{PlacementView, TenantView};
 use crate::{command::Ended, context::Context, exit::Exit, output::Table};
 
 /// Arguments of `tenant list`.
@@ -18,6 +18,10 @@ pub(crate) struct List {
 enum State {
     Active,
     Suspended,
+    /// Served while its data is copied to another place
+    Moving,
+    /// Waiting while it changes places
+    Cutover,
     /// Creation has not finished
     InTheMaking,
 }
@@ -27,6 +31,8 @@ impl State {
         match self {
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::Moving => "moving",
+            Self::Cutover => "cutover",
             Self::InTheMaking => "in the making",
         }
     }
@@ -49,16 +55,31 @@ fn ids(views: &[TenantView]) -> String {
     views.iter().map(|view| view.record.id.as_str()).collect::<Vec<_>>().join("\n")
 }
 
+/// Lists the tenants; their places, too, unless all have a schema in the same database.
 fn table(views: &[TenantView]) -> String {
-    let mut table = Table::new(["tenant", "schema", "state", "created", "attributes"]);
+    let is_usual = |view: &TenantView| view.placement.as_ref().is_none_or(PlacementView::is_usual);
+    let places = !views.iter().all(is_usual);
+    let mut headings = vec!["tenant", "schema", "state", "created", "attributes"];
+    if places {
+        headings.splice(1..1, ["isolation", "server", "database"]);
+        headings.insert(5, "epoch");
+    }
+    let mut table = Table::of(&headings);
     for view in views {
-        table.row([
+        let mut cells = vec![
             view.record.id.to_string(),
             view.schema().to_owned(),
             view.state().to_owned(),
             view.created(),
             view.attributes(),
-        ]);
+        ];
+        if places {
+            let [isolation, server, database, epoch] =
+                PlacementView::cells(view.placement.as_ref());
+            cells.splice(1..1, [isolation, server, database]);
+            cells.insert(5, epoch);
+        }
+        table.cells(&cells);
     }
     let word = if views.len() == 1 { "tenant" } else { "tenants" };
     match table.is_empty() {

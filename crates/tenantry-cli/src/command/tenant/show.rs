@@ -64,13 +64,22 @@ impl TenantReport {
     /// Returns names and values. A value without a name belongs to the one before it.
     fn lines(&self) -> Vec<(&'static str, String)> {
         let Self { tenant, migrations } = self;
-        let mut lines = vec![
-            ("tenant", tenant.record.id.to_string()),
-            ("schema", tenant.schema().to_owned()),
+        let mut lines = vec![("tenant", tenant.record.id.to_string())];
+        if let Some(place) = &tenant.placement {
+            lines.push(("isolation", place.isolation.to_string()));
+            lines.push(("server", place.server.clone()));
+            lines.extend(place.database.iter().map(|database| ("database", database.clone())));
+        }
+        lines.push(("schema", tenant.schema().to_owned()));
+        if let Some(place) = &tenant.placement {
+            lines.extend(place.key.iter().map(|key| ("key", key.clone())));
+            lines.push(("epoch", place.epoch.to_string()));
+        }
+        lines.extend([
             ("state", tenant.state().to_owned()),
             ("created", tenant.created()),
             ("attributes", tenant.attributes()),
-        ];
+        ]);
         lines.extend(tenant.record.role.iter().map(|role| ("role", role.to_string())));
         lines.extend(tenant.record.step.iter().map(|step| ("step", step.to_string())));
         if let Some(status) = migrations {

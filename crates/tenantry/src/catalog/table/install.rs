@@ -1,27 +1,38 @@
 //! Creates the table of tenants and its triggers if missing, and refuses a table of another form.
 
-use sqlx::{Connection, PgConnection, Row, SqlStr, postgres::PgRow};
+use sqlx::{PgConnection, Row, SqlStr, postgres::PgRow};
 
+use super::{name::Name, upgrade::STATES};
 use crate::{
     error::{Error, ErrorKind},
-    pool::{grant, keep_to_owner, leaves_session_usable},
+    pool::{grant, keep_to_owner},
     sql::Sql,
     tenant::Ident,
 };
 
-/// A required column: its type, and other accepted types, in PostgreSQL's spelling.
+/// A column: its type, and other accepted types, in PostgreSQL's spelling.
 struct Column {
     name: &'static str,
     expected: &'static str,
     will_do: &'static [&'static str],
 }
 
+/// The columns that a table must have.
 const COLUMNS: [Column; 5] = [
     Column { name: "id", expected: "text", will_do: &["text", "varchar"] },
     Column { name: "container", expected: "text", will_do: &["text", "varchar"] },
     Column { name: "state", expected: "text", will_do: &["text", "varchar"] },
     Column { name: "created_at", expected: "timestamptz", will_do: &["timestamptz", "timestamp"] },
     Column { name: "attributes", expected: "jsonb", will_do: &["jsonb", "json"] },
+];
+
+/// The columns that a table of an earlier release lacks.
+const LATER_COLUMNS: [Column; 5] = [
+    Column { name: "isolation", expected: "text", will_do: &["text", "varchar"] },
+    Column { name: "server", expected: "text", will_do: &["text", "varchar"] },
+    Column { name: "database", expected: "text", will_do: &["text", "varchar"] },
+    Column { name: "key", expected: "text", will_do: &["text", "varchar"] },
+    Column { name: "epoch", expected: "bigint", will_do: &["int8", "int4"] },
 ];
 
 /// The body of the trigger's function. It runs in the session that changes a row, and no row
@@ -65,7 +76,9 @@ pub(super) async fn install(
         }
         Some(first) => {
             name.check(first, &found)?;
-            name.add_step(conn, first, &found).await?;
+            if first.try_get::<bool, _>("owns")? {
+                name.upgrade(conn, &found).await?;
+            }
             if sqlx::raw_sql(name.is_announced_sql()).fetch_optional(&mut *conn).await?.is_some() {
                 return Ok(Made::Before);
             }
@@ -110,6 +123,24 @@ pub(super) enum Made {
     Before,
 }
 
+impl Column {
+    fn find<'r>(&self, columns: &'r [PgRow]) -> Option<&'r PgRow> {
+        columns.iter().find(|row| row.try_get("name").is_ok_and(|is: &str| is == self.name))
+    }
+
+    /// Describes why the column that has the name cannot be used, if so.
+    fn misfit(&self, found: &PgRow) -> sqlx::Result<Option<String>> {
+        let Self { name, expected, will_do } = self;
+        let base: Option<&str> = found.try_get("base")?;
+        if !base.is_some_and(|base| will_do.contains(&base)) {
+            let is: &str = found.try_get("type")?;
+            return Ok(Some(format!("column {name} is {is}; expected {expected}")));
+        }
+        let is_unique = *name != "id" || found.try_get("is_unique")?;
+        Ok((!is_unique).then(|| "column id is not unique; expected a primary key".to_owned()))
+    }
+}
+
 /// Checks whether the table has a column for a step.
 pub(super) fn has_step_sql(schema: &Ident, table: &Ident) -> SqlStr {
     let mut sql = Sql::new(
@@ -125,17 +156,7 @@ pub(super) fn has_step_sql(schema: &Ident, table: &Ident) -> SqlStr {
     sql.finish()
 }
 
-struct Name<'a> {
-    schema: &'a Ident,
-    table: &'a Ident,
-}
-
 impl Name<'_> {
-    /// Appends the name of the table.
-    fn to<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
-        sql.ident(self.schema).text(".").ident(self.table)
-    }
-
     /// Describes the object that currently has the table's name: a row for each column, and one if
     /// there is none.
     fn find_sql(&self) -> SqlStr {
@@ -181,53 +202,22 @@ impl Name<'_> {
             return Err(self.refuse(kind));
         }
         let mut wrong = Vec::new();
-        for Column { name, expected, will_do } in &COLUMNS {
-            let found =
-                columns.iter().find(|row| row.try_get("name").is_ok_and(|is: &str| is == *name));
-            let Some(found) = found else {
-                wrong.push(format!("column {name} is missing; expected {expected}"));
-                continue;
-            };
-            let base: Option<&str> = found.try_get("base")?;
-            if !base.is_some_and(|base| will_do.contains(&base)) {
-                let is: &str = found.try_get("type")?;
-                wrong.push(format!("column {name} is {is}; expected {expected}"));
-            } else if *name == "id" && !found.try_get::<bool, _>("is_unique")? {
-                wrong.push("column id is not unique; expected a primary key".to_owned());
+        for column in &COLUMNS {
+            match column.find(columns) {
+                Some(found) => wrong.extend(column.misfit(found)?),
+                None => {
+                    let Column { name, expected, .. } = column;
+                    wrong.push(format!("column {name} is missing; expected {expected}"));
+                }
             }
+        }
+        for column in &LATER_COLUMNS {
+            let misfit = column.find(columns).map(|found| column.misfit(found)).transpose()?;
+            wrong.extend(misfit.flatten());
         }
         match wrong.is_empty() {
             true => Ok(()),
             false => Err(self.refuse(&wrong.join("; "))),
-        }
-    }
-
-    /// Adds the column `step` if it is missing and the role may. It does not wait for a lock: the
-    /// table works without it.
-    async fn add_step(
-        &self,
-        conn: &mut PgConnection,
-        first: &PgRow,
-        columns: &[PgRow],
-    ) -> sqlx::Result<()> {
-        let is_step = |row: &PgRow| row.try_get("name").is_ok_and(|is: &str| is == "step");
-        if columns.iter().any(is_step) || !first.try_get::<bool, _>("owns")? {
-            return Ok(());
-        }
-        let mut sql = Sql::new("set local lock_timeout = '2s'; alter table ");
-        self.to(&mut sql).text(" add column if not exists step pg_catalog.text");
-        let mut attempt = conn.begin().await?;
-        match sqlx::raw_sql(sql.finish()).execute(&mut *attempt).await {
-            Ok(_) => attempt.commit().await,
-            Err(error) if leaves_session_usable(&error) => {
-                tracing::warn!(
-                    target: "tenantry::catalog",
-                    error = &error as &dyn std::error::Error,
-                    "could not add the column step to the table of tenants; continuing without it"
-                );
-                attempt.rollback().await
-            }
-            Err(error) => Err(error),
         }
     }
 
@@ -243,12 +233,17 @@ impl Name<'_> {
     fn create_sql(&self) -> SqlStr {
         let mut sql = Sql::new("create table ");
         self.to(&mut sql).text(
-            " (id pg_catalog.text primary key, container pg_catalog.text unique, \
-             state pg_catalog.text not null default 'active' \
-               check (state operator(pg_catalog.=) any (array['active', 'suspended'])), \
-             created_at pg_catalog.timestamptz not null default pg_catalog.now(), \
-             attributes pg_catalog.jsonb not null default '{}', step pg_catalog.text)",
+            " (id pg_catalog.text primary key, isolation pg_catalog.text, server pg_catalog.text, \
+             database pg_catalog.text, container pg_catalog.text, key pg_catalog.text, \
+             epoch pg_catalog.int8 not null default 1, \
+             state pg_catalog.text not null default 'active' ",
         );
+        sql.text(STATES).text(
+            ", created_at pg_catalog.timestamptz not null default pg_catalog.now(), \
+             attributes pg_catalog.jsonb not null default '{}', step pg_catalog.text); ",
+        );
+        self.places_are_unique(&mut sql);
+        self.keys_are_unique(sql.text("; "));
         sql.finish()
     }
 

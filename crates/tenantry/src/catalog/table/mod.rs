@@ -3,11 +3,13 @@
 mod answers;
 mod columns;
 mod install;
+mod name;
 mod own;
 mod query;
 mod reading;
 mod record;
 mod shape;
+mod upgrade;
 
 pub use columns::CatalogColumns;
 
@@ -30,8 +32,13 @@ use crate::{
 /// | column | type | meaning |
 /// |---|---|---|
 /// | `id` | `text`, primary key | the tenant's id |
-/// | `container` | `text`, unique | its schema; null selects the name template |
-/// | `state` | `text` | `active` or `suspended` |
+/// | `isolation` | `text` | `schema`, `row` or `database`; null selects the manager's isolation |
+/// | `server` | `text` | its server; null is `main`, the manager's |
+/// | `database` | `text` | its database, if it has a separate one; null selects the name template |
+/// | `container` | `text`, unique for each server and database | its schema; null selects the name template |
+/// | `key` | `text`, unique for each server | its key in tables of all tenants; null is the id |
+/// | `epoch` | `bigint` | the number of its placement, which increases whenever it moves |
+/// | `state` | `text` | `active`, `suspended`, `moving` or `cutover` |
 /// | `created_at` | `timestamptz` | when the row was inserted |
 /// | `attributes` | `jsonb` | anything else |
 /// | `step` | `text` | null when the tenant is complete; otherwise the next step of its creation |
@@ -154,14 +161,17 @@ impl TableCatalog {
     /// Creates the table and its trigger if missing. Safe to call at every start, and from several
     /// processes at once.
     ///
-    /// An existing table of that name is used if it has the columns above and its ids are unique;
-    /// `varchar`, `timestamp` and `json` are accepted. It gets the current trigger. If nothing is
+    /// An existing table of that name is used if it has `id`, `container`, `state`, `created_at` and
+    /// `attributes`, and its ids are unique; `varchar`, `timestamp` and `json` are accepted. It gets
+    /// the current trigger. If nothing is
     /// missing, nothing is changed, so the role needs no privilege for it. With a separate
     /// [maintenance login](crate::ManagerBuilder::upkeep_credentials), that role creates the table,
     /// and the manager's role may read it.
     ///
-    /// A table without `step`, created by an earlier release, gets the column if the role may add
-    /// it, and works without it.
+    /// A table of an earlier release is upgraded if the role owns it: it gets the other columns, and
+    /// its constraints on `state` and `container` are replaced. This waits at most 2 s for a lock
+    /// and is otherwise left for the next call. Until then, the table works as before, and tenants
+    /// that need a new column cannot be written.
     ///
     /// # Errors
     ///

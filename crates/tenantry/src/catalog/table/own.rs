@@ -31,15 +31,19 @@ impl TableCatalog {
             CatalogChange::Created(_) => "insert into ",
             CatalogChange::State(..)
             | CatalogChange::Renamed { .. }
-            | CatalogChange::Step { .. } => "update ",
+            | CatalogChange::Step { .. }
+            | CatalogChange::Dropping { .. } => "update ",
             CatalogChange::Dropped(_) => "delete from ",
         });
         self.name(&mut sql, shared_schema);
         let tenant = match change {
             CatalogChange::Created(record) => {
                 sql.text(" (id, container, state, attributes");
-                sql.text(if record.step.is_some() { ", step) values (" } else { ") values (" });
-                sql.literal(record.id.as_str()).text(", ");
+                let rest = beyond_the_first_form(record);
+                for (column, _) in &rest {
+                    sql.text(", ").text(column);
+                }
+                sql.text(") values (").literal(record.id.as_str()).text(", ");
                 container(&mut sql, record);
                 sql.text(", ").literal(record.state.as_str()).text(", ");
                 let attributes = match &record.attributes {
@@ -47,8 +51,8 @@ impl TableCatalog {
                     other => other.to_string(),
                 };
                 sql.literal(&attributes);
-                if let Some(step) = &record.step {
-                    sql.text(", ").literal(step);
+                for (_, value) in &rest {
+                    sql.text(", ").literal(value);
                 }
                 sql.text(")");
                 return (sql.finish(), &record.id);
@@ -60,6 +64,9 @@ impl TableCatalog {
             CatalogChange::Renamed { from, to } => {
                 sql.text(" set id = ").literal(to.id.as_str()).text(", container = ");
                 container(&mut sql, to);
+                for (_, assignment, value) in placement(to) {
+                    sql.text(assignment).literal(&value);
+                }
                 from
             }
             CatalogChange::Step { tenant, to, .. } => {
@@ -69,24 +76,38 @@ impl TableCatalog {
                 };
                 tenant
             }
+            CatalogChange::Dropping { tenant, to, .. } => {
+                sql.text(" set state = 'suspended', step = ").literal(to);
+                tenant
+            }
             CatalogChange::Dropped(tenant) => tenant,
         };
         sql.text(" where id operator(pg_catalog.=) ").literal(tenant.as_str());
-        if let CatalogChange::Step { from, .. } = change {
-            sql.text(" and step operator(pg_catalog.=) ").literal(from);
+        match change {
+            CatalogChange::Step { from, .. } | CatalogChange::Dropping { from: Some(from), .. } => {
+                sql.text(" and step operator(pg_catalog.=) ").literal(from);
+            }
+            CatalogChange::Dropping { from: None, .. } => drop(sql.text(" and step is null")),
+            _ => {}
         }
         (sql.finish(), tenant)
     }
 
-    /// Begins a select, which [`END`] ends. If the table has no column `step`, the name refers to
-    /// the null of the outer query.
+    /// Begins a select, which [`END`] ends. If a table of an earlier release has no column of such
+    /// a name, the name refers to the null of the outer query.
     pub(super) fn select(&self, shared_schema: &Ident) -> Sql {
         let mut sql = Sql::new(
-            "select tenant.* from (select null::pg_catalog.text as step) as nothing \
+            "select tenant.* from (select null::pg_catalog.text as step, \
+               null::pg_catalog.text as isolation, null::pg_catalog.text as server, \
+               null::pg_catalog.text as database, null::pg_catalog.text as key, \
+               null::pg_catalog.int8 as epoch) as nothing \
              cross join lateral (select id, container, state, attributes, \
                extract(epoch from created_at)::pg_catalog.float8 as created_at, \
-               step::pg_catalog.text as step, null::pg_catalog.text as role, \
-               null::pg_catalog.jsonb as settings from ",
+               step::pg_catalog.text as step, isolation::pg_catalog.text as isolation, \
+               server::pg_catalog.text as server, database::pg_catalog.text as database, \
+               key::pg_catalog.text as key, epoch::pg_catalog.int8 as epoch, \
+               null::pg_catalog.text as role, null::pg_catalog.jsonb as settings, \
+               true as places from ",
         );
         self.name(&mut sql, shared_schema);
         sql
@@ -101,11 +122,24 @@ impl TableCatalog {
     ) -> Error {
         let taken = error.as_database_error().is_some_and(DatabaseError::is_unique_violation);
         let adds = matches!(change, CatalogChange::Created(_) | CatalogChange::Renamed { .. });
-        match taken && adds {
-            true => Error::new(ErrorKind::TenantExists, "writing the list of tenants")
-                .with_source(error),
-            false => self.failed(shared_schema, error),
+        if taken && adds && is_about_keys(&error) {
+            let attempted =
+                "another tenant has its key in the tables of all tenants: choose another key";
+            return Error::new(ErrorKind::Placement, attempted).with_source(error);
         }
+        if taken && adds {
+            return Error::new(ErrorKind::TenantExists, "writing the list of tenants")
+                .with_source(error);
+        }
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        if code.as_deref() == Some("42703") {
+            let attempted = format!(
+                "{} has no columns for the tenant's placement: add them with TableCatalog::create_table",
+                self.source(shared_schema).in_words()
+            );
+            return Error::new(ErrorKind::Catalog, attempted).with_source(error);
+        }
+        self.failed(shared_schema, error)
     }
 
     /// Adds the remedy to the error if the table is missing or unreadable.
@@ -133,10 +167,38 @@ impl TableCatalog {
     }
 }
 
+/// Returns `true` if the violated constraint is the unique index of keys, by the name that PostgreSQL gives it.
+fn is_about_keys(error: &sqlx::Error) -> bool {
+    let constraint = error.as_database_error().and_then(DatabaseError::constraint);
+    constraint.is_some_and(|name| name.ends_with("_coalesce_key_idx"))
+}
+
 /// Returns the SQLSTATE of a server error.
 pub(super) fn code_of(error: &Error) -> Option<String> {
     let answer = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>())?;
     answer.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned)
+}
+
+/// Returns the columns that tables of the first release lack, with their values, unless these are
+/// the default: without them, such a table can still be written.
+fn beyond_the_first_form(record: &TenantRecord) -> Vec<(&'static str, String)> {
+    let step = record.step.as_deref().map(|step| ("step", step.to_owned()));
+    let placement = placement(record).map(|(column, _, value)| (column, value));
+    step.into_iter().chain(placement).collect()
+}
+
+/// Returns the columns of the placement, how they are set, and their values, unless these are the
+/// default.
+fn placement(record: &TenantRecord) -> impl Iterator<Item = (&'static str, &'static str, String)> {
+    let TenantRecord { isolation, server, database, key, epoch, .. } = record;
+    let columns = [
+        ("isolation", ", isolation = ", isolation.map(|kind| kind.as_str().to_owned())),
+        ("server", ", server = ", server.as_ref().map(ToString::to_string)),
+        ("database", ", database = ", database.as_ref().map(ToString::to_string)),
+        ("key", ", key = ", key.as_ref().map(ToString::to_string)),
+        ("epoch", ", epoch = ", (*epoch != 1).then(|| epoch.to_string())),
+    ];
+    columns.into_iter().filter_map(|(column, assignment, value)| Some((column, assignment, value?)))
 }
 
 /// Appends the recorded container, or null if it follows the name template.

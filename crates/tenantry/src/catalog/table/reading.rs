@@ -145,14 +145,20 @@ fn fields(sql: &mut Sql, shape: &Shape) {
             (Field::Attributes | Field::Settings, Some((column, _))) => {
                 sql.text("q.").name(column).text("::pg_catalog.jsonb")
             }
+            (Field::Epoch, Some((column, _))) => {
+                sql.text("q.").name(column).text("::pg_catalog.int8")
+            }
             (_, Some((column, _))) => sql.text("q.").name(column).text("::pg_catalog.text"),
             (Field::State, None) => sql.text("'active'::pg_catalog.text"),
+            (Field::Epoch, None) => sql.text("null::pg_catalog.int8"),
             (Field::CreatedAt, None) => sql.text("null::pg_catalog.float8"),
             (Field::Attributes | Field::Settings, None) => sql.text("null::pg_catalog.jsonb"),
             (_, None) => sql.text("null::pg_catalog.text"),
         };
         sql.text(" as ").text(field.name());
     }
+    let places = [Field::Isolation, Field::Server].iter().any(|field| shape.of(*field).is_some());
+    sql.text(if places { ", true as places" } else { ", false as places" });
 }
 
 /// The statements that were built last.

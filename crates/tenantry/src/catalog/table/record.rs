@@ -1,13 +1,16 @@
 //! Conversion of a row into a tenant's record.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     error::{Error, ErrorKind},
-    tenant::{Ident, TenantId, TenantRecord, TenantState},
+    tenant::{Ident, IsolationKind, TenantId, TenantRecord, TenantState},
 };
 
 /// Prefix of every step that the library writes. Other content of an application's column of that
@@ -53,7 +56,47 @@ pub(super) fn record(row: &PgRow) -> Result<TenantRecord, Error> {
     })?;
     let record = TenantRecord::new(id).state(state).attributes(attributes.unwrap_or_default());
     let record = TenantRecord { container, created_at, step, role, settings, ..record };
-    Ok(record.suspended_while_in_the_making())
+    Ok(placed(row, record)?.suspended_while_in_the_making())
+}
+
+/// Adds what the row says of the tenant's placement. Null selects the default.
+fn placed(row: &PgRow, record: TenantRecord) -> Result<TenantRecord, Error> {
+    let id = &record.id;
+    let isolation = text(row, "isolation")?.map(|kind| kind.parse::<IsolationKind>()).transpose();
+    let isolation = isolation.map_err(|error| {
+        let attempted = format!("reading the isolation of a tenant: {error}");
+        Error::new(ErrorKind::Catalog, attempted).with_tenant(id)
+    })?;
+    let server = text(row, "server")?.map(|name| named(name, id, "server")).transpose()?;
+    let database = text(row, "database")?.map(|name| name_in(name, id, "database")).transpose()?;
+    let key = text(row, "key")?.map(|key| named(key, id, "key")).transpose()?;
+    let epoch: Option<i64> = row.try_get("epoch").map_err(Error::catalog)?;
+    let epoch = epoch.map_or(Some(1), first_or_later).ok_or_else(|| {
+        let attempted = "reading the epoch of a tenant: it must be 1 or more";
+        Error::new(ErrorKind::Catalog, attempted).with_tenant(id)
+    })?;
+    let is_placed = row.try_get("places").map_err(Error::catalog)?;
+    Ok(TenantRecord { isolation, server, database, key, epoch, is_placed, ..record })
+}
+
+fn text<'r>(row: &'r PgRow, column: &str) -> Result<Option<&'r str>, Error> {
+    row.try_get(column).map_err(Error::catalog)
+}
+
+fn first_or_later(epoch: i64) -> Option<u64> {
+    u64::try_from(epoch).ok().filter(|epoch| *epoch > 0)
+}
+
+/// Refuses an empty text: null means that the tenant has none.
+fn named(text: &str, id: &TenantId, of: &str) -> Result<Arc<str>, Error> {
+    match text {
+        "" => {
+            let attempted =
+                format!("reading the {of} of a tenant: it is empty; null selects the default");
+            Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(id))
+        }
+        text => Ok(text.into()),
+    }
 }
 
 fn state(row: &PgRow, id: &TenantId) -> Result<TenantState, Error> {
@@ -61,12 +104,15 @@ fn state(row: &PgRow, id: &TenantId) -> Result<TenantState, Error> {
     match state {
         Some("active") => Ok(TenantState::Active),
         Some("suspended") => Ok(TenantState::Suspended),
+        Some("moving") => Ok(TenantState::Moving),
+        Some("cutover") => Ok(TenantState::Cutover),
         other => {
             let other = other.map_or("null".to_owned(), |other| {
                 format!("{:?}", other.chars().take(80).collect::<String>())
             });
             let attempted = format!(
-                "reading the state of a tenant: unknown state {other}; expected active or suspended"
+                "reading the state of a tenant: unknown state {other}; expected active, suspended, moving or \
+                 cutover"
             );
             Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(id))
         }

@@ -111,10 +111,19 @@ pub(super) fn missing(of: &str, field: Field, wanted: &str, columns: &[Column]) 
 fn fits(of: &str, field: Field, column: &Column, kind: Type) -> Result<(), String> {
     let (allowed, expected): (&[Type], _) = match field {
         Field::Id => return Ok(()),
-        Field::Container | Field::Role | Field::Step => (&[Type::Text, Type::Custom], "text"),
+        Field::Isolation
+        | Field::Server
+        | Field::Database
+        | Field::Container
+        | Field::Role
+        | Field::Step => (&[Type::Text, Type::Custom], "text"),
+        Field::Key => {
+            (&[Type::Text, Type::Custom, Type::Uuid, Type::Integer], "text, uuid or an integer")
+        }
+        Field::Epoch => (&[Type::Integer], "an integer"),
         Field::State => (
             &[Type::Text, Type::Custom, Type::Boolean],
-            "text ('active' or 'suspended') or boolean (true is active)",
+            "text (such as 'active') or boolean (true is active)",
         ),
         Field::CreatedAt => (&[Type::Time], "timestamptz, timestamp or date"),
         Field::Attributes => (&[Type::Json], "jsonb or json"),
@@ -164,6 +173,7 @@ mod tests {
             ("slug", "TEXT"),
             ("state", "INT4"),
             ("a\n", "TEXT"),
+            ("at", "DATE"),
             ("x", "TEXT"),
             ("x", "TEXT"),
         ]);
@@ -173,13 +183,13 @@ mod tests {
         assert_eq!(
             told(None),
             "the table public.tenants has no column \"id\" for the tenant's id: name its column with \
-             TableCatalog::columns(CatalogColumns::new().id(\"…\")); its columns are slug, state, a\\u{a}, x, x"
+             TableCatalog::columns(CatalogColumns::new().id(\"…\")); its columns are slug, state, a\\u{a}, at, x, x"
         );
         let named = || CatalogColumns::new().id("slug");
         assert_eq!(
             told(Some(named().state("state"))),
-            "the column \"state\" of the table public.tenants is int4, and the tenant's state must be text ('active' \
-             or 'suspended') or boolean (true is active): convert it in a query, or leave the column out"
+            "the column \"state\" of the table public.tenants is int4, and the tenant's state must be text (such as \
+             'active') or boolean (true is active): convert it in a query, or leave the column out"
         );
         for (names, part) in [
             (named().role("login"), "has no column \"login\" for the role"),
@@ -187,6 +197,11 @@ mod tests {
             (named().attributes("slug"), "must be jsonb or json"),
             (named().created_at("slug"), "must be timestamptz"),
             (named().container("state"), "must be text"),
+            (named().isolation("state"), "how the tenant is isolated must be text"),
+            (named().server("state"), "the name of the tenant's server must be text"),
+            (named().database("state"), "the name of the tenant's database must be text"),
+            (named().key("at"), "must be text, uuid or an integer"),
+            (named().epoch("slug"), "must be an integer"),
             (named().container("x"), "has two columns \"x\""),
         ] {
             let told = told(Some(names));

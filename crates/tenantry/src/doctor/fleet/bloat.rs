@@ -4,9 +4,11 @@ use futures_util::FutureExt;
 use sqlx::{PgConnection, Row};
 
 use super::{
-    check::{Question, ask, looked_at},
+    check::{Question, ask},
+    everywhere::{Besides, Local, everywhere},
     kinds::Kind,
     tenants::Tenants,
+    told::{Told, merged},
 };
 use crate::{
     doctor::{BuiltIn, Examined, Finding, Subject, text::grouped},
@@ -30,30 +32,53 @@ const QUESTIONS: &[Question] = &[
 ];
 
 async fn look(subject: &Subject) -> Result<Examined, Error> {
-    let tenants = match looked_at(subject) {
-        Ok(tenants) => tenants,
-        Err(examined) => return Ok(*examined),
+    let read = |local| read(local).boxed();
+    let mut all = match everywhere(subject, Besides::Nothing, read).await? {
+        Ok(all) => all,
+        Err(examined) => return Ok(examined),
     };
-    let tenants = &tenants;
-    let mut lease = lease_for_reading(subject.fleet()).await?;
+    let (mut with_rows, mut lost, mut uncounted) = (0, 0, Vec::new());
+    let found = std::mem::take(&mut all.found).into_iter().filter_map(|(home, (seen, told))| {
+        if !seen.track_counts {
+            uncounted.push(home.server().to_owned());
+            return None;
+        }
+        with_rows += seen.with_rows;
+        lost += seen.lost;
+        Some((home, told))
+    });
+    let told = merged(found.collect(), all.examined);
+    uncounted.dedup();
+    if !uncounted.is_empty() && told.findings.is_empty() {
+        let unknown = Examined::unknown(format!(
+            "the server {} does not count rows: track_counts is off, and autovacuum does nothing without it",
+            uncounted.join(", ")
+        ));
+        return Ok(all.unseen(unknown));
+    }
+    let fine = || format!("no table with many dead rows in {}", all.in_words());
+    let examined = all.unseen(told.examined(fine));
+    // Some tables may have nothing to count.
+    Ok(match lost * 2 > with_rows {
+        true => examined.unseen(format!(
+            "the counts of {} of {} tables with rows begin at zero: a crash or a reset has cleared them",
+            grouped(lost),
+            grouped(with_rows)
+        )),
+        false => examined,
+    })
+}
+
+async fn read(local: Local<'_>) -> Result<(Visible, Told), Error> {
+    let tenants = &local.tenants;
+    let mut lease = lease_for_reading(&local.fleet).await?;
     let seen = on(&mut lease, async |conn| visible(conn, tenants).await).await?;
     drop(lease);
-    if !seen.track_counts {
-        return Ok(Examined::unknown(
-            "the server does not count rows: track_counts is off, and autovacuum does nothing without it",
-        ));
-    }
-    let told = ask(subject, tenants, QUESTIONS).await?;
-    let examined = told.examined("no table with many dead rows", tenants);
-    // Some tables may have nothing to count.
-    match seen.lost * 2 > seen.with_rows {
-        true => Ok(examined.unseen(format!(
-            "the counts of {} of {} tables with rows begin at zero: a crash or a reset has cleared them",
-            grouped(seen.lost),
-            grouped(seen.with_rows)
-        ))),
-        false => Ok(examined),
-    }
+    let told = match seen.track_counts {
+        true => ask(&local, QUESTIONS).await?,
+        false => Told::default(),
+    };
+    Ok((seen, told))
 }
 
 /// What the statistics show.

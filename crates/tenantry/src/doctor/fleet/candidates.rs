@@ -1,8 +1,8 @@
 //! The schemas of a database, as far as they may be tenants'.
 
 use crate::{
-    doctor::Subject,
     error::Error,
+    fleet::Fleet,
     migrate::LOCK_OF_SCHEMA,
     reading::{lease_for_reading, on},
     tenant::Ident,
@@ -22,8 +22,8 @@ pub(super) struct Found {
 }
 
 /// Reads the schemas whose names Tenantry can use.
-pub(super) async fn read(subject: &Subject) -> Result<Vec<Found>, Error> {
-    let mut lease = lease_for_reading(subject.fleet()).await?;
+pub(super) async fn read(fleet: &Fleet) -> Result<Vec<Found>, Error> {
+    let mut lease = lease_for_reading(fleet).await?;
     let rows: Vec<(String, String, i64, bool)> = on(&mut lease, async |conn| {
         sqlx::query_as(SCHEMAS).bind(LOCK_OF_SCHEMA).persistent(false).fetch_all(conn).await
     })

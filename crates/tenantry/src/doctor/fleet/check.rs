@@ -1,14 +1,15 @@
 //! Checks that run a few queries, each covering all tenants in one statement.
 
+use futures_util::FutureExt;
+
 use super::{
+    everywhere::{Besides, Local, everywhere},
     kinds::{Kind, find},
     tenants::Tenants,
+    told::Told,
 };
 use crate::{
-    doctor::{
-        Examined, Finding, Subject,
-        text::{counted, grouped},
-    },
+    doctor::{Examined, Finding, Subject},
     error::Error,
     reading::{lease_for_reading, on},
 };
@@ -21,78 +22,42 @@ pub(super) struct Question {
     pub(super) tell: fn(&Kind, &Tenants) -> Finding,
 }
 
-/// Findings, and their total number.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    pub(super) findings: Vec<Finding>,
-    pub(super) left_out: usize,
-}
-
-/// Runs the queries, and returns the result. `fine` is the text if nothing was found, such as "no invalid index".
+/// Runs the queries in each database of tenants, and returns the result. `fine` is the text if nothing was found, such
+/// as "no invalid index".
 pub(super) async fn examine(
     on: &Subject,
     fine: &str,
-    questions: &[Question],
+    questions: &'static [Question],
 ) -> Result<Examined, Error> {
-    let tenants = match looked_at(on) {
-        Ok(tenants) => tenants,
-        Err(examined) => return Ok(*examined),
-    };
-    Ok(ask(on, &tenants, questions).await?.examined(fine, &tenants))
+    examine_all(on, fine, move |_| questions).await
 }
 
-/// Returns the tenants, or the result of a check that has none to examine.
-pub(super) fn looked_at(on: &Subject) -> Result<Tenants, Box<Examined>> {
-    match on.tenants() {
-        Ok(records) => {
-            let tenants = Tenants::of(on.fleet(), records);
-            if tenants.is_empty() { Err(Box::new(Examined::ok("no tenants"))) } else { Ok(tenants) }
-        }
-        Err(error) => Err(Box::new(Examined::not_read("the list of tenants", error))),
-    }
+/// Runs the queries that are meant for a database in each database of tenants, and returns the result.
+pub(super) async fn examine_all(
+    on: &Subject,
+    fine: &str,
+    questions: impl Fn(&Local<'_>) -> &'static [Question] + Sync,
+) -> Result<Examined, Error> {
+    let looked = everywhere(on, Besides::Nothing, |local| {
+        let questions = questions(&local);
+        async move { ask(&local, questions).await }.boxed()
+    });
+    let looked = looked.await?;
+    Ok(looked.map_or_else(|examined| examined, |all| all.told(fine)))
 }
 
 /// Runs all of these on one connection.
-pub(super) async fn ask(
-    subject: &Subject,
-    tenants: &Tenants,
-    questions: &[Question],
-) -> Result<Told, Error> {
-    let mut lease = lease_for_reading(subject.fleet()).await?;
+pub(super) async fn ask(local: &Local<'_>, questions: &[Question]) -> Result<Told, Error> {
     let mut told = Told::default();
+    if questions.is_empty() {
+        return Ok(told);
+    }
+    let tenants = &local.tenants;
+    let mut lease = lease_for_reading(&local.fleet).await?;
     for question in questions {
         let found = on(&mut lease, async |conn| find(conn, tenants, question.find).await).await?;
         told.left_out += found.left_out;
         told.findings.extend(found.kinds.iter().map(|kind| (question.tell)(kind, tenants)));
     }
     Ok(told)
-}
-
-impl Told {
-    /// Adds the results of other queries.
-    pub(super) fn and(mut self, other: Self) -> Self {
-        self.findings.extend(other.findings);
-        self.left_out += other.left_out;
-        self
-    }
-
-    /// Combines the findings. `fine` is the text if there are none.
-    pub(super) fn examined(self, fine: &str, tenants: &Tenants) -> Examined {
-        self.examined_of(tenants.len(), fine)
-    }
-
-    /// Combines the findings about this many tenants.
-    pub(super) fn examined_of(self, tenants: usize, fine: &str) -> Examined {
-        let message = match (&self.findings[..], self.left_out) {
-            ([], _) => format!("{fine} in {}", counted(tenants, "tenant", "tenants")),
-            ([one], 0) => one.to_string(),
-            ([first, ..], 0) => format!("{} findings, such as {first}", self.findings.len()),
-            ([first, ..], more) => format!(
-                "{} findings, {} of them listed, such as {first}",
-                grouped(self.findings.len() + more),
-                self.findings.len()
-            ),
-        };
-        Examined::ok(message).findings(self.findings)
-    }
 }

@@ -5,15 +5,17 @@ use std::collections::HashMap;
 use futures_util::FutureExt;
 use sqlx::Row;
 
-use super::{check::looked_at, tenants::Tenants};
+use super::everywhere::{Besides, Local, everywhere};
 use crate::{
     doctor::{
         Affected, BuiltIn, Examined, Finding, Subject,
         text::{counted, grouped},
     },
     error::Error,
+    finding::FindingPlace,
     reading::{lease_for_reading, on},
     sql::Sql,
+    tenant::TenantId,
 };
 
 /// The check of shapes.
@@ -25,22 +27,41 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 };
 
 async fn look(subject: &Subject) -> Result<Examined, Error> {
-    let tenants = match looked_at(subject) {
-        Ok(tenants) => tenants,
-        Err(examined) => return Ok(*examined),
+    let read = |local| read(local).boxed();
+    let mut all = match everywhere(subject, Besides::Nothing, read).await? {
+        Ok(all) => all,
+        Err(examined) => return Ok(examined),
     };
-    let mut lease = lease_for_reading(subject.fleet()).await?;
+    let (mut shapes, mut tenants) = (HashMap::<String, Vec<usize>>::new(), Vec::new());
+    for (place, found) in all.each() {
+        for (shape, tenant) in found {
+            shapes.entry(shape).or_default().push(tenants.len());
+            tenants.push((tenant, place.clone()));
+        }
+    }
+    Ok(all.unseen(judge(shapes, &tenants, all.examined)))
+}
+
+/// A tenant, with the place where it lives if several databases are examined.
+type Placed = (TenantId, Option<FindingPlace>);
+
+/// Returns the shape of each tenant.
+async fn read(local: Local<'_>) -> Result<Vec<(String, TenantId)>, Error> {
+    let tenants = &local.tenants;
+    let mut lease = lease_for_reading(&local.fleet).await?;
     let mut sql = Sql::default();
     tenants.begin(&mut sql);
     sql.text(SHAPES);
     let query = tenants.bind(sqlx::query(sql.finish())).persistent(false);
     let rows = on(&mut lease, async |conn| query.fetch_all(conn).await).await?;
-    let mut shapes = HashMap::<String, Vec<usize>>::new();
+    let mut shapes = Vec::with_capacity(rows.len());
     for row in &rows {
         let place = usize::try_from(row.try_get::<i32, _>(0)? - 1).unwrap_or(usize::MAX);
-        shapes.entry(row.try_get(1)?).or_default().push(place);
+        if let Some(tenant) = tenants.at(place) {
+            shapes.push((row.try_get(1)?, tenant.id.clone()));
+        }
     }
-    Ok(judge(shapes, &tenants))
+    Ok(shapes)
 }
 
 const DIFFERENT: &str =
@@ -49,7 +70,7 @@ const DIFFERENT: &str =
 const COMPARE: &str =
     "list the differences with tenantry drift, which also compares what this summary omits";
 
-fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &Tenants) -> Examined {
+fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &[Placed], of: usize) -> Examined {
     let mut shapes: Vec<_> = shapes.into_values().collect();
     shapes.sort_by_key(|places| (std::cmp::Reverse(places.len()), places[0]));
     match &shapes[..] {
@@ -69,23 +90,25 @@ fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &Tenants) -> Examined {
                 "{} shapes; {} of {} tenants have the most common one",
                 grouped(shapes.len()),
                 grouped(most.len()),
-                grouped(tenants.len())
+                grouped(of)
             );
-            Examined::ok(message).finding(differing(others, tenants))
+            Examined::ok(message).finding(differing(others, tenants, of))
         }
     }
 }
 
 /// Reports the tenants without the most common shape, by shape.
-fn differing(shapes: &[Vec<usize>], tenants: &Tenants) -> Finding {
-    let affected = Affected::new(shapes.iter().map(Vec::len).sum(), tenants.len());
+fn differing(shapes: &[Vec<usize>], tenants: &[Placed], of: usize) -> Finding {
+    let affected = Affected::new(shapes.iter().map(Vec::len).sum(), of);
     let affected = shapes.iter().fold(affected, |affected, places| {
         let detail = match places.len() {
             1 => "like no other".to_owned(),
             alike => format!("like {}", counted(alike - 1, "other", "others")),
         };
-        let tenants = places.iter().filter_map(|place| tenants.at(*place));
-        tenants.fold(affected, |affected, tenant| affected.worst(tenant.id.as_str(), &detail))
+        let tenants = places.iter().filter_map(|place| tenants.get(*place));
+        tenants.fold(affected, |affected, (id, place)| {
+            affected.worst_in(id.as_str(), &detail, place.as_ref())
+        })
     });
     Finding::info("schemas differ from the most common shape", DIFFERENT)
         .how(COMPARE)
@@ -94,14 +117,15 @@ fn differing(shapes: &[Vec<usize>], tenants: &Tenants) -> Finding {
 
 /// A number for each schema, which is equal for schemas with the same tables, columns, constraints, indexes,
 /// triggers, policies, functions and enums. It is a sum, so that nothing has to be sorted; a collision of different
-/// schemas is practically impossible, and drift would still report it.
+/// schemas is practically impossible, and drift would still report it. It has no OID in it, so that schemas of several
+/// databases compare.
 const SHAPES: &str = "\
     , c as materialized (select n.place, n.oid as home, n.name as schema, c.oid, c.relname, c.relkind, c.relpersistence \
     from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
-    where c.relname operator(pg_catalog.<>) all (array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired']::pg_catalog.name[])), \
+    where c.relname operator(pg_catalog.<>) all (array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired', 'tenantry_migrated']::pg_catalog.name[])), \
     l as ( \
     select c.place, pg_catalog.concat_ws('|', 'column', c.relkind, c.relpersistence, c.relname, a.attname, y.typname, \
-    case when y.typnamespace operator(pg_catalog.=) c.home then '' else y.typnamespace::pg_catalog.text end, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated) as line \
+    case when y.typnamespace operator(pg_catalog.=) c.home then '' else (select w.nspname::pg_catalog.text from pg_catalog.pg_namespace w where w.oid operator(pg_catalog.=) y.typnamespace) end, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated) as line \
     from c join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
     join pg_catalog.pg_type y on y.oid operator(pg_catalog.=) a.atttypid where c.relkind operator(pg_catalog.=) any (array['r', 'p', 'v', 'm', 'f', 'c']::pg_catalog.\"char\"[]) \
     union all select c.place, pg_catalog.concat_ws('|', 'relation', c.relkind, c.relname) from c \

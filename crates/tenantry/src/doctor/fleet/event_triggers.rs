@@ -3,6 +3,10 @@
 use futures_util::FutureExt;
 use sqlx::Row;
 
+use super::{
+    everywhere::{Besides, Local, everywhere},
+    told::{Told, merged},
+};
 use crate::{
     doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
     error::Error,
@@ -19,17 +23,29 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 };
 
 async fn look(subject: &Subject) -> Result<Examined, Error> {
-    let mut lease = lease_for_reading(subject.fleet()).await?;
-    let query = sqlx::query(FIND).persistent(false);
-    let rows = on(&mut lease, async |conn| query.fetch_all(conn).await).await?;
-    let mut examined = match rows.len() {
+    let read = |local| read(local).boxed();
+    let mut all = match everywhere(subject, Besides::Managers, read).await? {
+        Ok(all) => all,
+        Err(examined) => return Ok(examined),
+    };
+    let some: usize = all.found.iter().map(|(_, told)| told.findings.len()).sum();
+    let examined = match some {
         0 => Examined::ok("none"),
         some => Examined::ok(counted(some, "event trigger", "event triggers")),
     };
+    let told = merged(std::mem::take(&mut all.found), all.examined);
+    Ok(all.unseen(examined.findings(told.findings)))
+}
+
+async fn read(local: Local<'_>) -> Result<Told, Error> {
+    let mut lease = lease_for_reading(&local.fleet).await?;
+    let query = sqlx::query(FIND).persistent(false);
+    let rows = on(&mut lease, async |conn| query.fetch_all(conn).await).await?;
+    let mut told = Told::default();
     for row in &rows {
         let text = |at| row.try_get::<String, _>(at).map(|text| plain(&text));
         let (name, event, function) = (text(0)?, text(1)?, text(2)?);
-        examined = examined.finding(
+        told.findings.push(
             Finding::info(
                 format!("event trigger {name} calls {function} at {event}"),
                 "it runs for DDL in the whole database, including every migration of every tenant: it slows them \
@@ -37,7 +53,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
             ),
         );
     }
-    Ok(examined)
+    Ok(told)
 }
 
 /// Event triggers that are enabled and do not belong to an extension.

@@ -3,7 +3,8 @@
 use futures_util::FutureExt;
 
 use super::{
-    check::{Question, examine},
+    check::{Question, examine_all},
+    everywhere::Local,
     kinds::Kind,
     tenants::Tenants,
 };
@@ -17,10 +18,15 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "extensionsInTenants",
     title: "Extensions in tenants",
     reads: "the extensions",
-    look: |on| examine(on, "no extension", QUESTIONS).boxed(),
+    look: |on| examine_all(on, "no extension", questions).boxed(),
 };
 
 const QUESTIONS: &[Question] = &[Question { find: INSTALLED, tell }];
+
+/// Returns nothing for a tenant's own database, whose extensions do not concern other tenants.
+fn questions(local: &Local<'_>) -> &'static [Question] {
+    if local.is_of_one() { &[] } else { QUESTIONS }
+}
 
 fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     let extension = plain(kind.part(0));

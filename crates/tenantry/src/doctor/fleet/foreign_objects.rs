@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use futures_util::FutureExt;
 
 use super::{
-    check::{Told, looked_at},
+    everywhere::{Besides, Local, everywhere},
     kinds::{Kind, find},
     tenants::Tenants,
+    told::{Told, merged},
 };
 use crate::{
     doctor::{
@@ -33,30 +34,46 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 const LISTED: usize = 20;
 
 async fn look(subject: &Subject) -> Result<Examined, Error> {
-    let tenants = match looked_at(subject) {
-        Ok(tenants) => tenants,
-        Err(examined) => return Ok(*examined),
+    let read = |local| look_into(local).boxed();
+    let mut all = match everywhere(subject, Besides::Nothing, read).await? {
+        Ok(all) => all,
+        Err(examined) => return Ok(examined),
     };
-    let shared = subject.fleet().shared_site().schema;
-    let schemas: Vec<_> = tenants.iter().map(|tenant| tenant.schema.clone()).collect();
-    let mut lease = lease_for_reading(subject.fleet()).await?;
-    let references = references_of(&mut lease, &schemas, &shared).await?;
-    let outside = on(&mut lease, async |conn| find(conn, &tenants, OUTSIDE).await).await?;
-    drop(lease);
-
-    let mut told = tell(&references.all, &tenants);
-    // References of the shared schema are already included.
-    let elsewhere = outside.kinds.iter().filter(|kind| kind.part(1) != shared.as_str());
-    told.findings.extend(elsewhere.map(|kind| tell_outside(kind, &tenants)));
-    told.left_out += outside.left_out;
-    let examined = told.examined("no reference across schemas", &tenants);
-    Ok(match references.refused.len() {
+    let mut refused = 0;
+    let found = std::mem::take(&mut all.found).into_iter().map(|(home, (told, some))| {
+        refused += some;
+        (home, told)
+    });
+    let told = merged(found.collect(), all.examined);
+    let examined = told.examined(|| format!("no reference across schemas in {}", all.in_words()));
+    let examined = all.unseen(examined);
+    Ok(match refused {
         0 => examined,
         some => examined.unseen(format!(
             "the functions and views of {} that could not be printed",
             counted(some, "tenant", "tenants")
         )),
     })
+}
+
+/// Looks into one database, and returns with the findings how many schemas could not be printed.
+async fn look_into(local: Local<'_>) -> Result<(Told, usize), Error> {
+    let tenants = &local.tenants;
+    let shared = local.fleet.shared_site().schema;
+    let is_managers = local.fleet.home().is_managers();
+    let schemas: Vec<_> = tenants.iter().map(|tenant| tenant.schema.clone()).collect();
+    let mut lease = lease_for_reading(&local.fleet).await?;
+    let references = references_of(&mut lease, &schemas, is_managers.then_some(&shared)).await?;
+    let outside = on(&mut lease, async |conn| find(conn, tenants, OUTSIDE).await).await?;
+    drop(lease);
+
+    let mut told = tell(&references.all, tenants);
+    // References of the shared schema are already included.
+    let others =
+        outside.kinds.iter().filter(|kind| !is_managers || kind.part(1) != shared.as_str());
+    told.findings.extend(others.map(|kind| tell_outside(kind, tenants)));
+    told.left_out += outside.left_out;
+    Ok((told, references.refused.len()))
 }
 
 /// The tenants that have the same reference, with the target of each.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    check::Told,
     kinds::{KINDS, Kind, WORST, Worst},
     tenants::Tenants,
+    told::Told,
 };
 use crate::{doctor::Finding, plain::plain};
 

@@ -3,10 +3,11 @@
 use futures_util::FutureExt;
 use sqlx::Row;
 
-use super::{check::looked_at, tenants::Tenants};
+use super::everywhere::{Besides, Local, everywhere};
 use crate::{
     doctor::{Affected, BuiltIn, Examined, Finding, Subject, text::grouped},
     error::Error,
+    finding::FindingPlace,
     reading::{lease_for_reading, on},
     sql::Sql,
 };
@@ -30,21 +31,27 @@ const FEW_BYTES: u64 = 100 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Size {
     tenant: String,
+    /// Where it lives, if several databases are examined.
+    place: Option<FindingPlace>,
     relations: u64,
     bytes: u64,
 }
 
 async fn look(subject: &Subject) -> Result<Examined, Error> {
-    let tenants = match looked_at(subject) {
-        Ok(tenants) => tenants,
-        Err(examined) => return Ok(*examined),
+    let read = |local| read(local).boxed();
+    let mut all = match everywhere(subject, Besides::Nothing, read).await? {
+        Ok(all) => all,
+        Err(examined) => return Ok(examined),
     };
-    let sizes = read(subject, &tenants).await?;
-    Ok(judge(sizes, tenants.len()))
+    let sizes = all.each().into_iter().flat_map(|(place, sizes)| {
+        sizes.into_iter().map(move |size| Size { place: place.clone(), ..size })
+    });
+    Ok(all.unseen(judge(sizes.collect(), all.examined)))
 }
 
-async fn read(subject: &Subject, tenants: &Tenants) -> Result<Vec<Size>, Error> {
-    let mut lease = lease_for_reading(subject.fleet()).await?;
+async fn read(local: Local<'_>) -> Result<Vec<Size>, Error> {
+    let tenants = &local.tenants;
+    let mut lease = lease_for_reading(&local.fleet).await?;
     let mut sql = Sql::default();
     tenants.begin(&mut sql);
     sql.text(SIZES);
@@ -56,7 +63,7 @@ async fn read(subject: &Subject, tenants: &Tenants) -> Result<Vec<Size>, Error> 
         let [relations, bytes] =
             [row.try_get::<i64, _>(1)?, row.try_get(2)?].map(i64::unsigned_abs);
         if let Some(tenant) = tenants.at(place) {
-            sizes.push(Size { tenant: tenant.id.to_string(), relations, bytes });
+            sizes.push(Size { tenant: tenant.id.to_string(), place: None, relations, bytes });
         }
     }
     Ok(sizes)
@@ -96,7 +103,7 @@ fn median(sizes: &[Size], value: fn(&Size) -> u64) -> u64 {
 fn outliers(large: &[&Size], of: usize, medians: &str) -> Finding {
     let affected = large.iter().fold(Affected::new(large.len(), of), |affected, size| {
         let detail = format!("{}, {} relations", in_bytes(size.bytes), grouped(size.relations));
-        affected.worst(&size.tenant, detail)
+        affected.worst_in(&size.tenant, detail, size.place.as_ref())
     });
     let what =
         format!("tenants are at least {TIMES} times as large as the median, which is {medians}");
@@ -128,7 +135,7 @@ mod tests {
     use super::*;
 
     fn size(tenant: &str, relations: u64, megabytes: u64) -> Size {
-        Size { tenant: tenant.to_owned(), relations, bytes: megabytes << 20 }
+        Size { tenant: tenant.to_owned(), place: None, relations, bytes: megabytes << 20 }
     }
 
     #[test]

@@ -6,8 +6,10 @@ use futures_util::FutureExt;
 
 use super::{
     candidates::{self, Found, LISTED},
-    check::Told,
+    everywhere::{Besides, Local, everywhere},
     left_behind::{left_behind, spares},
+    spare_databases::{self, Spares},
+    told::{Told, merged},
 };
 use crate::{
     catalog::Lookup,
@@ -27,16 +29,23 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 };
 
 async fn look(subject: &Subject) -> Result<Examined, Error> {
-    let records = match subject.tenants() {
-        Ok(records) => records,
-        Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
-    };
     let lookup = subject.fleet().lookup();
-    let schemas = candidates::read(subject).await?;
-    let placed = records
-        .iter()
-        .filter_map(|record| Some((record, subject.fleet().site(record).ok()?.schema)));
-    let examined = judge(lookup, &placed.collect::<Vec<_>>(), schemas, records.len());
+    let read = |local| look_into(local).boxed();
+    let mut all = match everywhere(subject, Besides::Servers, read).await? {
+        Ok(all) => all,
+        Err(examined) => return Ok(examined),
+    };
+    let mut spares = 0;
+    let found = std::mem::take(&mut all.found).into_iter().map(|(home, (told, some))| {
+        spares += some;
+        (home, told)
+    });
+    let told = merged(found.collect(), all.examined);
+    let fine = || match spares {
+        0 => FINE.to_owned(),
+        spares => format!("{FINE}; {}", counted(spares, "spare", "spares")),
+    };
+    let examined = all.unseen(told.examined(fine));
     // Without a reversible template, the tenant of a schema is unknown.
     Ok(match lookup.can_be_read_backwards() {
         true => examined,
@@ -46,12 +55,28 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     })
 }
 
+const FINE: &str = "every schema has its tenant";
+
+/// Looks into one database, and returns with the findings the number of spares.
+async fn look_into(local: Local<'_>) -> Result<(Told, usize), Error> {
+    let fleet = &local.fleet;
+    let placed =
+        local.records.iter().filter_map(|record| Some((*record, fleet.site(record).ok()?.schema)));
+    let placed: Vec<_> = placed.collect();
+    let schemas = candidates::read(fleet).await?;
+    let databases = match fleet.home().database() {
+        None => spare_databases::read(fleet).await?,
+        Some(_) => Spares::default(),
+    };
+    Ok(judge(fleet.lookup(), &placed, schemas, databases))
+}
+
 fn judge(
     lookup: &Lookup,
     placed: &[(&TenantRecord, Ident)],
     schemas: Vec<Found>,
-    tenants: usize,
-) -> Examined {
+    databases: Spares,
+) -> (Told, usize) {
     let (provisional, schemas): (Vec<_>, Vec<_>) =
         schemas.into_iter().partition(|schema| schema.name.as_str().starts_with(PROVISIONAL));
     let mut findings = Vec::new();
@@ -59,13 +84,8 @@ fn judge(
     findings.extend(without_tenant(lookup, placed, &schemas));
     findings.extend(unfinished(placed, &schemas));
     findings.extend(left_behind(&provisional));
-    let (spares, fine) = (spares(&provisional), "every schema has its tenant");
-    let told = Told { findings, left_out: 0 };
-    match (told.findings.is_empty(), spares) {
-        (true, 0) => Examined::ok(fine),
-        (true, spares) => Examined::ok(format!("{fine}; {}", counted(spares, "spare", "spares"))),
-        (false, _) => told.examined_of(tenants, fine),
-    }
+    findings.extend(databases.findings);
+    (Told { findings, left_out: 0 }, spares(&provisional) + databases.ready)
 }
 
 fn without_schema(placed: &[(&TenantRecord, Ident)], schemas: &[Found]) -> Option<Finding> {

@@ -7,9 +7,10 @@ use sqlx::{
 };
 
 use super::{
-    check::looked_at,
+    everywhere::{Besides, Local, everywhere},
     full_sequences::{Full, tell},
     tenants::Tenants,
+    told::{Told, merged},
 };
 use crate::{
     doctor::{BuiltIn, Examined, Subject, text::counted},
@@ -42,18 +43,20 @@ struct Listed {
 }
 
 async fn look(subject: &Subject) -> Result<Examined, Error> {
-    let tenants = match looked_at(subject) {
-        Ok(tenants) => tenants,
-        Err(examined) => return Ok(*examined),
+    let read = |local| look_into(local).boxed();
+    let mut all = match everywhere(subject, Besides::Nothing, read).await? {
+        Ok(all) => all,
+        Err(examined) => return Ok(examined),
     };
-    let tenants = &tenants;
-    let mut lease = lease_for_reading(subject.fleet()).await?;
-    let all = on(&mut lease, async |conn| list(conn, tenants).await).await?;
-    let unreadable = all.iter().filter(|sequence| !sequence.readable).count();
-    let readable: Vec<_> = all.into_iter().filter(|sequence| sequence.readable).collect();
-    let (full, refused) = read(&mut lease, &readable).await?;
-    let told = tell(full, tenants);
-    let examined = told.examined("no sequence past 70 %", tenants);
+    let (mut unreadable, mut refused) = (0, 0);
+    let found = std::mem::take(&mut all.found).into_iter().map(|(home, seen)| {
+        unreadable += seen.unreadable;
+        refused += seen.refused;
+        (home, seen.told)
+    });
+    let told = merged(found.collect(), all.examined);
+    let examined = told.examined(|| format!("no sequence past 70 % in {}", all.in_words()));
+    let examined = all.unseen(examined);
     let examined = match unreadable {
         0 => examined,
         some => examined.unseen(format!(
@@ -68,6 +71,23 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
             counted(some, "sequence", "sequences")
         )),
     })
+}
+
+/// What was seen in one database.
+struct Seen {
+    told: Told,
+    unreadable: usize,
+    refused: usize,
+}
+
+async fn look_into(local: Local<'_>) -> Result<Seen, Error> {
+    let tenants = &local.tenants;
+    let mut lease = lease_for_reading(&local.fleet).await?;
+    let all = on(&mut lease, async |conn| list(conn, tenants).await).await?;
+    let unreadable = all.iter().filter(|sequence| !sequence.readable).count();
+    let readable: Vec<_> = all.into_iter().filter(|sequence| sequence.readable).collect();
+    let (full, refused) = read(&mut lease, &readable).await?;
+    Ok(Seen { told: tell(full, tenants), unreadable, refused })
 }
 
 /// Lists the sequences of all tenants, and whether they can be read.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 
-use super::check::Told;
+use super::told::Told;
 use crate::{
     doctor::{Affected, BuiltIn, Examined, Finding, Subject, error_in_words, text::counted},
     error::Error,
@@ -25,18 +25,17 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
         Ok(records) => records,
         Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
     };
-    let placed = records.iter().map(|record| match on.fleet().site(record) {
-        Ok(site) => (&record.id, Ok(site.schema.to_string())),
+    // Row tenants have a key instead, which the catalog keeps unique.
+    let with_schemas = records.iter().filter(|record| !on.fleet().is_in_rows(record));
+    let placed = with_schemas.map(|record| match on.fleet().site_anywhere(record) {
+        Ok(site) if site.home.is_managers() => (&record.id, Ok(site.schema.to_string())),
+        Ok(site) => (&record.id, Ok(format!("{} in {}", site.schema, site.home))),
         Err(error) => (&record.id, Err(error_in_words(&error))),
     });
     let placed: Vec<_> = placed.collect();
     let fine = format!("a schema for each of {}", counted(records.len(), "tenant", "tenants"));
     let told = Told { findings: judge(&placed), left_out: 0 };
-    Ok(if told.findings.is_empty() {
-        Examined::ok(fine)
-    } else {
-        told.examined_of(records.len(), "")
-    })
+    Ok(if told.findings.is_empty() { Examined::ok(fine) } else { told.examined(String::new) })
 }
 
 /// Judges by ids and containers, or the reason why a tenant has none.

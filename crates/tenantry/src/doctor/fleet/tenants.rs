@@ -18,7 +18,7 @@ pub(super) struct Looked {
     pub(super) schema: Ident,
 }
 
-/// The tenants that have a container, each container once.
+/// The tenants of a database that have a container, each container once.
 #[derive(Debug, Default)]
 pub(super) struct Tenants {
     all: Vec<Looked>,
@@ -31,7 +31,8 @@ pub(super) struct Tenants {
 }
 
 impl Tenants {
-    pub(super) fn of(fleet: &Fleet, records: &[TenantRecord]) -> Self {
+    /// Returns the tenants in the database of this maintenance.
+    pub(super) fn of<'r>(fleet: &Fleet, records: impl Iterator<Item = &'r TenantRecord>) -> Self {
         let (mut tenants, mut seen) = (Self::default(), HashSet::new());
         let manager = fleet.server().role_of_manager();
         for record in records {
@@ -59,10 +60,6 @@ impl Tenants {
 
     pub(super) fn len(&self) -> usize {
         self.all.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
     }
 
     /// Returns a tenant by its index.

@@ -1,4 +1,5 @@
-//! Tenants whose creation has not completed, and suspended tenants.
+//! Tenants whose creation has not completed, suspended tenants, and those on the way to another
+//! place.
 
 use std::collections::HashSet;
 
@@ -12,9 +13,9 @@ use crate::{
     },
     error::Error,
     plain::plain,
-    provision::LOCK_OF_MAKER,
+    provision::{LOCK_OF_MAKER, lock_of_maker},
     reading::{lease_for_reading, on},
-    tenant::TenantState,
+    tenant::{DROPPING, TenantRecord, TenantState},
 };
 
 /// The check of states.
@@ -30,9 +31,13 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
         Ok(records) => records,
         Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
     };
-    let making = records.iter().filter_map(|record| {
-        let step = record.step.as_ref()?;
-        Some((record, step, subject.fleet().site(record).ok()?.schema.to_string()))
+    let fleet = subject.fleet();
+    let steps = records.iter().filter_map(|record| Some((record, record.step.as_ref()?)));
+    let (dropping, making): (Vec<_>, Vec<_>) =
+        steps.partition(|(_, step)| step.starts_with(DROPPING));
+    let making = making.into_iter().filter_map(|(record, step)| {
+        let site = fleet.site_anywhere(record).or_else(|_| fleet.site_of_rows_anywhere(record));
+        Some((record, step, lock_of_maker(&site.ok()?)))
     });
     let making: Vec<_> = making.collect();
     let suspended = records
@@ -42,40 +47,64 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     let underway = match making.is_empty() {
         true => HashSet::new(),
         false => {
-            underway(subject, making.iter().map(|(_, _, schema)| schema.as_str()).collect()).await?
+            underway(subject, making.iter().map(|(_, _, lock)| lock.as_str()).collect()).await?
         }
     };
-    let message = match (suspended, making.len()) {
-        (0, 0) => "none".to_owned(),
-        (suspended, 0) => format!("{} suspended", grouped(suspended)),
-        (suspended, making) => {
-            format!("{} suspended, {} being created", grouped(suspended), grouped(making))
-        }
-    };
-    let left = making.iter().filter(|(_, _, schema)| !underway.contains(schema));
-    let left: Vec<_> = left.map(|(record, step, _)| (record.id.as_str(), &***step)).collect();
-    let finding = (!left.is_empty()).then(|| interrupted(&left, records.len()));
-    Ok(Examined::ok(message).findings(finding))
+    let moving = records.iter().filter(|record| record.state.is_moving()).count();
+    let counts = [
+        (suspended, "suspended"),
+        (making.len(), "being created"),
+        (dropping.len(), "being dropped"),
+        (moving, "being moved"),
+    ];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts.map(|(count, what)| format!("{} {what}", grouped(count))).collect();
+    let message = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+    let left = making.iter().filter(|(_, _, lock)| !underway.contains(lock));
+    let left: Vec<_> = left.map(|(record, step, _)| (*record, &***step)).collect();
+    let dropping: Vec<_> = dropping.iter().map(|(record, step)| (*record, &***step)).collect();
+    let findings = [interrupted(&left, records.len()), not_dropped(&dropping, records.len())];
+    Ok(Examined::ok(message).findings(findings.into_iter().flatten()))
 }
+
+/// Tenants with their steps.
+type Steps<'a> = [(&'a TenantRecord, &'a str)];
 
 /// Reports tenants whose creation has stopped at a step.
-fn interrupted(tenants: &[(&str, &str)], of: usize) -> Finding {
-    let affected = Affected::new(tenants.len(), of);
-    let affected =
-        tenants.iter().fold(affected, |affected, (id, step)| affected.worst(*id, plain(step)));
+fn interrupted(tenants: &Steps<'_>, of: usize) -> Option<Finding> {
+    let affected = affected(tenants, of)?;
     let what = counted(tenants.len(), "creation of a tenant was", "creations of tenants were");
-    Finding::warning(
+    let finding = Finding::warning(
         format!("{what} interrupted"),
         "requests of the tenant are refused until its last seeds have run, and no process is running them",
-    )
-    .how("create it again with the same id and seeds, which resumes the creation, or drop it")
-    .tenants(affected)
+    );
+    let how = "create it again with the same id and seeds, which resumes the creation, or drop it";
+    Some(finding.how(how).tenants(affected))
 }
 
-/// Returns the schemas whose tenants are being created at the moment: a session holds their lock.
-async fn underway(subject: &Subject, schemas: Vec<&str>) -> Result<HashSet<String>, Error> {
+/// Reports tenants in other databases or on other servers whose drop has not ended.
+fn not_dropped(tenants: &Steps<'_>, of: usize) -> Option<Finding> {
+    let affected = affected(tenants, of)?;
+    let what = counted(tenants.len(), "drop of a tenant has", "drops of tenants have");
+    let finding = Finding::warning(
+        format!("{what} not ended"),
+        "unless a process is dropping it at this moment, its rows are still there",
+    );
+    Some(finding.how("drop it again, which continues").tenants(affected))
+}
+
+fn affected(tenants: &Steps<'_>, of: usize) -> Option<Affected> {
+    let affected = tenants.iter().fold(Affected::new(tenants.len(), of), |affected, tenant| {
+        let (record, step) = tenant;
+        affected.worst(record.id.as_str(), plain(step))
+    });
+    (!tenants.is_empty()).then_some(affected)
+}
+
+/// Returns which of these locks are held, because a tenant is being created at the moment.
+async fn underway(subject: &Subject, locks: Vec<&str>) -> Result<HashSet<String>, Error> {
     let mut lease = lease_for_reading(subject.fleet()).await?;
-    let query = sqlx::query(UNDERWAY).bind(schemas).bind(LOCK_OF_MAKER).persistent(false);
+    let query = sqlx::query(UNDERWAY).bind(locks).bind(LOCK_OF_MAKER).persistent(false);
     let rows = on(&mut lease, async |conn| query.fetch_all(conn).await).await?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }

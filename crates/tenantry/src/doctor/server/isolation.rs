@@ -3,7 +3,7 @@ use futures_util::FutureExt;
 use crate::{
     doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
     error::Error,
-    tenant::{Ident, Isolation},
+    tenant::{Ident, Isolation, NameTemplate},
 };
 
 /// How tenants are isolated.
@@ -17,12 +17,14 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 async fn look(on: &Subject) -> Result<Examined, Error> {
     let fleet = on.fleet();
     let (lookup, shared) = (fleet.lookup(), fleet.shared().schema());
-    let Isolation::Schema(template) = lookup.isolation();
-    let around = template.around_id();
-    let name = around.map_or_else(
-        || "named by a closure".to_owned(),
-        |(before, after)| format!("{before}{{id}}{after}"),
-    );
+    let isolation = lookup.isolations().by_default();
+    let kind = isolation.kind();
+    let around = isolation.template().and_then(NameTemplate::around_id);
+    let name = match (isolation, around) {
+        (Isolation::Row(rows), _) => format!("column {}", rows.key_column()),
+        (_, None) => "named by a closure".to_owned(),
+        (_, Some((before, after))) => format!("{before}{{id}}{after}"),
+    };
     let dedicated = match on.tenants() {
         Ok(tenants) => tenants.iter().filter(|record| lookup.is_dedicated(record)).count(),
         Err(_) => 0,
@@ -31,10 +33,10 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
         0 => String::new(),
         count => format!(", {} with dedicated connections", counted(count, "tenant", "tenants")),
     };
-    let text = format!("schema-based ({name}, shared schema {shared}{dedicated})");
+    let text = format!("{kind}-based ({name}, shared schema {shared}{dedicated})");
     let no_shared = fleet.system().schemas_named([shared]).await?.is_empty();
     let bare = around == Some(("", "")) && lookup.finds_schemas();
-    Ok(Examined::ok("schema-based")
+    Ok(Examined::ok(format!("{kind}-based"))
         .in_words(text)
         .findings(no_shared.then(|| missing(shared)))
         .findings(bare.then(bare_template))

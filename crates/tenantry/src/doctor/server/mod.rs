@@ -5,17 +5,18 @@ mod capacity;
 mod configuration;
 mod database;
 mod extensions;
-mod hazards;
 mod isolation;
 mod locks;
 mod memory;
 mod migrations;
 mod old_snapshots;
+mod pg_settings;
 mod pool_config;
 mod pooler;
 mod relations;
 mod replication;
 mod role;
+mod rows;
 mod search_path;
 mod settings;
 mod sights;
@@ -28,13 +29,14 @@ mod version;
 
 use std::sync::Arc;
 
+pub(crate) use pg_settings::Settings;
 pub(crate) use relations::{Largest, Relations};
-pub(crate) use settings::Settings;
 
 use super::{BuiltIn, Check};
 
 /// The checks, in the order of the report.
 pub(super) fn checks() -> Vec<Arc<dyn Check>> {
+    // Those of drizzle-multitenant's `doctor`, in its order.
     let of_guide = [
         database::CHECK,
         tenants::CHECK,
@@ -45,6 +47,7 @@ pub(super) fn checks() -> Vec<Arc<dyn Check>> {
     ];
     let of_server = [
         role::CHECK,
+        rows::CHECK,
         search_path::CHECK,
         extensions::CHECK,
         tls::CHECK,
@@ -56,7 +59,7 @@ pub(super) fn checks() -> Vec<Arc<dyn Check>> {
         locks::CHECK,
         memory::CHECK,
         replication::CHECK,
-        hazards::CHECK,
+        settings::CHECK,
     ];
     let shared = |check: BuiltIn| -> Arc<dyn Check> { Arc::new(check) };
     let mut checks: Vec<Arc<dyn Check>> = vec![Arc::new(configuration::Configuration)];

@@ -5,7 +5,6 @@ use crate::{
     doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
     error::Error,
     pool::PoolOptions,
-    tenant::TenantState,
 };
 
 /// Whether the pool's options fit each other, the tenants, and the server's limits.
@@ -52,7 +51,7 @@ fn contradictions(options: &PoolOptions) -> Option<Finding> {
 /// Checks whether tenant pools are removed while their tenants are active.
 fn forgotten(on: &Subject, options: &PoolOptions) -> Option<Finding> {
     let tenants = on.tenants().ok()?;
-    let active = tenants.iter().filter(|record| record.state == TenantState::Active).count();
+    let active = tenants.iter().filter(|record| record.state.is_served()).count();
     let most = options.max_tenant_pools;
     (active > most).then(|| {
         Finding::warning(

@@ -1,6 +1,6 @@
 //! What a rule knows besides the statement that it checks.
 
-use super::{Lint, made::Made};
+use super::{Lint, made::Made, row_tables::RowTables};
 
 /// The kind of schema that a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,4 +24,6 @@ pub(super) struct Context<'a> {
     pub(super) subject: &'a Subject<'a>,
     /// Objects that the previous statements have created.
     pub(super) made: Made,
+    /// Tables that the previous statements, and files, have put under row security.
+    pub(super) rows: RowTables,
 }

@@ -6,7 +6,9 @@
 //! feature `lint` has no parser and uses tokens only. The lint does not see SQL that is assembled at run time, such
 //! as the text of `execute` in a function.
 //!
-//! A rule is a function in [`rules::RULES`](rules), in a separate file, and a variant of [`Rule`].
+//! A rule is a variant of [`Rule`]. The functions in [`rules::RULES`](rules) check for one or several rules each, in
+//! separate files: `live` has all warnings about a running service. Rules about the file as a whole are checked in
+//! [`rules`] and [`transaction`], outside of that list.
 
 mod allowed;
 mod context;
@@ -29,6 +31,9 @@ mod parser;
 mod piece;
 mod report;
 mod role;
+mod row_rules;
+mod row_tables;
+mod rule;
 mod rules;
 mod schema_name;
 mod schemas;
@@ -46,13 +51,15 @@ mod unparsed;
 mod words;
 
 pub(crate) use context::{Of, Subject};
-pub use finding::{Finding, Rule};
+pub use finding::Finding;
 pub(crate) use found::Findings;
 pub(crate) use lines::line_of;
 pub(crate) use name::unescaped;
 pub use options::Lint;
 pub(super) use parser::HAS_PARSER;
 pub use report::{FileFinding, LintError, LintReport};
+pub(crate) use row_tables::RowTables;
+pub use rule::Rule;
 pub(crate) use rules::check;
 pub(crate) use script::statements;
 pub(crate) use statement::{Concurrent, Constraint, Name, NewIndex, Reindexed, Statement};

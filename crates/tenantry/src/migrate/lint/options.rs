@@ -1,6 +1,6 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::Rule;
+use super::{Rule, row_tables::RowTables};
 use crate::tenant::Ident;
 
 /// Options of the lint: which schemas tenants' files can name besides the tenant's own, and which rules are off.
@@ -28,6 +28,8 @@ pub struct Lint {
     skipped_to: Option<i64>,
     rules: BTreeSet<Rule>,
     rules_of: BTreeSet<(i64, Rule)>,
+    /// Tables that earlier files have put under row security.
+    row_tables: Arc<RowTables>,
 }
 
 impl Lint {
@@ -81,6 +83,15 @@ impl Lint {
     /// Lets files use objects in these extension schemas.
     pub(crate) fn reaching(self, extensions: &[Ident]) -> Self {
         extensions.iter().fold(self, |lint, schema| lint.extension_schema(schema.as_str()))
+    }
+
+    /// Lets rules know which tables earlier files have put under row security.
+    pub(crate) fn after(self, row_tables: RowTables) -> Self {
+        Self { row_tables: Arc::new(row_tables), ..self }
+    }
+
+    pub(super) fn row_tables(&self) -> &RowTables {
+        &self.row_tables
     }
 
     pub(super) fn allows(&self, schema: &str) -> bool {

@@ -12,7 +12,7 @@ use super::{
     made::Made,
     parse::parse,
     piece::{Piece, Within, bodies},
-    role, schemas,
+    role, row_rules, schemas,
     script::{Kind, Script, Token},
     search_path, stored_name,
     transaction::{self, within_pair},
@@ -29,6 +29,7 @@ const RULES: &[fn(&Context<'_>, &Piece<'_>, &mut Found<'_>)] = &[
     schemas::check,
     live::check,
     stored_name::check,
+    row_rules::check,
 ];
 
 /// Checks a file against the rules.
@@ -43,12 +44,16 @@ pub(crate) fn check(lint: &Lint, subject: &Subject<'_>) -> Findings {
         let message = format!("{name:?} is not a rule that a file can turn off");
         found.add(at, Rule::UnknownRule, message);
     }
-    let mut file = File { context: Context { lint, subject, made: Made::default() } };
+    let rows = lint.row_tables().clone();
+    let mut file = File { context: Context { lint, subject, made: Made::default(), rows } };
     let pair = within_pair(subject.text).filter(|_| subject.transactional);
     for statement in script.statements() {
         if pair.as_ref().is_none_or(|within| within.contains(&statement[0].at)) {
             file.check(statement, &mut found);
         }
+    }
+    for at in file.context.rows.released() {
+        found.add(at, Rule::RowPolicy, row_rules::RELEASED);
     }
     found.into_findings()
 }
@@ -91,6 +96,9 @@ impl File<'_> {
             rule(&self.context, piece, found);
         }
         self.context.made.note(piece);
+        if piece.within == Within::File {
+            self.context.rows.note(piece.tokens, piece.offset);
+        }
     }
 }
 

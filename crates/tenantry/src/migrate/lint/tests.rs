@@ -933,3 +933,85 @@ fn nothing_is_too_deep() {
         }
     }
 }
+
+const ROWS: &str = "create table users (tenant_id text, id int); \
+    alter table users enable row level security, force row level security;\n";
+
+#[test]
+fn statements_that_miss_or_open_rows_of_tenants_are_warned_of() {
+    for (text, rule) in [
+        ("update users set id = 1", Rule::RowChange),
+        ("UPDATE ONLY \"users\" u SET id = 1", Rule::RowChange),
+        ("delete from app.users where id = 1", Rule::RowChange),
+        ("insert into users select * from old_users", Rule::RowChange),
+        ("with x as (update users set id = 1 returning 1) select from x", Rule::RowChange),
+        ("do $$ begin perform 1; delete from users; end $$", Rule::RowChange),
+        ("merge into users u using x on x.id = u.id when matched then delete", Rule::RowChange),
+        ("truncate users", Rule::RowTruncate),
+        ("truncate table only other, users * restart identity", Rule::RowTruncate),
+        ("grant truncate on users to app", Rule::RowGrant),
+        ("grant select, trigger on table other, users to app", Rule::RowGrant),
+        ("grant references (id) on users to app", Rule::RowGrant),
+        ("grant all on users to app", Rule::RowGrant),
+        ("grant all privileges on all tables in schema app to app", Rule::RowGrant),
+        ("create view v as select * from users", Rule::RowView),
+        ("create or replace view v as select 1 from x, users", Rule::RowView),
+        ("create view v with (security_invoker = false) as select * from users", Rule::RowView),
+        ("create materialized view v as select * from x join users using (id)", Rule::RowView),
+        ("drop policy tenantry_tenant on users", Rule::RowPolicy),
+        ("alter table users disable row level security", Rule::RowPolicy),
+        ("alter table users no force row level security", Rule::RowPolicy),
+    ] {
+        let of_rows = |text: &str| {
+            let all = warned(text).into_iter();
+            all.filter(|(rule, _)| rule.as_str().starts_with("row_")).collect::<Vec<_>>()
+        };
+        let file = format!("{ROWS}{text};");
+        assert_eq!(of_rows(&file), [(rule, 2)], "{text}");
+        // Without row security, nothing is missed or opened.
+        assert_eq!(of_rows(text), [], "{text}");
+        let allowed = format!("-- tenantry: allow({})\n{file}", rule.as_str());
+        assert_eq!(of_rows(&allowed), [], "{text}");
+    }
+}
+
+#[test]
+fn what_tenants_may_do_and_released_tables_are_not_warned_of() {
+    for text in [
+        "update other set id = 1; select * from users for update; truncate other",
+        "insert into other (id) values (1) on conflict (id) do update set id = 2",
+        "create function f() returns void language sql as 'update users set id = 1; truncate users'",
+        "create trigger t before update on users for each row execute function f()",
+        "grant select, insert, update, delete on users to app; grant truncate on other to app",
+        "grant usage on schema app to app; grant all on sequence users_id to app",
+        "create view v with (security_invoker = true) as select * from users",
+        "create view v with (security_invoker) as select * from users",
+        "create table v as select 1; create view w as select users from v",
+        "create policy mine on users for select using (true); drop policy mine on other",
+        "alter table users no force row level security; update users set id = 1; \
+         alter table users force row level security",
+    ] {
+        let found = warned(&format!("{ROWS}{text};")).into_iter();
+        let found: Vec<_> = found.filter(|(rule, _)| rule.as_str().starts_with("row_")).collect();
+        assert_eq!(found, [], "{text}");
+    }
+}
+
+#[test]
+fn tables_are_known_from_earlier_files() {
+    let mut rows = super::RowTables::default();
+    rows.note_file("create table users (id int); update users set id = 1;");
+    let after = |rows: &super::RowTables| {
+        let text = "update users set id = 1; truncate users;";
+        let subject = Subject { text, of: Of::Tenant, transactional: true, version: 1 };
+        let found = check(&Lint::default().after(rows.clone()), &subject).list;
+        found.into_iter().map(|found| found.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(after(&rows), []);
+    rows.note_file(ROWS);
+    assert_eq!(after(&rows), [Rule::RowChange, Rule::RowTruncate]);
+    rows.note_file("ALTER TABLE users NO FORCE ROW LEVEL SECURITY");
+    assert_eq!(after(&rows), [Rule::RowTruncate]);
+    rows.note_file("alter table if exists only app.users disable row level security");
+    assert_eq!(after(&rows), []);
+}

@@ -148,6 +148,11 @@ impl Lease {
         }
     }
 
+    /// Returns the occupant that the connection was checked out for.
+    pub(crate) fn occupant(&self) -> &Arc<Occupant> {
+        &self.occupant
+    }
+
     pub(super) fn how(&self) -> How {
         self.how
     }
@@ -258,6 +263,7 @@ impl Lease {
                 schema: Arc::clone(&self.occupant.schema),
                 backend_pid: session.backend,
                 duration: held,
+                server: None,
             }));
         }
     }

@@ -11,7 +11,7 @@ use super::{
     },
     Condition, Lease,
 };
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 impl Lease {
     /// Returns `true` if the session is bound to its occupant, was recently seen alive, and is
@@ -36,8 +36,8 @@ impl Lease {
         self.session().is_logged_in_for(&self.occupant)
     }
 
-    /// Logs in as the occupant: closes the connection and opens another in its place in the budget.
-    /// Without credentials, it uses the manager's.
+    /// Logs in as the occupant, in its database: closes the connection and opens another in its place in the
+    /// budget. Without credentials, it uses the manager's.
     ///
     /// # Cancel safety
     ///
@@ -47,18 +47,17 @@ impl Lease {
         credentials: Option<Credentials>,
     ) -> Result<(), Error> {
         let occupant = Arc::clone(&self.occupant);
-        let Some(login) = &occupant.login else {
-            self.lose();
-            let attempted = "acquiring a connection: it is logged in as another user";
-            return Err(Error::new(ErrorKind::Unavailable, attempted));
-        };
-        let Some(credentials) = credentials else {
-            self.start().note_login(login.of());
-            return Ok(());
-        };
+        match &occupant.login {
+            Some(login) if credentials.is_none() && self.session().is_at_home(&occupant) => {
+                self.start().note_login(login.of());
+                return Ok(());
+            }
+            _ => {}
+        }
         let Some(session) = self.session.take() else { return Ok(()) };
         self.condition = Condition::Dirty;
-        self.session = Some(self.server.reopen(self.conn, session, login, &credentials).await?);
+        let reopened = self.server.reopen(self.conn, session, &occupant, credentials.as_ref());
+        self.session = Some(reopened.await?);
         Ok(())
     }
 

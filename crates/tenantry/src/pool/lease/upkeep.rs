@@ -15,15 +15,22 @@ use super::{
     },
     Effect, Lease,
 };
+use crate::error::{Error, ErrorKind};
 
 impl Lease {
     /// Binds a maintenance lease to another occupant: all session state of the previous one is
     /// removed.
     ///
+    /// # Errors
+    ///
+    /// The server's errors, and [`Placement`](ErrorKind::Placement) if the occupant is in another
+    /// database or on another server.
+    ///
     /// # Cancel safety
     ///
     /// When dropped midway, the session counts as dirty.
     pub(crate) async fn serve(&mut self, occupant: &Arc<Occupant>) -> sqlx::Result<()> {
+        self.refuse_elsewhere(occupant)?;
         self.now_serves(occupant);
         let manner = self.server.manner();
         let bound = self.start().bind(occupant, manner, Purpose::Upkeep).await;
@@ -43,10 +50,23 @@ impl Lease {
         question: &Question,
         answers: &mut Answers,
     ) -> sqlx::Result<()> {
+        occupants.iter().try_for_each(|occupant| self.refuse_elsewhere(occupant))?;
         let manner = self.server.manner();
         let asked = self.start().ask_each(occupants, question, manner, answers).await;
         self.finish(Effect::OnSession, &asked);
         asked
+    }
+
+    /// Refuses an occupant that is in another database or on another server: its schema's name can
+    /// also exist here.
+    fn refuse_elsewhere(&self, occupant: &Occupant) -> Result<(), Error> {
+        let home = occupant.home();
+        if self.server.name() == home.server() && self.session().is_at_home(occupant) {
+            return Ok(());
+        }
+        let attempted =
+            format!("its data is in {home}, and this connection is to another database");
+        Err(occupant.name(Error::new(ErrorKind::Placement, attempted)))
     }
 
     /// Returns a maintenance lease after releasing its session's locks, so that they are available

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{ConnId, TenantKey, Ticket};
 use crate::event::EvictReason;
 
@@ -36,6 +38,9 @@ pub(crate) enum Action<W> {
     Refuse { waiter: W, why: Refusal },
     /// Open a connection, then call [`Scheduler::opened`] or [`Scheduler::open_failed`].
     Open(ConnId),
+    /// Call [`Scheduler::review`] after this time: a request waits, and another connection may be
+    /// worth closing by then.
+    Review(Duration),
     /// Close the idle connection, then call [`Scheduler::closed`].
     Close(ConnId),
     /// The tenant pool is evicted, but its leases and waiters remain.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Action, Class, ConnId, How, Refusal, Scheduler, Supply, TenantKey, Ticket, Time,
-    conn::{Conn, Shelf, State},
+    conn::{Charge, Conn, Shelf, State},
     fair::{MOST_DEBT, Place},
     list::List,
     tenant::{LEAST_CHARGE, Tenant},
@@ -40,48 +40,54 @@ impl<W> Scheduler<W> {
     pub(super) fn lease(&mut self, now: Time, conn: ConnId, key: TenantKey) {
         self.leave_quiet(key);
         let dedicated = self.tenants[key.0].class.keeps_connections();
-        // An estimate; the end of the lease corrects it.
-        let charged = self.tenants[key.0].typical_hold.min(MOST_DEBT);
+        let charged = self.charge(key);
         let slot = self.conn_mut(conn);
         slot.state = State::Leased { tenant: key, since: now, charged };
+        slot.fresh = false;
         if slot.bound != Some(key) {
             slot.bound = Some(key);
-            slot.fresh = false;
             slot.dedicated |= dedicated;
         }
+        if dedicated {
+            self.note_use_of_home(now, key);
+        }
         self.counts.leased += 1;
-        self.change_tenant(key, |tenant, clock| {
-            tenant.leased += 1;
-            tenant.granted += 1;
-            let charged = tenant.virtual_time.max(clock) + charged;
-            tenant.virtual_time = charged.min(clock + MOST_DEBT);
-        });
         if self.tenants[key.0].class != Class::System {
             self.tenant_leases += 1;
-            self.ready.give(charged, self.active);
+            self.ready.give(charged.hold, self.active_weight);
         }
         if self.tenants[key.0].is_a_tenant() {
             self.counts.granted += 1;
         }
     }
 
+    /// Charges a tenant for a lease with an estimate, which the end of the lease corrects.
+    fn charge(&mut self, key: TenantKey) -> Charge {
+        let mut charged = Charge::default();
+        self.change_tenant(key, |tenant, clock| {
+            tenant.leased += 1;
+            tenant.granted += 1;
+            let hold = tenant.typical_hold.min(MOST_DEBT);
+            let before = tenant.virtual_time.max(clock);
+            let after = before + tenant.own.weight.charge(hold);
+            tenant.virtual_time = after.min(clock + MOST_DEBT);
+            charged = Charge { hold, virtual_time: tenant.virtual_time.saturating_sub(before) };
+        });
+        charged
+    }
+
     /// Corrects the charge of a lease to its real duration.
-    pub(super) fn end_lease(
-        &mut self,
-        now: Time,
-        key: TenantKey,
-        held: Duration,
-        charged: Duration,
-    ) {
+    pub(super) fn end_lease(&mut self, now: Time, key: TenantKey, held: Duration, charged: Charge) {
         let held = held.max(LEAST_CHARGE);
         self.counts.leased -= 1;
         if self.tenants[key.0].class != Class::System {
             self.tenant_leases -= 1;
-            self.ready.give(held.saturating_sub(charged), self.active);
+            self.ready.give(held.saturating_sub(charged.hold), self.active_weight);
         }
         self.change_tenant(key, |tenant, clock| {
             tenant.leased -= 1;
-            let settled = (tenant.virtual_time + held).saturating_sub(charged);
+            let settled = tenant.virtual_time.saturating_add(tenant.own.weight.charge(held));
+            let settled = settled.saturating_sub(charged.virtual_time);
             tenant.virtual_time = settled.min(clock + MOST_DEBT);
             tenant.typical_hold = (tenant.typical_hold * 7 + held) / 8;
         });
@@ -99,6 +105,7 @@ impl<W> Scheduler<W> {
             change(&mut tenant.queue);
             if before == 0 {
                 tenant.virtual_time = tenant.virtual_time.max(clock);
+                tenant.served_at = now;
             }
         });
         let after = self.tenants[key.0].queue.len();
@@ -117,7 +124,8 @@ impl<W> Scheduler<W> {
     ) {
         let clock = self.ready.clock();
         let tenant = &mut self.tenants[key.0];
-        let (demand_before, active_before) = (tenant.demand(&self.limits), tenant.is_active());
+        let (demand_before, weight_before) = (tenant.demand(&self.limits), tenant.active_weight());
+        let class_before = tenant.class;
         change(tenant, clock);
         if tenant.class == Class::System {
             return;
@@ -130,7 +138,13 @@ impl<W> Scheduler<W> {
             .map(|(arrival, _)| Place::new(tenant.class, tenant.virtual_time, *arrival, key.0));
         let place_before = std::mem::replace(&mut tenant.place, place);
         self.demand = self.demand + demand - demand_before;
-        self.active = self.active + usize::from(tenant.is_active()) - usize::from(active_before);
+        if class_before.keeps_connections() {
+            self.demand_of_homes -= demand_before;
+        }
+        if tenant.class.keeps_connections() {
+            self.demand_of_homes += demand;
+        }
+        self.active_weight = self.active_weight + tenant.active_weight() - weight_before;
         if place_before != place {
             if let Some(place) = place_before {
                 self.ready.remove(place);
@@ -144,9 +158,9 @@ impl<W> Scheduler<W> {
     pub(super) fn put_idle(&mut self, now: Time, conn: ConnId) {
         let slot = self.conn(conn);
         let shelf = match slot.bound {
+            Some(_) if slot.dedicated => Shelf::Dedicated,
             _ if slot.fresh => Shelf::Fresh,
             None => Shelf::Unbound,
-            Some(_) if slot.dedicated => Shelf::Dedicated,
             Some(_) => Shelf::Pooled,
         };
         let bound = slot.bound;
@@ -172,29 +186,46 @@ impl<W> Scheduler<W> {
     }
 
     /// Opens a connection, unless the supply is short or every place is taken.
-    pub(super) fn open_one(&mut self) -> bool {
-        self.supply == Supply::Normal && self.open_in_a_free_place().is_some()
+    pub(super) fn open_one(&mut self, now: Time) -> bool {
+        self.supply == Supply::Normal && self.open_in_a_free_place(now).is_some()
     }
 
-    pub(super) fn open_in_a_free_place(&mut self) -> Option<ConnId> {
+    pub(super) fn open_in_a_free_place(&mut self, now: Time) -> Option<ConnId> {
         if !self.has_place() {
             return None;
         }
         let conn = self.free.pop()?;
-        self.conn_mut(conn).state = State::Opening { slow: false };
+        let aim = self.next_aim(now);
+        if let Some(key) = aim {
+            self.tenants[key.0].aimed += 1;
+            self.aimed += 1;
+        }
+        let slot = self.conn_mut(conn);
+        (slot.state, slot.aim) = (State::Opening { since: now, slow: false }, aim);
         self.counts.opening += 1;
         self.actions.push_back(Action::Open(conn));
         Some(conn)
     }
 
+    /// Returns the dedicated tenant that a connection is or was opened for.
+    pub(crate) fn aim_of(&self, conn: ConnId) -> Option<TenantKey> {
+        self.conn(conn).aim
+    }
+
     /// Records that a connection is no longer being opened.
     pub(super) fn end_opening(&mut self, conn: ConnId) {
-        let State::Opening { slow } = self.conn(conn).state else {
+        let State::Opening { slow, .. } = self.conn(conn).state else {
             debug_assert!(false, "only what is being opened can have been opened");
             return;
         };
         self.counts.opening -= 1;
         self.slow_openings -= usize::from(slow);
+        if let Some(aim) = self.conn(conn).aim {
+            self.aimed -= 1;
+            if let Some(tenant) = self.tenants.get_mut(aim.0) {
+                tenant.aimed = tenant.aimed.saturating_sub(1);
+            }
+        }
     }
 
     pub(super) fn close_idle(&mut self, conn: ConnId) {

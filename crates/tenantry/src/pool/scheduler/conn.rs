@@ -20,7 +20,10 @@ pub(super) struct Conn {
     pub(super) fresh: bool,
     /// `true` if it has been bound to a dedicated tenant.
     pub(super) dedicated: bool,
+    pub(super) opened: Time,
     pub(super) expires: Time,
+    /// The dedicated tenant that it was opened for.
+    pub(super) aim: Option<TenantKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,7 @@ pub(super) enum State {
     Free,
     /// `slow` if requests that could use another connection no longer wait for it.
     Opening {
+        since: Time,
         slow: bool,
     },
     Idle {
@@ -37,9 +41,18 @@ pub(super) enum State {
     Leased {
         tenant: TenantKey,
         since: Time,
-        charged: Duration,
+        charged: Charge,
     },
     Closing,
+}
+
+/// What a lease was charged when it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Charge {
+    /// The hold time that is expected.
+    pub(super) hold: Duration,
+    /// What was added to the tenant's virtual time for it, at the weight of that time.
+    pub(super) virtual_time: Duration,
 }
 
 /// The shelf of an idle connection, by who may have it.
@@ -57,7 +70,15 @@ pub(super) enum Shelf {
 
 impl Conn {
     pub(super) fn free() -> Self {
-        Self { state: State::Free, bound: None, fresh: true, dedicated: false, expires: Time::MAX }
+        Self {
+            state: State::Free,
+            bound: None,
+            fresh: true,
+            dedicated: false,
+            opened: Time::ZERO,
+            expires: Time::MAX,
+            aim: None,
+        }
     }
 }
 

@@ -21,4 +21,6 @@ pub(crate) struct TenantCounts {
     pub(crate) waiting: usize,
     /// Number of leases so far.
     pub(crate) granted: u64,
+    /// Maximum number of leases at a time.
+    pub(crate) cap: usize,
 }

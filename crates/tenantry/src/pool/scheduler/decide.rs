@@ -10,6 +10,15 @@ use super::{
 impl<W> Scheduler<W> {
     /// Gives a usable connection to the next request, or puts it on its shelf.
     pub(super) fn offer(&mut self, now: Time, conn: ConnId) {
+        let homes_wait = self.demand_of_homes > 0;
+        self.give_or_keep(now, conn);
+        if homes_wait {
+            // One that was put off for its turn may be due, or other requests behind it.
+            self.make_room(now);
+        }
+    }
+
+    fn give_or_keep(&mut self, now: Time, conn: ConnId) {
         if self.closed || self.is_spent(now, conn) || self.is_over_budget(1) {
             return self.begin_close(conn);
         }
@@ -18,19 +27,24 @@ impl<W> Scheduler<W> {
         };
         match self.fit(conn, key) {
             Some(how) => self.grant(now, conn, key, how),
-            // It cannot be bound to the tenant whose turn it is. Its place in the budget can be
-            // used instead, unless no connection could be opened there, or enough are already being
-            // opened.
-            None if self.supply == Supply::Normal && self.is_short() => {
-                self.begin_close(conn);
+            // It cannot be bound to the tenant whose turn it is. Its place in the budget, or that of
+            // another idle one, may be worth taking over; else the next tenant that fits gets it.
+            None => {
+                self.put_idle(now, conn);
+                self.make_room(now);
+                self.give_on(now, conn);
             }
-            None => match self.next_that_fits(conn) {
-                Some((key, how)) => self.grant(now, conn, key, how),
-                None => {
-                    self.put_idle(now, conn);
-                    self.make_room(now);
-                }
-            },
+        }
+    }
+
+    /// Gives a connection that is still idle to the first tenant that it fits.
+    fn give_on(&mut self, now: Time, conn: ConnId) {
+        if matches!(self.conn(conn).state, State::Idle { .. })
+            && self.tenants_may_lease()
+            && let Some((key, how)) = self.next_that_fits(conn)
+        {
+            self.take_idle(conn);
+            self.grant(now, conn, key, how);
         }
     }
 
@@ -43,9 +57,12 @@ impl<W> Scheduler<W> {
     }
 
     /// Chooses the tenant that gets this connection: its current tenant, while that is not too far
-    /// ahead, or the tenant whose turn it is.
+    /// ahead; the one that it was opened for; or the tenant whose turn it is.
     pub(super) fn whose_turn_for(&self, conn: ConnId) -> Option<TenantKey> {
         let first = self.whose_turn()?;
+        if let Some(aim) = self.aimed_at(conn).filter(|_| self.tenants_may_lease()) {
+            return Some(aim);
+        }
         let Some(owner) = self.conn(conn).bound else {
             return Some(first);
         };
@@ -56,14 +73,26 @@ impl<W> Scheduler<W> {
         Some(if waits && self.is_near(owner, first) { owner } else { first })
     }
 
+    /// Returns the tenant that a new connection was opened for, if it still waits.
+    pub(super) fn aimed_at(&self, conn: ConnId) -> Option<TenantKey> {
+        let conn = self.conn(conn);
+        let aim = conn.aim.filter(|_| conn.fresh)?;
+        self.tenants.get(aim.0).is_some_and(|tenant| tenant.place.is_some()).then_some(aim)
+    }
+
     /// Returns `true` if a tenant may precede the one whose turn it is, because a connection is
     /// bound to it.
-    fn is_near(&self, owner: TenantKey, first: TenantKey) -> bool {
-        let affinity = self.limits.affinity;
+    pub(super) fn is_near(&self, owner: TenantKey, first: TenantKey) -> bool {
+        let affinity = self.affinity_of(owner);
         let [owned, next] = [owner, first].map(|key| self.tenants[key.0].virtual_time);
+        // Both are hold time, which counts less for a tenant of a higher weight.
+        let [burst, ahead] =
+            [BURST, affinity].map(|hold| self.tenants[owner.0].own.weight.charge(hold));
         // A turn comes at the edge of the burst, or when the first tenant has reached it.
-        let turn = next.max(self.ready.clock() + BURST);
-        !affinity.is_zero() && owned <= turn.saturating_add(affinity)
+        let turn = next.max(self.ready.clock() + burst.min(BURST));
+        // A tenant that is behind the clock loses what it does not use of its share.
+        let is_late = next.saturating_add(affinity) < self.ready.clock();
+        !affinity.is_zero() && !is_late && owned <= turn.saturating_add(ahead)
     }
 
     pub(super) fn whose_turn(&self) -> Option<TenantKey> {
@@ -78,9 +107,14 @@ impl<W> Scheduler<W> {
         waiting.min_by_key(|(since, _)| *since).map(|(_, key)| key)
     }
 
-    /// Maximum number of connections of one tenant.
+    /// Maximum number of connections of a tenant without limits of its own.
     pub(crate) fn cap_of_a_tenant(&self) -> usize {
         self.limits.cap
+    }
+
+    /// Maximum number of waiting requests of this tenant.
+    pub(crate) fn max_waiting(&self, key: TenantKey) -> usize {
+        self.limits.max_waiting_of(&self.tenants[key.0].own)
     }
 
     /// Maximum number of connections of all tenants.
@@ -103,8 +137,8 @@ impl<W> Scheduler<W> {
         let conn = self.conn(conn);
         let dedicated = self.tenants[key.0].class.keeps_connections();
         match conn.bound {
-            Some(bound) if bound == key => Some(How::Hit),
-            _ if conn.fresh => Some(How::Bind),
+            Some(bound) if bound == key => Some(if conn.fresh { How::Bind } else { How::Hit }),
+            None if conn.fresh => Some(How::Bind),
             _ if dedicated || conn.dedicated => None,
             None => Some(How::Bind),
             Some(_) => Some(How::Rebind),
@@ -116,7 +150,7 @@ impl<W> Scheduler<W> {
     pub(super) fn find_idle(&self, key: TenantKey) -> Option<(ConnId, How)> {
         let tenant = &self.tenants[key.0];
         if let Some(own) = tenant.idle.back() {
-            return Some((conn_id(own), How::Hit));
+            return Some((conn_id(own), if self.conns[own].fresh { How::Bind } else { How::Hit }));
         }
         let unbound = self.shelf(Shelf::Unbound).back();
         let fresh = self.shelf(Shelf::Fresh).back();
@@ -151,19 +185,28 @@ impl<W> Scheduler<W> {
             while self.give_idle(now) {}
         }
         while self.is_short() {
-            if self.open_one() || self.give_idle(now) {
+            if self.open_one(now) || self.give_first(now) {
                 continue;
             }
-            // Closing one to open another is useless while none can be opened.
-            match self.find_victim().filter(|_| self.supply == Supply::Normal) {
-                Some(victim) => self.close_idle(victim),
-                None => return,
+            if let Some(victim) = self.find_takeover(now) {
+                self.close_idle(victim);
+            } else if !self.give_idle(now) {
+                return self.review_later();
             }
         }
     }
 
+    /// Gives an idle connection to the tenant whose turn it is, if there is one for it.
+    fn give_first(&mut self, now: Time) -> bool {
+        let Some(first) = self.whose_turn() else { return false };
+        let Some((conn, how)) = self.find_idle(first) else { return false };
+        self.take_idle(conn);
+        self.grant(now, conn, first, how);
+        true
+    }
+
     /// Gives an idle connection to the next waiter that can use it.
-    fn give_idle(&mut self, now: Time) -> bool {
+    pub(super) fn give_idle(&mut self, now: Time) -> bool {
         let Some((key, conn, how)) = self.next_with_an_idle_one() else { return false };
         self.take_idle(conn);
         self.grant(now, conn, key, how);
@@ -189,7 +232,8 @@ impl<W> Scheduler<W> {
         let mut idle = self.shelf(Shelf::Dedicated).iter(&self.shelf_links).map(conn_id);
         idle.find_map(|conn| {
             let owner = self.conn(conn).bound?;
-            self.tenants[owner.0].place.map(|_| (owner, conn, How::Hit))
+            self.tenants[owner.0].place?;
+            Some((owner, conn, self.fit(conn, owner)?))
         })
     }
 
@@ -200,9 +244,16 @@ impl<W> Scheduler<W> {
 
     /// Returns how many connections the waiters could use right now.
     fn wanted(&self) -> usize {
-        let headroom = self.limits.budget.saturating_sub(self.limits.reserve + self.tenant_leases);
-        let systems: usize = self.systems.iter().map(|key| self.tenants[key.0].queue.len()).sum();
-        self.demand.min(headroom) + systems
+        self.demand.min(self.headroom()) + self.wanted_by_system()
+    }
+
+    /// Returns how many more connections tenants may lease.
+    pub(super) fn headroom(&self) -> usize {
+        self.limits.budget.saturating_sub(self.limits.reserve + self.tenant_leases)
+    }
+
+    pub(super) fn wanted_by_system(&self) -> usize {
+        self.systems.iter().map(|key| self.tenants[key.0].queue.len()).sum()
     }
 
     /// Finds an idle connection to close for the sake of its place, because it cannot be bound to

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Class, Ticket};
+use super::{Class, Ticket, weight::share};
 
 /// Hold time that a tenant may have had beyond its share while it is still served in order of
 /// arrival.
@@ -10,16 +10,15 @@ use super::{Class, Ticket};
 /// while no tenant floods, and puts a flooding tenant behind all others within the same time.
 pub(super) const BURST: Duration = Duration::from_millis(50);
 
-/// The maximum debt of a tenant. More is forgiven: a report that held a connection for minutes does
-/// not block its tenant for as long.
+/// The maximum debt of a tenant, in virtual time. More is forgiven: a report that held a connection
+/// for minutes does not block its tenant for as long, whatever its weight.
 pub(super) const MOST_DEBT: Duration = Duration::from_secs(2);
 
-/// The order in which waiting tenants are served: weighted fair queueing by hold time, with equal
-/// weights.
+/// The order in which waiting tenants are served: weighted fair queueing by hold time.
 ///
-/// Every tenant has a *virtual time*: the hold time that it has been charged. The *clock* is the
-/// charge of a tenant with exactly its share: it advances with the hold time given to all, divided
-/// by the number of tenants that wait or hold a connection. A tenant behind the clock starts at it,
+/// Every tenant has a *virtual time*: the hold time that it has been charged, divided by its weight.
+/// The *clock* is the charge of a tenant with exactly its share: it advances with the hold time given
+/// to all, divided by the sum of the weights of the tenants that wait or hold a connection. A tenant behind the clock starts at it,
 /// so that a quiet tenant does not save up a right to flood. The lead of a tenant over the clock is
 /// its *debt*. Tenants whose debt is within [`BURST`] are served in order of arrival, followed by
 /// the one with the least debt.
@@ -65,10 +64,10 @@ impl Ready {
         }
     }
 
-    /// Advances the clock by the share of `given` of each active tenant.
-    pub(super) fn give(&mut self, given: Duration, active: usize) {
-        let share = given / u32::try_from(active.max(1)).unwrap_or(u32::MAX);
-        self.advance(self.clock + share);
+    /// Advances the clock by the share of `given` of a tenant of weight 1, where the weights of the
+    /// active tenants sum up to so many hundredths.
+    pub(super) fn give(&mut self, given: Duration, hundredths: u64) {
+        self.advance(self.clock + share(given, hundredths));
     }
 
     /// Lets the clock follow the first tenant if none waits within the burst.
@@ -106,6 +105,14 @@ impl Ready {
             let ahead = first_of(self.pooled.ahead.first(), self.dedicated.ahead.first());
             ahead.map(|(_, _, tenant)| *tenant)
         })
+    }
+
+    /// Returns the dedicated tenants whose debt is within the burst, in their order; if there is
+    /// none, those ahead.
+    pub(super) fn dedicated_in_turn(&self) -> impl Iterator<Item = usize> {
+        let Order { within, ahead } = &self.dedicated;
+        let ahead = ahead.iter().filter(|_| within.is_empty());
+        within.iter().map(|(_, tenant)| *tenant).chain(ahead.map(|(_, _, tenant)| *tenant))
     }
 
     /// Returns the first tenant that accepts any connection.

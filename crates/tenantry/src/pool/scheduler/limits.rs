@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use super::Weight;
+
 /// A point in time, relative to the start of the pool.
 pub(crate) type Time = Duration;
 
@@ -26,9 +28,29 @@ pub(crate) struct Limits {
     pub(crate) tenant_pool_ttl: Duration,
 }
 
+/// The limits of one tenant, where they differ from those of all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OwnLimits {
+    /// Maximum number of connections leased to it, within what is left to all tenants.
+    pub(crate) cap: Option<usize>,
+    /// Maximum number of its waiting requests.
+    pub(crate) max_waiting: Option<usize>,
+    pub(crate) weight: Weight,
+}
+
 impl Limits {
     /// Maximum number of connections leased to all tenants together.
     pub(crate) fn places_for_tenants(&self) -> usize {
         self.budget - self.reserve
+    }
+
+    /// Maximum number of connections leased to a tenant.
+    pub(super) fn cap_of(&self, own: &OwnLimits) -> usize {
+        own.cap.map_or(self.cap, |cap| cap.min(self.places_for_tenants()))
+    }
+
+    /// Maximum number of waiting requests of a tenant.
+    pub(super) fn max_waiting_of(&self, own: &OwnLimits) -> usize {
+        own.max_waiting.unwrap_or(self.max_waiting)
     }
 }

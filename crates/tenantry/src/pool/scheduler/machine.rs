@@ -4,10 +4,12 @@ use std::{
 };
 
 use super::{
-    Acquire, Action, Class, ConnId, Counts, How, Limits, Refusal, Released, Supply, TenantCounts,
-    TenantKey, Ticket, Time,
+    Acquire, Action, Class, ConnId, Counts, How, Limits, OwnLimits, Refusal, Released, Supply,
+    TenantCounts, TenantKey, Ticket, Time,
+    changes::Changes,
     conn::{Conn, State, conn_id},
     fair::{BURST, Ready},
+    heat::Heat,
     list::{Links, List},
     tenant::{LEAST_CHARGE, Tenant},
 };
@@ -37,11 +39,19 @@ pub(crate) struct Scheduler<W> {
     pub(super) counts: Counts,
     /// Number of leases, except those of the system.
     pub(super) tenant_leases: usize,
-    /// Number of tenants that wait or hold a connection, without the system.
-    pub(super) active: usize,
+    /// Sum of the weights of tenants that wait or hold a connection, without the system, in
+    /// hundredths.
+    pub(super) active_weight: u64,
     pub(super) slow_openings: usize,
     /// Number of connections that all queues could use, subject to the caps.
     pub(super) demand: usize,
+    /// The part of it of dedicated tenants.
+    pub(super) demand_of_homes: usize,
+    /// Number of connections that are being opened for dedicated tenants.
+    pub(super) aimed: usize,
+    pub(super) changes: Changes,
+    /// `true` while an [`Action::Review`] is pending.
+    pub(super) reviewing: bool,
     pub(super) next_ticket: u64,
     pub(super) supply: Supply,
     pub(super) closed: bool,
@@ -66,9 +76,13 @@ impl<W> Scheduler<W> {
             systems: Vec::new(),
             counts: Counts::default(),
             tenant_leases: 0,
-            active: 0,
+            active_weight: 0,
             slow_openings: 0,
             demand: 0,
+            demand_of_homes: 0,
+            aimed: 0,
+            changes: Changes::default(),
+            reviewing: false,
             next_ticket: 0,
             supply: Supply::default(),
             closed: false,
@@ -95,6 +109,7 @@ impl<W> Scheduler<W> {
             leased: tenant.leased,
             waiting: tenant.queue.len(),
             granted: tenant.granted,
+            cap: tenant.cap(&self.limits),
         })
     }
 
@@ -136,9 +151,13 @@ impl<W> Scheduler<W> {
     pub(crate) fn add_tenant(&mut self, now: Time, class: Class) -> TenantKey {
         let key = TenantKey(self.tenants.insert(Tenant {
             class,
+            own: OwnLimits::default(),
             queue: BTreeMap::new(),
             idle: List::default(),
             leased: 0,
+            aimed: 0,
+            served_at: now,
+            heat: Heat::default(),
             granted: 0,
             virtual_time: Duration::ZERO,
             typical_hold: LEAST_CHARGE,
@@ -174,7 +193,7 @@ impl<W> Scheduler<W> {
         if self.supply == Supply::Cut {
             return Acquire::Cut;
         }
-        if self.tenants[key.0].queue.len() >= self.limits.max_waiting {
+        if self.tenants[key.0].queue.len() >= self.max_waiting(key) {
             return Acquire::QueueFull;
         }
         self.next_ticket += 1;
@@ -245,6 +264,14 @@ impl<W> Scheduler<W> {
         Some((conn, key))
     }
 
+    /// Closes the connection of a place if it is idle.
+    pub(crate) fn close_if_idle(&mut self, place: usize) {
+        let conn = conn_id(place);
+        if matches!(self.conn(conn).state, State::Idle { .. }) {
+            self.close_idle(conn);
+        }
+    }
+
     /// Takes a lease back.
     pub(crate) fn release(&mut self, now: Time, conn: ConnId, released: Released) {
         let State::Leased { tenant, since, charged } = self.conn(conn).state else {
@@ -266,15 +293,21 @@ impl<W> Scheduler<W> {
 
     /// Reports that an [`Action::Open`] has succeeded; the connection is closed after `expires`.
     pub(crate) fn opened(&mut self, now: Time, conn: ConnId, expires: Time) {
+        if let State::Opening { since, .. } = self.conn(conn).state {
+            let (took, budget) = (now.saturating_sub(since), self.limits.budget);
+            self.changes.opened(now, took, self.counts.opening, budget);
+        }
         self.end_opening(conn);
-        self.conn_mut(conn).expires = expires;
+        let slot = self.conn_mut(conn);
+        (slot.opened, slot.expires) = (now, expires);
+        self.settle_at_home(conn);
         self.offer(now, conn);
     }
 
     /// Reports that an [`Action::Open`] is slow: waiters get an idle connection of another tenant
     /// instead.
     pub(crate) fn opening_is_slow(&mut self, now: Time, conn: ConnId) {
-        if let State::Opening { slow: slow @ false } = &mut self.conn_mut(conn).state {
+        if let State::Opening { slow: slow @ false, .. } = &mut self.conn_mut(conn).state {
             *slow = true;
             self.slow_openings += 1;
             self.make_room(now);
@@ -287,9 +320,10 @@ impl<W> Scheduler<W> {
     /// do.
     pub(crate) fn open_failed(&mut self, now: Time, conn: ConnId) {
         self.end_opening(conn);
+        let aim = self.aimed_at(conn).or_else(|| self.whose_turn());
         self.free.push(conn);
         *self.conn_mut(conn) = Conn::free();
-        if let Some(key) = self.whose_turn() {
+        if let Some(key) = aim {
             match self.find_idle(key).or_else(|| self.find_rebindable(key)) {
                 Some((idle, how)) => {
                     self.take_idle(idle);
@@ -325,8 +359,8 @@ impl<W> Scheduler<W> {
     }
 
     /// Opens a connection that no request needs, whatever the supply, if there is a place for it.
-    pub(crate) fn open_probe(&mut self) -> Option<ConnId> {
-        if self.closed { None } else { self.open_in_a_free_place() }
+    pub(crate) fn open_probe(&mut self, now: Time) -> Option<ConnId> {
+        if self.closed { None } else { self.open_in_a_free_place(now) }
     }
 
     /// Returns the number of connections that exist and may be used.
@@ -376,6 +410,7 @@ impl<W> Scheduler<W> {
             tenant.evicted = false;
             tenant.granted = 0;
             tenant.class = class;
+            tenant.own = OwnLimits::default();
         });
         self.keep_capacity(now, key);
     }
@@ -395,7 +430,7 @@ impl<W> Scheduler<W> {
             let Some(key) = self.longest_quiet(now) else { break };
             self.evict(now, key, EvictReason::Ttl);
         }
-        while self.counts.idle + self.counts.opening < self.limits.min_idle && self.open_one() {}
+        while self.counts.idle + self.counts.opening < self.limits.min_idle && self.open_one(now) {}
         self.longest_quiet(now).is_some()
     }
 

@@ -15,25 +15,32 @@
 
 mod action;
 mod books;
+mod changes;
 mod conn;
 mod counts;
 mod decide;
 mod fair;
+mod heat;
+mod homes;
 mod limits;
 mod list;
 mod machine;
 mod resize;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod simulation_of_homes;
 mod supply;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 pub(crate) use action::{Acquire, Action, How, Refusal, Released};
 pub(crate) use conn::ConnId;
 pub(crate) use counts::{Counts, TenantCounts};
-pub(crate) use limits::{Limits, Time};
+pub(crate) use limits::{Limits, OwnLimits, Time};
 pub(crate) use machine::Scheduler;
 pub(crate) use supply::Supply;
 pub(crate) use tenant::{Class, TenantKey, Ticket};
+pub(crate) use weight::Weight;

@@ -1,7 +1,7 @@
 //! Changing the limits at run time.
 
 use super::{
-    Class, Limits, Scheduler, Time,
+    Class, Limits, OwnLimits, Scheduler, TenantKey, Time,
     conn::{Conn, Shelf, conn_id},
     fair::Place,
 };
@@ -24,6 +24,16 @@ impl<W> Scheduler<W> {
         self.make_room(now);
     }
 
+    /// Applies other limits to one tenant. A higher cap can be used at once, also by its waiting
+    /// requests; with a lower one it keeps its leases, and gets no others until it is below. A lower
+    /// bound of its queue applies to new requests. A new weight applies to leases that begin or end
+    /// from now on.
+    pub(crate) fn set_limits(&mut self, now: Time, key: TenantKey, own: OwnLimits) {
+        self.change_tenant(key, |tenant, _| tenant.own = own);
+        while self.give_idle(now) {}
+        self.make_room(now);
+    }
+
     /// Returns `true` if the budget allows another connection.
     pub(super) fn has_place(&self) -> bool {
         !self.free.is_empty() && self.conns.len() - self.free.len() < self.limits.budget
@@ -41,13 +51,16 @@ impl<W> Scheduler<W> {
 
     /// Recomputes how many connections all queues could use, after a change of the caps.
     fn recount_demand(&mut self) {
-        self.demand = 0;
+        (self.demand, self.demand_of_homes) = (0, 0);
         for (index, tenant) in &mut self.tenants {
             if tenant.class == Class::System {
                 continue;
             }
             let demand = tenant.demand(&self.limits);
             self.demand += demand;
+            if tenant.class.keeps_connections() {
+                self.demand_of_homes += demand;
+            }
             let first = tenant.queue.first_key_value().filter(|_| demand > 0);
             let place = first
                 .map(|(arrival, _)| Place::new(tenant.class, tenant.virtual_time, *arrival, index));

@@ -99,7 +99,7 @@ impl Ours {
         let keys: Vec<_> =
             (0..tenants).map(|_| scheduler.add_tenant(Time::ZERO, Class::Pooled)).collect();
         for _ in 0..load.connections {
-            let conn = scheduler.open_probe().expect("there is a place");
+            let conn = scheduler.open_probe(Time::ZERO).expect("there is a place");
             scheduler.opened(Time::ZERO, conn, Time::MAX);
         }
         while scheduler.next_action().is_some() {}
@@ -127,18 +127,18 @@ impl Queue for Ours {
 }
 
 /// Pseudo-random numbers, the same in every run.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
     /// Returns a number between 0 and 1.
-    fn throw(&mut self) -> f64 {
+    pub(super) fn throw(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    fn below(&mut self, most: usize) -> usize {
+    pub(super) fn below(&mut self, most: usize) -> usize {
         (self.throw() * most as f64) as usize
     }
 
@@ -300,7 +300,7 @@ fn a_tenant_that_has_flooded_for_long_is_not_shut_out_by_one_that_begins() {
     let mut scheduler = Scheduler::new(Limits { reserve: 0, ..tests::limits(2) });
     let [first, second] = [(); 2].map(|()| scheduler.add_tenant(Time::ZERO, Class::Pooled));
     let conns = [(); 2].map(|()| {
-        let conn = scheduler.open_probe().expect("there is a place");
+        let conn = scheduler.open_probe(Time::ZERO).expect("there is a place");
         scheduler.opened(Time::ZERO, conn, Time::MAX);
         conn
     });

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Limits, Time, fair::Place, list::List};
+use super::{Limits, OwnLimits, Time, fair::Place, heat::Heat, list::List};
 
 /// A tenant pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,11 +49,19 @@ impl Class {
 #[derive(Debug)]
 pub(super) struct Tenant<W> {
     pub(super) class: Class,
+    pub(super) own: OwnLimits,
     pub(super) queue: BTreeMap<Ticket, W>,
     pub(super) idle: List,
     pub(super) leased: usize,
+    /// Number of connections that are being opened for it, if it is dedicated.
+    pub(super) aimed: usize,
+    /// When it was last granted a connection, or began to wait.
+    pub(super) served_at: Time,
+    /// How often it is used lately, if it is dedicated.
+    pub(super) heat: Heat,
     /// Number of leases so far.
     pub(super) granted: u64,
+    /// What it has been charged: hold time divided by its weight.
     pub(super) virtual_time: Duration,
     pub(super) typical_hold: Duration,
     /// Its place in [`Ready`], if it is there.
@@ -74,13 +82,14 @@ impl<W> Tenant<W> {
         match self.class {
             Class::System => limits.budget,
             Class::Shared | Class::Upkeep => limits.places_for_tenants(),
-            Class::Pooled | Class::Dedicated => limits.cap,
+            Class::Pooled | Class::Dedicated => limits.cap_of(&self.own),
         }
     }
 
-    /// Returns `true` if it waits or holds a connection, and so gets a share.
-    pub(super) fn is_active(&self) -> bool {
-        self.class != Class::System && (self.leased > 0 || !self.queue.is_empty())
+    /// Returns its weight, in hundredths, while it waits or holds a connection, and so gets a share.
+    pub(super) fn active_weight(&self) -> u64 {
+        let is_active = self.leased > 0 || !self.queue.is_empty();
+        if is_active && self.class != Class::System { self.own.weight.hundredths() } else { 0 }
     }
 
     pub(super) fn is_a_tenant(&self) -> bool {

@@ -33,6 +33,8 @@ pub(super) fn limits(budget: usize) -> Limits {
 struct World {
     scheduler: Scheduler<u64>,
     limits: Limits,
+    /// The limits of single tenants, by their keys.
+    own: BTreeMap<usize, OwnLimits>,
     now: Time,
     tenants: Vec<(Class, Option<TenantKey>)>,
     leases: BTreeMap<usize, (ConnId, TenantKey)>,
@@ -47,6 +49,8 @@ struct World {
     probing: bool,
     /// Connections in use when the limits were last lowered, and not returned yet.
     excess: Excess,
+    /// `true` while a review is pending.
+    reviewing: bool,
     /// `true` if a connect was just reported as slow.
     slowly: bool,
     next_waiter: u64,
@@ -77,9 +81,11 @@ enum Event {
     Supply(Supply),
     Probe,
     Resize(Limits),
+    Limit(usize, OwnLimits),
+    Review,
 }
 
-const CLASSES: [Class; 7] = [
+const CLASSES: [Class; 10] = [
     Class::System,
     Class::System,
     Class::Shared,
@@ -87,6 +93,9 @@ const CLASSES: [Class; 7] = [
     Class::Pooled,
     Class::Pooled,
     Class::Dedicated,
+    Class::Dedicated,
+    Class::Dedicated,
+    Class::Upkeep,
 ];
 
 impl World {
@@ -94,6 +103,7 @@ impl World {
         Self {
             scheduler: Scheduler::new(limits.clone()),
             limits,
+            own: BTreeMap::new(),
             now: MS,
             tenants: CLASSES.map(|class| (class, None)).to_vec(),
             leases: BTreeMap::new(),
@@ -104,6 +114,7 @@ impl World {
             names: BTreeMap::new(),
             probing: false,
             excess: Excess::default(),
+            reviewing: false,
             slowly: false,
             next_waiter: 0,
             next_name: 0,
@@ -152,7 +163,21 @@ impl World {
                 self.before_resize();
                 self.scheduler.resize(self.now, limits.clone());
             }
-            Event::Probe => self.probing = self.scheduler.open_probe().is_some(),
+            Event::Limit(tenant, own) => {
+                let key = self.key_of(tenant % self.tenants.len());
+                if self.names[&key.0].1 != Class::System {
+                    self.before_resize();
+                    self.own.insert(key.0, own);
+                    self.scheduler.set_limits(self.now, key, own);
+                }
+            }
+            Event::Review => {
+                if std::mem::take(&mut self.reviewing) {
+                    self.now += MS * 10;
+                    self.scheduler.review(self.now);
+                }
+            }
+            Event::Probe => self.probing = self.scheduler.open_probe(self.now).is_some(),
         }
         self.settle();
     }
@@ -165,6 +190,7 @@ impl World {
         let key = self.scheduler.add_tenant(self.now, class);
         self.next_name += 1;
         self.names.insert(key.0, (self.next_name, class));
+        self.own.remove(&key.0);
         self.tenants[tenant].1 = Some(key);
         self.carry_out();
         key
@@ -176,10 +202,15 @@ impl World {
         let waiter = self.next_waiter;
         match self.scheduler.acquire(self.now, key, || waiter) {
             Acquire::Granted(conn, how) => self.granted(conn, key, how),
-            Acquire::Waiting(ticket) => drop(self.waiting.insert(waiter, (key, ticket))),
+            Acquire::Waiting(ticket) => {
+                let waiting = self.waiting.values().filter(|(other, _)| *other == key).count();
+                assert!(waiting < self.limits.max_waiting_of(&self.own_of(key.0)), "too many wait");
+                self.waiting.insert(waiter, (key, ticket));
+            }
             Acquire::QueueFull => {
                 let waiting = self.waiting.values().filter(|(other, _)| *other == key).count();
-                assert_eq!(waiting, self.limits.max_waiting, "refused with a place left");
+                let most = self.limits.max_waiting_of(&self.own_of(key.0));
+                assert!(waiting >= most, "refused with a place left");
             }
             Acquire::Cut => assert_eq!(self.scheduler.supply(), Supply::Cut),
             Acquire::Closed => panic!("nobody has closed it"),
@@ -232,6 +263,9 @@ impl World {
                     assert!(may, "a connection is opened while none can be");
                     assert!(self.opening.insert(conn.index()));
                 }
+                Action::Review(_) => {
+                    assert!(!std::mem::replace(&mut self.reviewing, true), "two reviews");
+                }
                 Action::Close(conn) => assert!(self.closing.insert(conn.index())),
                 Action::Forgotten(_) => {}
                 Action::Evicted { tenant, .. } => {
@@ -256,8 +290,10 @@ impl World {
         }
         let mut others = served.iter().filter(|other| **other != name);
         match name.1 {
-            Class::Dedicated => assert_eq!(others.count(), 0, "never anybody else's"),
-            _ => assert!(others.all(|(_, class)| *class != Class::Dedicated)),
+            Class::Dedicated | Class::Upkeep => {
+                assert_eq!(others.count(), 0, "never anybody else's");
+            }
+            _ => assert!(others.all(|(_, class)| !class.keeps_connections())),
         }
         served.push(name);
     }
@@ -280,10 +316,12 @@ impl World {
             *by_tenant.entry(key.0).or_default() += 1;
         }
         let tenants = by_tenant.iter().filter(|(key, _)| self.names[key].1 != Class::System);
-        let mut capped = tenants.clone().filter(|(key, _)| self.names[key].1 != Class::Shared);
+        let mut capped = tenants
+            .clone()
+            .filter(|(key, _)| !matches!(self.names[key].1, Class::Shared | Class::Upkeep));
         let most = |key| self.excess.by_tenant.get(key).copied().unwrap_or_default();
         assert!(
-            capped.all(|(key, leased)| *leased <= self.limits.cap.max(most(key))),
+            capped.all(|(key, leased)| *leased <= self.cap_of(*key).max(most(key))),
             "cap exceeded"
         );
         let leased_by_tenants: usize = tenants.map(|(_, leased)| leased).sum();
@@ -308,8 +346,17 @@ impl World {
         }
     }
 
-    fn cap_of(&self, class: Class) -> usize {
-        if class == Class::Shared { self.limits.budget } else { self.limits.cap }
+    fn own_of(&self, key: usize) -> OwnLimits {
+        self.own.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Returns how many connections a tenant may have.
+    fn cap_of(&self, key: usize) -> usize {
+        match (self.names[&key].1, self.own_of(key).cap) {
+            (Class::Shared | Class::Upkeep, _) => self.limits.budget,
+            (_, Some(cap)) => cap.min(self.limits.budget - self.limits.reserve),
+            (_, None) => self.limits.cap,
+        }
     }
 
     /// Every waiter that may get a lease has a connection on the way.
@@ -320,17 +367,12 @@ impl World {
         let headroom = leased_by_tenants + self.limits.reserve < self.limits.budget;
         let eligible = self.waiting.values().any(|(key, _)| {
             let leased = by_tenant.get(&key.0).copied().unwrap_or_default();
-            let cap = self.cap_of(self.names[&key.0].1);
+            let cap = self.cap_of(key.0);
             self.names[&key.0].1 == Class::System || (headroom && leased < cap)
         });
         let slowly = std::mem::take(&mut self.slowly);
         if eligible && (self.scheduler.supply() == Supply::Short || slowly) {
-            let takes_any = self.waiting.values().any(|(key, _)| {
-                let leased = by_tenant.get(&key.0).copied().unwrap_or_default();
-                let class = self.names[&key.0].1;
-                class == Class::System
-                    || (class != Class::Dedicated && headroom && leased < self.cap_of(class))
-            });
+            let takes_any = self.takes_any(by_tenant, headroom);
             let shelves = [Shelf::Fresh, Shelf::Unbound, Shelf::Pooled];
             let idle: usize = shelves.map(|shelf| self.scheduler.shelf(shelf).len()).iter().sum();
             let under_way = !self.opening.is_empty() || !self.closing.is_empty();
@@ -341,8 +383,23 @@ impl World {
         } else if eligible {
             let under_way = !self.opening.is_empty() || !self.closing.is_empty();
             let all_leased = self.leases.len() >= self.limits.budget;
-            assert!(under_way || all_leased, "somebody waits and nothing is done for it");
+            // Whether a dedicated tenant takes over a place is decided again after a while.
+            let later = self.reviewing && !self.takes_any(by_tenant, headroom);
+            assert!(
+                under_way || all_leased || later,
+                "a request waits, and nothing is done for it"
+            );
         }
+    }
+
+    /// Returns `true` if a request waits that may get any connection.
+    fn takes_any(&self, by_tenant: &BTreeMap<usize, usize>, headroom: bool) -> bool {
+        self.waiting.values().any(|(key, _)| {
+            let leased = by_tenant.get(&key.0).copied().unwrap_or_default();
+            let class = self.names[&key.0].1;
+            class == Class::System
+                || (!class.keeps_connections() && headroom && leased < self.cap_of(key.0))
+        })
     }
 
     /// Completes all pending work.
@@ -355,6 +412,7 @@ impl World {
             self.play(&Event::Opened(0, true));
             self.play(&Event::Closed(0));
             self.play(&Event::Release(0, true));
+            self.play(&Event::Review);
         }
         panic!("{} still wait", self.waiting.len());
     }
@@ -370,14 +428,15 @@ fn nth_of(set: &BTreeSet<usize>, nth: usize) -> Option<usize> {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        8 => (0..6_usize).prop_map(Event::Acquire),
+        8 => (0..CLASSES.len()).prop_map(Event::Acquire),
         6 => (any::<usize>(), prop::bool::weighted(0.9)).prop_map(|(n, ok)| Event::Release(n, ok)),
         2 => any::<usize>().prop_map(Event::Cancel),
         4 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(n, ok)| Event::Opened(n, ok)),
         1 => any::<usize>().prop_map(Event::OpensSlowly),
         4 => any::<usize>().prop_map(Event::Closed),
         1 => (0..4_000_u64).prop_map(Event::Pass),
-        1 => (0..6_usize).prop_map(Event::Evict),
+        2 => Just(Event::Review),
+        1 => (0..CLASSES.len()).prop_map(Event::Evict),
         1 => prop_oneof![
             3 => Just(Supply::Normal),
             1 => Just(Supply::Short),
@@ -385,6 +444,7 @@ fn event() -> impl Strategy<Value = Event> {
         ].prop_map(Event::Supply),
         1 => Just(Event::Probe),
         1 => any_limits().prop_map(Event::Resize),
+        2 => (0..CLASSES.len(), any_own_limits()).prop_map(|(n, own)| Event::Limit(n, own)),
     ]
 }
 
@@ -400,6 +460,16 @@ fn any_limits() -> impl Strategy<Value = Limits> {
             ..limits(budget)
         },
     )
+}
+
+fn any_own_limits() -> impl Strategy<Value = OwnLimits> {
+    let weight = prop_oneof![Just(0.1), Just(1.0), Just(3.0), Just(100.0)];
+    let cap = prop::option::of(1..9_usize);
+    (cap, prop::option::of(1..4_usize), weight).prop_map(|(cap, max_waiting, weight)| OwnLimits {
+        cap,
+        max_waiting,
+        weight: Weight::new(weight),
+    })
 }
 
 proptest! {
@@ -451,9 +521,23 @@ proptest! {
 /// Serves requests in simulated time. A tenant is given by its hold time and its constant number of
 /// waiting requests.
 fn simulate(budget: usize, tenants: &[(Duration, usize)], end: Duration) -> Vec<Duration> {
+    let limited = tenants.iter().map(|_| OwnLimits::default());
+    simulate_limited(budget, tenants, limited.collect(), end)
+}
+
+/// Serves requests of tenants with these limits.
+fn simulate_limited(
+    budget: usize,
+    tenants: &[(Duration, usize)],
+    own: Vec<OwnLimits>,
+    end: Duration,
+) -> Vec<Duration> {
     let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(budget) });
     let keys: Vec<_> =
         tenants.iter().map(|_| scheduler.add_tenant(Time::ZERO, Class::Pooled)).collect();
+    for (key, own) in keys.iter().zip(own) {
+        scheduler.set_limits(Time::ZERO, *key, own);
+    }
     let mut busy = BTreeSet::new();
     let mut held = vec![Duration::ZERO; tenants.len()];
     for (tenant, (_, requests)) in tenants.iter().enumerate() {
@@ -486,6 +570,130 @@ fn shares_hold_time_and_not_turns() {
     let held = simulate(4, &[(MS * 40, 20), (MS * 2, 20), (MS * 10, 20)], MS * 20_000);
     let (least, most) = (held.iter().min().unwrap(), held.iter().max().unwrap());
     assert!(*most < *least * 12 / 10, "{held:?}");
+}
+
+fn weighing(weight: f64) -> OwnLimits {
+    OwnLimits { weight: Weight::new(weight), ..OwnLimits::default() }
+}
+
+#[test]
+fn shares_hold_time_by_weight() {
+    for (weights, hold) in [
+        ([3.0, 1.0, 1.0], [5, 5, 5]),
+        ([3.0, 1.0, 1.0], [40, 2, 10]),
+        ([0.5, 1.0, 2.0], [5, 5, 5]),
+        ([10.0, 1.0, 0.1], [5, 5, 5]),
+        ([100.0, 1.0, 1.0], [10, 50, 50]),
+    ] {
+        let tenants = hold.map(|hold| (MS * hold, 40));
+        let own = weights.map(weighing).to_vec();
+        let held = simulate_limited(4, &tenants, own, MS * 120_000);
+        let shares: f64 = weights.iter().sum();
+        let all: Duration = held.iter().sum();
+        for (held, weight) in held.iter().zip(weights) {
+            let (is, due) = (held.as_secs_f64() / all.as_secs_f64(), weight / shares);
+            assert!((is - due).abs() < due * 0.03, "{weights:?} {hold:?}: {is:.4} of {due:.4}");
+        }
+    }
+}
+
+/// The others have exactly their share, so that none of them is ever far ahead of the clock: each
+/// could keep its connections, and the light tenant would wait beyond its turn.
+#[test]
+fn affinity_takes_no_turn_away() {
+    for hold in [[50, 50, 50], [50, 50, 5], [150, 150, 150]] {
+        let tenants = hold.map(|hold| (MS * hold, 40));
+        let own = [1.0, 1.0, 0.1].map(weighing).to_vec();
+        let held = simulate_limited(4, &tenants, own, MS * 120_000);
+        let all: Duration = held.iter().sum();
+        let (is, due) = (held[2].as_secs_f64() / all.as_secs_f64(), 0.1 / 2.1);
+        assert!((is - due).abs() < due * 0.06, "{hold:?}: {is:.4} of {due:.4}");
+    }
+}
+
+#[test]
+fn a_weight_without_contention_slows_nobody_down() {
+    let alone = simulate(4, &[(MS * 5, 40)], MS * 10_000);
+    let light = simulate_limited(4, &[(MS * 5, 40)], vec![weighing(0.1)], MS * 10_000);
+    assert_eq!(alone, light);
+}
+
+#[test]
+fn a_cap_of_its_own_takes_effect_at_once() {
+    let mut world = World::new(Limits { reserve: 1, cap: 3, ..limits(9) });
+    let capped = |cap| OwnLimits { cap: Some(cap), ..OwnLimits::default() };
+    for _ in 0..10 {
+        world.play(&Event::Acquire(3));
+    }
+    let open_all = |world: &mut World| {
+        while !world.opening.is_empty() {
+            world.play(&Event::Opened(0, true));
+        }
+    };
+    open_all(&mut world);
+    assert_eq!((world.leases.len(), world.waiting.len()), (3, 7));
+    world.play(&Event::Limit(3, capped(5)));
+    open_all(&mut world);
+    assert_eq!((world.leases.len(), world.waiting.len()), (5, 5), "waiters profit at once");
+    world.play(&Event::Limit(3, capped(100)));
+    open_all(&mut world);
+    assert_eq!(world.leases.len(), 8, "the reserve stays");
+    world.play(&Event::Limit(3, capped(1)));
+    for left in [7, 6, 5, 4, 3, 2, 1] {
+        world.play(&Event::Release(0, true));
+        assert_eq!((world.leases.len(), world.waiting.len()), (left, 2), "none is taken away");
+    }
+    world.play(&Event::Release(0, true));
+    assert_eq!((world.leases.len(), world.waiting.len()), (1, 1));
+    world.play(&Event::Limit(3, OwnLimits::default()));
+    assert_eq!((world.leases.len(), world.waiting.len()), (2, 0), "as all others again");
+}
+
+#[test]
+fn a_shorter_queue_applies_to_new_requests() {
+    let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(1) });
+    let tenant = scheduler.add_tenant(Time::ZERO, Class::Pooled);
+    let ask = |scheduler: &mut Scheduler<_>| scheduler.acquire(MS, tenant, || 0);
+    for _ in 0..4 {
+        assert!(matches!(ask(&mut scheduler), Acquire::Waiting(_)));
+    }
+    let short = OwnLimits { max_waiting: Some(2), ..OwnLimits::default() };
+    scheduler.set_limits(MS, tenant, short);
+    assert_eq!(ask(&mut scheduler), Acquire::QueueFull);
+    assert_eq!(scheduler.counts().waiting, 4, "those that wait stay");
+    let long = OwnLimits { max_waiting: Some(5), ..OwnLimits::default() };
+    scheduler.set_limits(MS, tenant, long);
+    assert!(matches!(ask(&mut scheduler), Acquire::Waiting(_)));
+    assert_eq!(ask(&mut scheduler), Acquire::QueueFull);
+}
+
+#[test]
+fn a_weight_that_changes_during_a_lease_leaves_no_debt_behind() {
+    let mut scheduler = Scheduler::<u64>::new(Limits { reserve: 0, ..limits(1) });
+    let tenant = scheduler.add_tenant(Time::ZERO, Class::Pooled);
+    let conn = scheduler.open_probe(Time::ZERO).expect("there is a place");
+    scheduler.opened(Time::ZERO, conn, Time::MAX);
+    let mut now = Time::ZERO;
+    let mut hold = |scheduler: &mut Scheduler<_>, then: f64| {
+        assert!(matches!(scheduler.acquire(now, tenant, || 0), Acquire::Granted(..)));
+        now += MS * 10;
+        scheduler.set_limits(now, tenant, weighing(then));
+        scheduler.release(now, conn, Released::Usable);
+        let clock = scheduler.ready.clock();
+        scheduler.tenants[tenant.0].virtual_time.saturating_sub(clock)
+    };
+    // Until ten milliseconds are what it usually takes.
+    for _ in 0..100 {
+        hold(&mut scheduler, 1.0);
+    }
+    let lead = hold(&mut scheduler, 0.1);
+    // Charged a hundred milliseconds at the weight of 0.1, and then settled at that of 100.
+    let after = hold(&mut scheduler, 100.0);
+    assert!(after < lead + MS * 10, "{lead:?}, then {after:?}");
+    // Charged a tenth of a millisecond at the weight of 100, and then settled at that of 0.1.
+    let before = after;
+    let after = hold(&mut scheduler, 0.1);
+    assert!(after > before, "{before:?}, then {after:?}");
 }
 
 #[test]
@@ -621,7 +829,7 @@ fn a_burst_takes_over_idle_connections_and_closes_none() {
 
 #[test]
 fn what_an_evicted_pool_still_holds_counts_against_the_cap() {
-    let mut scheduler = Scheduler::new(Limits { reserve: 0, cap: 2, ..limits(4) });
+    let mut scheduler = Scheduler::new(Limits { reserve: 0, cap: 2, ..limits(2) });
     let tenant = scheduler.add_tenant(Time::ZERO, Class::Pooled);
     let mut leased = Vec::new();
     for waiter in 0..2 {

@@ -40,11 +40,13 @@ use super::{
 use crate::{
     error::OptionsError,
     event::{EventOptions, EvictReason, Hooks, Observer},
-    tenant::{Binding, Ident, TenantId},
+    tenant::{Binding, Home, Ident, MAIN, TenantId},
 };
 
 /// The pool of one PostgreSQL server: the shell around the scheduler.
 pub(crate) struct Server {
+    /// Its name in the manager's configuration.
+    name: Arc<str>,
     pub(super) options: PoolOptions,
     /// The current budget; the options contain the initial one.
     max_connections: AtomicUsize,
@@ -102,6 +104,39 @@ impl Server {
         events: EventOptions,
         hooks: Hooks,
     ) -> Arc<Self> {
+        let shutdown = CancellationToken::new();
+        // Hooks receive events during the shutdown, so they are stopped last.
+        let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
+        Self::with(MAIN.into(), connector, options, outside, own, observer, shutdown)
+    }
+
+    /// Creates the pool of a further server, with the same identities and hooks.
+    pub(crate) fn beside(
+        &self,
+        name: Arc<str>,
+        connector: Connector,
+        options: PoolOptions,
+    ) -> Arc<Self> {
+        let own = Own {
+            system: Arc::clone(&self.system),
+            upkeep: self.upkeep.login.as_deref().cloned(),
+            manager: self.manager.clone(),
+            extensions: Arc::clone(&self.extensions),
+            guard: Guard::Refuses,
+        };
+        let observer = self.observer.beside(options.max_tenant_pools);
+        Self::with(name, connector, options, 0, own, observer, CancellationToken::new())
+    }
+
+    fn with(
+        name: Arc<str>,
+        connector: Connector,
+        options: PoolOptions,
+        outside: usize,
+        own: Own,
+        observer: Observer,
+        shutdown: CancellationToken,
+    ) -> Arc<Self> {
         let limits = options.limits(outside);
         let Own { system, upkeep, manager, extensions, guard } = own;
         let separation = Separation::new(limits.budget, guard);
@@ -109,11 +144,9 @@ impl Server {
         let class = if upkeep.is_some() { Class::Upkeep } else { Class::Shared };
         let upkeep =
             Occupant::new(OccupantId::Upkeep, class, Binding::library()).logging_in(upkeep);
-        let shutdown = CancellationToken::new();
-        // Hooks receive events during the shutdown, so they are stopped last.
-        let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
         let max_connections = AtomicUsize::new(options.max_connections);
         Arc::new(Self {
+            name,
             options,
             max_connections,
             outside,
@@ -153,6 +186,11 @@ impl Server {
     /// because its tables were changed.
     pub(crate) fn note_change(&self, id: &OccupantId) {
         self.state.lock().note_change(id);
+    }
+
+    /// Applies the limits of an occupant, which may have changed, to its tenant pool.
+    pub(crate) fn follow_limits(self: &Arc<Self>, occupant: &Occupant) {
+        self.change(|state, now| state.follow_limits(now, occupant));
     }
 
     /// Holds back the requests of a tenant until the guard is dropped, within each one's timeout.
@@ -210,6 +248,20 @@ impl Server {
             state.resize(now, limits);
         });
         Ok(())
+    }
+
+    /// Returns its name in the manager's configuration.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the library's occupant for operations on the schemas of a database.
+    pub(crate) fn upkeep_at(&self, home: &Home) -> Arc<Occupant> {
+        let Some(database) = home.database() else { return Arc::clone(&self.upkeep) };
+        let id = OccupantId::UpkeepIn(database.clone());
+        // Its connections serve no other database, so no other occupant can use them.
+        let occupant = Occupant::new(id, Class::Dedicated, Binding::library()).at(home.clone());
+        Arc::new(occupant.logging_in(self.upkeep.login.as_deref().cloned()))
     }
 
     /// Returns the initial options.
@@ -276,8 +328,9 @@ impl Server {
                     self.take_back(grant);
                 }
             }
-            Order::Open(conn, opener) => self.open_later(conn, opener),
+            Order::Open(conn, opener, home) => self.open_later(conn, opener, home),
             Order::ReviewSupply(after) => self.review_supply_later(after),
+            Order::ReviewHomes(after) => self.review_homes_later(after),
             Order::Close { conn, session } => self.close_idle(conn, session),
         }
     }

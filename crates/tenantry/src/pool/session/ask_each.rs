@@ -58,7 +58,7 @@ impl Occupant {
             && self.login.is_none()
             && self.after_bind.is_none()
             && self.binding.settings.is_empty()
-            && !self.is_retired()
+            && !self.is_refused()
             && (self.oid().is_some() || !self.is_always_pinned())
     }
 }
@@ -96,7 +96,7 @@ impl Session {
         let (message, echoes) = self.message(occupants, question, manner);
         let asked = self.read_answers(message, occupants, &echoes, question, answers).await;
         for occupant in &occupants[..occupants.len().min(answers.rows.len() + 1)] {
-            self.wear.serve(occupant.serial, TABLES);
+            self.wear.serve(occupant.serial_of_tables(), TABLES);
         }
         if asked.as_ref().is_err_and(leaves_session_usable) {
             self.settle().await?;
@@ -119,7 +119,7 @@ impl Session {
                 discard_plans: self.odd_plans && place == 0,
                 echo,
                 checked: self.checks_clients,
-                idle_in_transaction: manner.idle_in_transaction,
+                idle_in_transaction: manner.idle_in_transaction_of(occupant),
                 upkeep: None,
                 look: false,
                 pin: Purpose::Statement.pin(occupant),

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use sqlx::{
-    Connection, Executor, Row, SqlStr,
-    postgres::{PgRow, PgTransactionManager},
+    Connection, Executor, PgConnection, Row, SqlStr,
+    postgres::{PgRow, PgTransactionManager, types::Oid},
     raw_sql,
 };
 use sqlx_core::transaction::TransactionManager;
@@ -15,10 +15,11 @@ use super::{
     super::{
         look::Look,
         manner::{KeepStatements, Manner},
-        occupant::{Alike, Occupant, OccupantId},
+        occupant::Occupant,
         pin::{Pin, pin_sql, schema_in},
         reset::{Reset, ResetRow, Terms, Upkeep, bind_sql, draw},
         session_error::{leaves_session_usable, lost},
+        shape::Alike,
     },
     Bound, Purpose, Result, Session,
     statements::Owner,
@@ -72,7 +73,7 @@ impl Session {
         manner: Manner,
         purpose: Purpose,
     ) -> Result<()> {
-        let changes = to.changes();
+        let (changes, limits) = (to.changes(), to.limits.version());
         let before = self.bound.take();
         #[cfg(test)]
         {
@@ -83,7 +84,8 @@ impl Session {
             && manner.broken.skips_bind(&before.to, to)
         {
             let Bound { seen_as, hooked, pinned, .. } = *before;
-            self.bound = Some(Bound { to: Arc::clone(to), changes, seen_as, hooked, pinned });
+            self.bound =
+                Some(Bound { to: Arc::clone(to), changes, limits, seen_as, hooked, pinned });
             return Ok(());
         }
         let owner = self.owner(before.as_ref(), to);
@@ -99,12 +101,14 @@ impl Session {
         let found = self.reset_to_the_end(binding).await?;
         self.odd_plans = makes_odd_plans(to) || (self.odd_plans && !binding.discard_plans);
         to.check(found.schema)?;
+        self.check_database(to).await?;
         if owner == Owner::Other || found.looked || self.statements.are_doubtful() {
             self.sort_out_statements(to, manner, owner).await?;
         }
         let mut bound = Bound {
             to: Arc::clone(to),
             changes,
+            limits,
             seen_as: began,
             hooked: to.after_bind.is_none(),
             pinned: binding.pin != Pin::No,
@@ -116,14 +120,14 @@ impl Session {
         self.check_extensions(to).await?;
         self.bound = Some(bound);
         self.touched = false;
-        self.wear.serve(to.serial, to.tables());
+        self.wear.serve(to.serial_of_tables(), to.tables());
         Ok(())
     }
 
     /// Finds out for whom the statements in the cache were prepared.
     fn owner(&mut self, before: Option<&Bound>, to: &Arc<Occupant>) -> Owner {
         match before {
-            Some(before) if before.is_to(to) => return Owner::Same,
+            Some(before) if before.has_statements_of(to) => return Owner::Same,
             // The tables were changed since: statements prepared for them may no longer match.
             Some(before) if Arc::ptr_eq(&before.to, to) => self.statements.distrust(),
             Some(_) | None => {}
@@ -140,10 +144,11 @@ impl Session {
             PgTransactionManager::start_rollback(&mut self.conn);
         }
         // A session that caches nothing may have its cache disabled: sqlx then leaves every
-        // statement behind, and only the thorough reset looks for them.
-        match !touched && self.conn.cached_statements_size() > 0 {
-            true => Reset::Plain,
-            false => Reset::Thorough,
+        // statement behind.
+        match (self.conn.cached_statements_size(), touched) {
+            (0, _) => Reset::Bare,
+            (_, true) => Reset::Thorough,
+            (_, false) => Reset::Plain,
         }
     }
 
@@ -210,13 +215,13 @@ impl Session {
 
     fn terms(&self, binding: Binding<'_>, look: bool, echo: i64) -> Terms<'_> {
         let Binding { to, manner, purpose, reset, discard_plans, pin } = binding;
-        let is_upkeep = purpose == Purpose::Upkeep || to.id == OccupantId::Upkeep;
+        let is_upkeep = purpose == Purpose::Upkeep || to.id.is_upkeep();
         Terms {
             reset,
             discard_plans,
             echo,
             checked: self.checks_clients,
-            idle_in_transaction: manner.idle_in_transaction,
+            idle_in_transaction: manner.idle_in_transaction_of(to),
             upkeep: is_upkeep.then(|| self.upkeep()),
             look,
             pin,
@@ -299,6 +304,19 @@ impl Session {
             self.statements.forget_borrowing();
         }
         Ok(())
+    }
+
+    /// Checks that a tenant's database is the one that its handle was used in before. One query for
+    /// each connection: a session ends with its database.
+    async fn check_database(&mut self, to: &Occupant) -> Result<()> {
+        if !to.has_database() {
+            return Ok(());
+        }
+        let oid = match self.database {
+            Some(oid) => oid,
+            None => *self.database.insert(oid_of_database(&mut self.conn).await?),
+        };
+        Ok(to.check_database(oid)?)
     }
 
     /// Checks the extension schemas again if one was missing when the session was opened.
@@ -393,10 +411,20 @@ fn note_look(of: &Occupant, rows: &[PgRow], began: Instant) -> Result<()> {
         );
         return Err(of.name(Error::new(ErrorKind::Config, attempted)).into());
     }
-    if !of.binding.own().is_empty() {
+    if !of.schemas_of_tables().is_empty() {
         of.set_tables(u32::try_from(look.tables).unwrap_or(u32::MAX));
     }
-    let alike = if look.own_types { Alike::Unlike } else { Alike::Key(look.key) };
+    // Types in tables of all tenants are the same for each of them.
+    let unlike = look.own_types && !of.has_rows();
+    let alike = if unlike { Alike::Unlike } else { Alike::Key(look.key) };
     of.note_look(alike, look.unruly, took);
     Ok(())
+}
+
+/// Returns the OID of the database that a connection is in.
+async fn oid_of_database(conn: &mut PgConnection) -> Result<u32> {
+    let oid = "select d.oid from pg_catalog.pg_database d \
+               where d.datname operator(pg_catalog.=) pg_catalog.current_database()";
+    let Oid(oid) = conn.fetch_one(raw_sql(oid)).await?.try_get(0)?;
+    Ok(oid)
 }

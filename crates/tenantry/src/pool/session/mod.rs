@@ -33,6 +33,7 @@ use super::{
     scheduler::Time,
     session_error::lost,
 };
+use crate::tenant::Ident;
 
 /// One connection to the server and the known state of its session.
 #[derive(Debug)]
@@ -48,6 +49,10 @@ pub(crate) struct Session {
     plain: Option<Box<Plain>>,
     /// Owner of its login; `None` if it is the manager's.
     login: Option<LoginOf>,
+    /// The database that it is in for its life, if it is not the manager's.
+    home: Option<Box<Ident>>,
+    /// The OID of that database, known after the first bind to a tenant in it.
+    database: Option<u32>,
     statements: Statements,
     /// `true` if plans inside functions may have been made under settings other than the server's.
     odd_plans: bool,
@@ -65,6 +70,8 @@ pub(crate) struct Session {
     answered: Option<Time>,
     /// The round-trip time when it was opened.
     pub(super) round_trip: Duration,
+    /// How long the server took to start its process and to log in.
+    opened_in: Duration,
     wear: Wear,
     /// The `application_name` that it was opened with.
     name: Box<str>,
@@ -81,6 +88,8 @@ struct Bound {
     to: Arc<Occupant>,
     /// Number of changes to its tables when the session was bound.
     changes: u32,
+    /// The version of its limits when the session was bound.
+    limits: u64,
     /// When its schema was last seen to have its name.
     seen_as: Instant,
     /// `true` if its hook has run since, or there is none.
@@ -99,14 +108,20 @@ pub(super) const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Timeout for a clean disconnect.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the place of a closed connection stays occupied. The server needs a moment to end the
-/// process behind it; an immediate connect would exceed the budget from the server's point of view.
-const LINGER: Duration = Duration::from_millis(10);
+/// The shortest and the longest time that the place of a closed connection stays occupied. The server
+/// needs a moment to end the process behind it; an immediate connect would exceed the budget from the
+/// server's point of view. A server that was slow to start the process is slow to end it.
+const LINGER: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
 
 type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
 
 impl Bound {
     fn is_to(&self, occupant: &Arc<Occupant>) -> bool {
+        self.has_statements_of(occupant) && self.limits == occupant.limits.version()
+    }
+
+    /// Returns `true` if the session was bound to the occupant, and its tables were not changed since.
+    fn has_statements_of(&self, occupant: &Arc<Occupant>) -> bool {
         Arc::ptr_eq(&self.to, occupant) && self.changes == occupant.changes()
     }
 
@@ -148,9 +163,19 @@ impl Session {
         self.bound.as_ref().is_some_and(|bound| bound.hooked)
     }
 
-    /// Returns `true` if it has the login that the occupant requires.
+    /// Returns `true` if it has the login that the occupant requires, and is in its database.
     pub(super) fn is_logged_in_for(&self, occupant: &Occupant) -> bool {
-        self.login.as_ref() == occupant.login.as_deref().map(Login::of)
+        self.login.as_ref() == occupant.login.as_deref().map(Login::of) && self.is_at_home(occupant)
+    }
+
+    /// Returns `true` if it is in the database of the occupant.
+    pub(super) fn is_at_home(&self, occupant: &Occupant) -> bool {
+        self.home.as_deref() == occupant.home().database()
+    }
+
+    /// Returns `true` if it is in this database, which is not the one in the server's URL.
+    pub(super) fn is_in(&self, database: &Ident) -> bool {
+        self.home.as_deref() == Some(database)
     }
 
     pub(super) fn note_login(&mut self, of: &LoginOf) {
@@ -296,9 +321,11 @@ impl Session {
 
     /// Closes the connection within a timeout, and gives the server a moment to end its process.
     pub(super) async fn disconnect(self) {
+        let [least, most] = LINGER;
+        let linger = self.opened_in.clamp(least, most);
         if within(CLOSE_TIMEOUT, self.close()).await.is_err() {
             tracing::debug!("a connection was closed without a termination message");
         }
-        sleep(LINGER).await;
+        sleep(linger).await;
     }
 }

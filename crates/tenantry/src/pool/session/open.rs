@@ -7,9 +7,8 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        backend::Backend,
-        connector::Connector,
-        credentials::Credentials,
+        backend::{Backend, FirstAnswer},
+        connector::{Connector, LogInAs},
         extensions::ExtensionSchemas,
         holder::Held,
         pooling::{Identity, Separation},
@@ -24,26 +23,29 @@ use super::{
 /// The first version with `client_connection_check_interval`.
 const CONNECTION_CHECK_SINCE: u32 = 14_00_00;
 
+/// Also makes some poolers keep the process of a session that has changed something.
+const CHECK_CLIENTS: &str = "set client_connection_check_interval to '1s'";
+
 impl Session {
     pub(in crate::pool) async fn open(
         connector: &Connector,
-        login: Option<&Credentials>,
+        log_in: LogInAs<'_>,
         now: Time,
         separation: &Arc<Separation>,
         extensions: &ExtensionSchemas,
     ) -> Result<Self> {
         let generation = separation.generation();
-        let mut conn = connector.connect(login).await.map_err(no_server)?;
-        let checks_clients = checks_clients(&mut conn).await?;
-        // After the first `set`: some poolers keep the backend of a session that has changed
-        // something.
+        let began = Instant::now();
+        let mut conn = connector.connect(log_in).await.map_err(no_server)?;
+        let opened_in = began.elapsed();
         let asked = Instant::now();
-        let (backend, on_standby) = Backend::ask_first(&mut conn).await?.unzip();
+        let Acquainted { first, checks_clients } = get_acquainted(&mut conn).await?;
         let round_trip = asked.elapsed();
         let lacks_extensions = !extensions.missing(&mut conn).await?.is_empty();
         connector.prepare(&mut conn).await?;
+        let backend = first.map(|first| first.backend);
         let mut identity = Box::new(Identity::new(separation, generation, backend));
-        identity.standby_since = on_standby.unwrap_or(false).then_some(now);
+        identity.standby_since = first.is_some_and(|first| first.in_recovery).then_some(now);
         Ok(Self {
             conn,
             identity,
@@ -51,6 +53,8 @@ impl Session {
             lacks_extensions,
             plain: None,
             login: None,
+            home: log_in.home.cloned().map(Box::new),
+            database: first.and_then(|first| first.database),
             statements: Statements::new(),
             odd_plans: false,
             backend: None,
@@ -60,6 +64,7 @@ impl Session {
             touched: true,
             answered: None,
             round_trip,
+            opened_in,
             wear: Wear::default(),
             name: connector.options().get_application_name().unwrap_or_default().into(),
             held: Held::default(),
@@ -69,13 +74,30 @@ impl Session {
     }
 }
 
-/// Checks whether the server supports `client_connection_check_interval`: from version 14 on, and
-/// only on platforms that report a disconnected client.
-async fn checks_clients(conn: &mut PgConnection) -> Result<bool> {
-    if conn.server_version_num().is_none_or(|version| version < CONNECTION_CHECK_SINCE) {
-        return Ok(false);
+/// What a new connection has answered.
+struct Acquainted {
+    first: Option<FirstAnswer>,
+    /// `true` if the server supports `client_connection_check_interval`: from version 14 on, and only
+    /// on platforms that report a disconnected client.
+    checks_clients: bool,
+}
+
+/// Asks a server process who it is. One round trip, unless the server refuses a part.
+async fn get_acquainted(conn: &mut PgConnection) -> Result<Acquainted> {
+    if conn.server_version_num() < Some(CONNECTION_CHECK_SINCE) {
+        return Ok(Acquainted {
+            first: Backend::ask_first(conn, "").await?,
+            checks_clients: false,
+        });
     }
-    accepts(conn, "set client_connection_check_interval to '1s'").await
+    let first = Backend::ask_first(conn, CHECK_CLIENTS).await?;
+    if first.is_some() {
+        return Ok(Acquainted { first, checks_clients: true });
+    }
+    // What was refused may have failed in the transaction.
+    Backend::end(conn).await?;
+    let checks_clients = accepts(conn, CHECK_CLIENTS).await?;
+    Ok(Acquainted { first: Backend::ask_first(conn, "").await?, checks_clients })
 }
 
 /// Runs a statement that the server may refuse.

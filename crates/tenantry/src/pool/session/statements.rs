@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::occupant::Alike;
+use super::super::shape::Alike;
 
 /// The prepared-statement cache of a session.
 #[derive(Debug)]

@@ -5,13 +5,13 @@ use super::super::options::PoolOptions;
 /// Wear of a session: the server process keeps memory for everything it has served.
 #[derive(Debug, Default)]
 pub(super) struct Wear {
-    /// The serials of the occupants.
+    /// The serials of the sets of tables.
     served: HashSet<u64>,
     tables: usize,
 }
 
 impl Wear {
-    /// Counts an occupant, and its tables if it is a new one.
+    /// Counts a set of tables, if it is a new one.
     pub(super) fn serve(&mut self, serial: u64, tables: usize) {
         if self.served.insert(serial) {
             self.tables += tables;

@@ -21,13 +21,15 @@ use super::{
     outbox::{Order, Outbox, Outgoing},
     pooling::transaction_pooler,
     scheduler::{
-        Acquire, Action, ConnId, How, Limits, Refusal, Released, Scheduler, TenantKey, Time,
+        Acquire, Action, ConnId, How, Limits, OwnLimits, Refusal, Released, Scheduler, TenantKey,
+        Time,
     },
     session::Session,
 };
 use crate::{
     error::{Error, ErrorKind, own},
     event::{Event, EvictReason, Observer, PoolCreated, PoolEvicted},
+    tenant::Ident,
 };
 
 pub(super) struct State {
@@ -60,8 +62,22 @@ pub(super) struct State {
 struct Pool {
     key: TenantKey,
     occupant: Arc<Occupant>,
+    /// The version of its limits that the scheduler knows.
+    limits: u64,
     /// `true` if it was evicted and only remains for its leases and waiters.
     leaving: bool,
+}
+
+impl Pool {
+    /// Returns the limits of its occupant, of which this is the latest, if they have changed.
+    fn new_limits(&mut self, latest: &Occupant) -> Option<OwnLimits> {
+        let limits = &self.occupant.limits;
+        limits.follow(&latest.limits);
+        // Read before the limits, so that a change in between is seen the next time.
+        let version = limits.version();
+        let before = std::mem::replace(&mut self.limits, version);
+        (version != before).then(|| limits.of_scheduler())
+    }
 }
 
 /// Reason why nothing is served any more.
@@ -123,7 +139,7 @@ impl State {
             (Acquire::Waiting(ticket), Some(answer)) => {
                 Asked::Waiting(QueuePlace { key, ticket, answer })
             }
-            (Acquire::QueueFull, _) => Asked::QueueFull,
+            (Acquire::QueueFull, _) => Asked::QueueFull(self.scheduler.max_waiting(key)),
             (Acquire::Cut, _) => Asked::Cut(self.refusal(now, Refusal::Cut, &occupant)),
             (Acquire::Closed | Acquire::Waiting(_), _) => Asked::Closed,
         }
@@ -145,10 +161,15 @@ impl State {
 
     /// Finds or creates the pool of an occupant, and returns the occupant as known to the pool.
     fn pool_of(&mut self, now: Time, occupant: &Arc<Occupant>) -> (TenantKey, Arc<Occupant>) {
-        if let Some(Pool { key, occupant: known, leaving: false }) = self.pools.get(&occupant.id) {
-            let key = *key;
-            if known.is_same(occupant) {
-                return (key, Arc::clone(known));
+        if let Some(pool) = self.pools.get_mut(&occupant.id)
+            && !pool.leaving
+        {
+            let key = pool.key;
+            if pool.occupant.is_same(occupant) {
+                occupant.share_database_of(&pool.occupant);
+                let (known, own) = (Arc::clone(&pool.occupant), pool.new_limits(occupant));
+                own.into_iter().for_each(|own| self.scheduler.set_limits(now, key, own));
+                return (key, known);
             }
             self.scheduler.evict(now, key, EvictReason::Changed);
             self.settle(now);
@@ -162,16 +183,27 @@ impl State {
             }
             None => self.scheduler.add_tenant(now, occupant.class),
         };
-        let pool = Pool { key, occupant: Arc::clone(occupant), leaving: false };
+        let pool = Pool { key, occupant: Arc::clone(occupant), limits: 0, leaving: false };
         self.pools.insert(occupant.id.clone(), pool);
+        self.follow_limits(now, occupant);
         self.names.give(key, Arc::clone(occupant));
         if let Some(tenant) = occupant.tenant() {
             self.outbox.tell(Event::PoolCreated(PoolCreated {
                 tenant_id: tenant.clone(),
                 schema: Arc::clone(&occupant.schema),
+                server: None,
             }));
         }
         (key, Arc::clone(occupant))
+    }
+
+    /// Tells the scheduler the limits of an occupant that has a pool, if they have changed.
+    pub(super) fn follow_limits(&mut self, now: Time, occupant: &Occupant) {
+        if let Some(pool) = self.pools.get_mut(&occupant.id)
+            && let Some(own) = pool.new_limits(occupant)
+        {
+            self.scheduler.set_limits(now, pool.key, own);
+        }
     }
 
     /// Applies other limits.
@@ -230,7 +262,8 @@ impl State {
             Action::Refuse { waiter: Waiter { occupant, answer }, why } => {
                 Order::Answer(answer, Err(self.refusal(now, why, &occupant)))
             }
-            Action::Open(conn) => Order::Open(conn, self.opener_of(conn)),
+            Action::Open(conn) => Order::Open(conn, self.opener_of(conn), self.home_of(conn)),
+            Action::Review(after) => Order::ReviewHomes(after),
             Action::Close(conn) => {
                 Order::Close { conn, session: self.sessions[conn.index()].take() }
             }
@@ -243,6 +276,11 @@ impl State {
                 return None;
             }
         })
+    }
+
+    /// Returns the database of the tenant that a connection is opened for.
+    fn home_of(&self, conn: ConnId) -> Option<Ident> {
+        self.names.get(self.scheduler.aim_of(conn)?)?.home().database().cloned()
     }
 
     fn opener_of(&self, conn: ConnId) -> Opener {
@@ -266,6 +304,7 @@ impl State {
                 tenant_id: tenant.clone(),
                 schema: Arc::clone(&occupant.schema),
                 reason,
+                server: None,
             }));
         }
     }
@@ -313,13 +352,8 @@ impl State {
         now: Time,
         which: impl Fn(&Session) -> bool,
     ) -> Vec<TakenOut> {
-        let places = self.sessions.iter().enumerate();
-        let places: Vec<_> = places
-            .filter(|(_, session)| session.as_ref().is_some_and(&which))
-            .map(|(place, _)| place)
-            .collect();
         let mut taken = Vec::new();
-        for place in places {
+        for place in self.places_of(which) {
             let Some((conn, key)) = self.scheduler.take_out(now, place) else { continue };
             let Some(occupant) = self.names.get(key).cloned() else {
                 self.scheduler.release(now, conn, Released::Usable);
@@ -328,6 +362,21 @@ impl State {
             taken.push(TakenOut { conn, session: self.take_session(conn), occupant });
         }
         taken
+    }
+
+    /// Closes idle connections.
+    pub(super) fn close_idle(&mut self, which: impl Fn(&Session) -> bool) {
+        for place in self.places_of(which) {
+            self.scheduler.close_if_idle(place);
+        }
+    }
+
+    fn places_of(&self, which: impl Fn(&Session) -> bool) -> Vec<usize> {
+        let places = self.sessions.iter().enumerate();
+        places
+            .filter(|(_, session)| session.as_ref().is_some_and(&which))
+            .map(|(place, _)| place)
+            .collect()
     }
 
     /// Invalidates every handle that uses the pool of an occupant.

@@ -59,10 +59,9 @@ impl State {
         let (leased, places) = (counts.leased_to_tenants, self.scheduler.places_for_tenants());
         let mut text = format!("{leased} of {places} connections for tenants are in use");
         if of.tenant().is_some() {
-            let pool = self.pools.get(&of.id);
-            let own = pool.map_or(0, |pool| self.scheduler.tenant_counts(pool.key).leased);
-            let cap = self.scheduler.cap_of_a_tenant();
-            text += &format!(", {own} by this tenant (at most {cap})");
+            let own = self.pools.get(&of.id).map(|pool| self.scheduler.tenant_counts(pool.key));
+            let TenantCounts { leased, cap, .. } = own.unwrap_or_default();
+            text += &format!(", {leased} by this tenant (at most {cap})");
         }
         let others = [
             (counts.opening, "being opened"),
@@ -73,7 +72,10 @@ impl State {
             text += &format!("; {count} {what}");
         }
         if self.scheduler.supply() == Supply::Short {
-            text += "; the server is out of connection slots";
+            text += match self.open_error.as_deref().map(class_of) {
+                Some(ErrorClass::TooManyConnections) => "; the server is out of connection slots",
+                _ => "; no connection can be opened",
+            };
         }
         text
     }

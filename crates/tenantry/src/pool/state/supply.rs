@@ -66,7 +66,13 @@ impl State {
             self.outbox.order(Order::ReviewSupply(self.breaker.pause()));
             self.tell_of_breaker(now);
         } else if probe && self.scheduler.supply() == Supply::Short {
-            self.run_short(now, opener);
+            match class {
+                // It is not full but down: waiters get the error instead of waiting for slots.
+                Some(class) if class != ErrorClass::TooManyConnections => {
+                    self.set_supply(now, Supply::Normal);
+                }
+                _ => self.run_short(now, opener),
+            }
         }
         self.scheduler.open_failed(now, conn);
     }
@@ -85,12 +91,12 @@ impl State {
 
     /// Opens a connection as a partner for a comparison, unless one is already being opened.
     /// Returns `true` if there will be one.
-    pub(crate) fn open_partner(&mut self) -> bool {
+    pub(crate) fn open_partner(&mut self, now: Time) -> bool {
         // The caller itself counts as being opened.
         if self.scheduler.counts().opening > 1 {
             return true;
         }
-        self.partner = self.scheduler.open_probe();
+        self.partner = self.scheduler.open_probe(now);
         self.partner.is_some()
     }
 
@@ -136,7 +142,7 @@ impl State {
         if self.probing.is_some() || !(short || self.breaker.begin_probe(now)) {
             return;
         }
-        self.probing = self.scheduler.open_probe();
+        self.probing = self.scheduler.open_probe(now);
         if short {
             // If every place is taken, this runs again when one is free.
             if self.probing.is_none() {
@@ -156,6 +162,11 @@ impl State {
         let open = state == BreakerState::Open;
         let retry_after = open.then(|| self.breaker.retry_after(now));
         let failed_probes = self.breaker.failed_probes();
-        self.outbox.tell(Event::Breaker(BreakerChange { state, retry_after, failed_probes }));
+        self.outbox.tell(Event::Breaker(BreakerChange {
+            state,
+            retry_after,
+            failed_probes,
+            server: None,
+        }));
     }
 }

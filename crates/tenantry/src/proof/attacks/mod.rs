@@ -7,6 +7,7 @@ pub(super) mod midway;
 pub(super) mod planting;
 pub(super) mod plants;
 pub(super) mod roles;
+pub(super) mod rows;
 pub(super) mod schemas;
 pub(super) mod statements;
 pub(super) mod storm;

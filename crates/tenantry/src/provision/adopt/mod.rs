@@ -1,5 +1,6 @@
 //! Turns the tables of a single-customer service into those of its first tenant, and back.
 
+mod keys;
 mod options;
 mod report;
 mod schema;
@@ -68,6 +69,7 @@ impl Provisioner {
         let began = Instant::now();
         let id = id.try_into().map_err(Into::into)?;
         let record = TenantRecord::new(id.clone()).attributes(options.attributes.clone());
+        let record = TenantRecord { key: options.key.clone(), ..record };
         let adopted = self.adopt_as(&record, &options).await;
         self.fleet.forget(&id);
         let report = adopted.map_err(|error| error.with_tenant_unless_named(&id))?;
@@ -88,6 +90,12 @@ impl Provisioner {
             limit(&mut tx, options).await?;
             lock(&mut tx, &from).await?;
             self.take(&mut tx, &from, &site, options, &mut report).await?;
+            let isolations = self.fleet.lookup().isolations();
+            if let Some(key) = isolations.key(record) {
+                let column = isolations.rows().key_column();
+                let others = keys::of_others(&mut tx, &site.schema, column, &key.value).await?;
+                report.blockers.extend(others);
+            }
             let is_to_be_done = self.is_to_be_done(&report, options)?;
             if is_to_be_done {
                 self.claim_name(&mut tx, &site.schema).await?;
@@ -212,6 +220,7 @@ impl Provisioner {
         self.refuse_list_of_others("releasing")?;
         let record = self.fleet.record(id).await?;
         let site = self.fleet.site(&record)?;
+        site.refuse_moving()?;
         let to = source(options, &site.schema)?;
         if to != site.schema {
             self.refuse_beside_other_tenants(id).await?;
@@ -244,7 +253,7 @@ impl Provisioner {
         if !end(tx, done).await? {
             return Ok(report);
         }
-        self.fleet.retire(id);
+        self.fleet.retire(&record);
         self.fleet.note_change(&shared);
         Ok(report)
     }
@@ -309,7 +318,7 @@ impl Provisioner {
     async fn refuse_schema_of_a_tenant(&self, schema: &Ident) -> Result<(), Error> {
         let tenants = self.fleet.list().await?;
         let has_it = |tenant: &&TenantRecord| {
-            self.fleet.site(tenant).is_ok_and(|site| site.schema == *schema)
+            self.site_of_any(tenant).is_ok_and(|site| site.schema == *schema)
         };
         match tenants.iter().find(has_it) {
             None => Ok(()),

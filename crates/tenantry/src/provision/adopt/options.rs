@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -18,6 +18,7 @@ pub struct Adopt {
     pub(in crate::provision) schema: Option<String>,
     pub(in crate::provision) shared: Vec<String>,
     pub(in crate::provision) attributes: Value,
+    pub(in crate::provision) key: Option<Arc<str>>,
     pub(in crate::provision) dry_run: bool,
     pub(in crate::provision) lock_timeout: Duration,
 }
@@ -38,6 +39,7 @@ impl Adopt {
             schema: None,
             shared: Vec::new(),
             attributes: Value::Null,
+            key: None,
             dry_run: false,
             lock_timeout: Duration::from_secs(5),
         }
@@ -53,6 +55,16 @@ impl Adopt {
     /// Sets the attributes in the catalog, if it can store them. Default: none.
     pub fn attributes(mut self, attributes: Value) -> Self {
         self.attributes = attributes;
+        self
+    }
+
+    /// Sets the key that the tenant's rows have in their [tenant column](crate::Rows::column), if the manager has
+    /// [rows](crate::Isolation::rows) configured. Default: the id.
+    ///
+    /// Requires a catalog that stores the key. A schema with rows of another key is not adopted, because the tenant's
+    /// sessions would not see them; [`AdoptReport::blockers`](super::AdoptReport::blockers) names their tables.
+    pub fn key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.key = Some(key.into());
         self
     }
 

@@ -78,6 +78,19 @@ impl Provisioner {
         Ok(())
     }
 
+    /// Finds where the objects and rows of a schema store the provisional name of their database.
+    pub(super) async fn names_of_database(
+        &self,
+        conn: &mut PgConnection,
+        database: &Ident,
+        schema: &Ident,
+    ) -> Result<Vec<StoredName>, Error> {
+        let mut tx = conn.begin().await?;
+        let found = search::whole(&mut tx, database, schema, None).await?;
+        tx.rollback().await?;
+        Ok(found.into_iter().map(|change| change.name).collect())
+    }
+
     /// Returns the shared schema if the files may write to it.
     fn shared_by_files(&self) -> Option<Ident> {
         let shared = self.fleet.shared_site().schema;

@@ -4,6 +4,7 @@ mod besides;
 mod changing;
 mod clusters;
 mod diffs;
+mod misremembered;
 mod references;
 mod repair;
 mod watch;

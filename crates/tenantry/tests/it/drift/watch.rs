@@ -6,18 +6,30 @@ use std::{
 };
 
 use sqlx::{Executor, PgConnection};
-use tenantry::{Event, MetricsOptions, TenantManager, drift::Matching, schema::ObjectKind};
+use tenantry::{
+    Event, FixedCatalog, Ident, ManagerBuilder, MetricsOptions, TenantManager, drift::Matching,
+    schema::ObjectKind,
+};
 
 use super::clusters::fleet;
-use crate::support::{TestResult, World, eventually_within, run};
+use crate::{
+    migrate::{Homes, records},
+    support::{TestResult, World, connect, eventually_within, run},
+};
 
 /// A tenant, and what was found.
 type Finding = (String, String);
 
 /// A manager, and what it tells.
 fn watched(world: &World) -> Result<(TenantManager, Receiver<Finding>), tenantry::ConfigError> {
+    telling(world.builder())
+}
+
+fn telling(
+    builder: ManagerBuilder,
+) -> Result<(TenantManager, Receiver<Finding>), tenantry::ConfigError> {
     let (told, events) = mpsc::channel();
-    let manager = world.builder().on_event(move |event: Event| {
+    let manager = builder.on_event(move |event: Event| {
         if let Event::Drifted(drifted) = event {
             told.send((drifted.tenant_id.to_string(), drifted.finding.to_string())).ok();
         }
@@ -83,6 +95,30 @@ async fn a_second_watch_replaces_the_first() -> TestResult {
         (found, events) = next(events).await?;
         assert_eq!(found, finding("t1", &format!("column users.{name} is not expected")));
     }
+    manager.close().await;
+    assert_eq!(events.try_iter().next(), None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reference_of_the_shared_schema_is_not_told_of_a_namesake_in_another_database()
+-> TestResult {
+    let homes = Homes::new().await;
+    for id in ["d", "f"] {
+        run(&mut connect(&homes.url_of(id)).await, "create schema tenant_a").await;
+    }
+    for id in ["a", "d", "f"] {
+        run(&mut connect(&homes.url_of(id)).await, "create table tenant_a.notes (id int)").await;
+    }
+    let view = "create view public.everything as select id from tenant_a.notes";
+    run(&mut connect(&homes.url_of("a")).await, view).await;
+    let container = Ident::parse("tenant_a")?;
+    let of_name = records().into_iter().filter(|of| ["a", "d", "f"].contains(&of.id.as_str()));
+    let of_name = of_name.map(|of| of.container(container.clone())).rev().collect::<Vec<_>>();
+    let (manager, events) = telling(homes.builder().catalog(FixedCatalog::new(of_name)))?;
+    manager.drift().against_tenant("a").every(Duration::MAX);
+    let (first, events) = next(events).await?;
+    assert_eq!(first, finding("a", "view everything of public reads tenant_a.notes"));
     manager.close().await;
     assert_eq!(events.try_iter().next(), None);
     Ok(())

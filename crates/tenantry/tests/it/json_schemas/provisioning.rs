@@ -5,7 +5,7 @@ use tenantry::{
     Ident, TableCatalog, TenantId, TenantManager, TenantRecord, TenantState,
     anonymize::Anonymize,
     clone::CloneOptions,
-    provision::{Adopt, CreateOptions, DropOptions, Provisioner},
+    provision::{Adopt, CreateOptions, DatabaseSpares, DropOptions, Provisioner},
     seed::{Seed, SeedOptions},
 };
 
@@ -52,6 +52,10 @@ async fn from_creation_to_the_drop() -> TestResult {
     let spares = provisioner.fill_spares(1).await?;
     assert_eq!(spares.ready, 1, "{spares}");
     check(&spares);
+    let databases = DatabaseSpares::new(0).on("nowhere", 1);
+    let databases = provisioner.fill_database_spares(&databases).await?;
+    assert!(databases.servers[1].error.is_some(), "{databases}");
+    check(&databases);
     check(&provisioner.create("globex", CreateOptions::default()).await?);
     provisioner.suspend("globex").await?;
 

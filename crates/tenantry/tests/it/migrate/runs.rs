@@ -277,8 +277,9 @@ async fn a_schema_that_has_gone_is_reported_and_nothing_lands_elsewhere() -> Tes
     assert_eq!((with(&report, "migrated"), with(&report, "failed")), (vec!["here"], vec!["gone"]));
     let failure = report.tenants[0].error().expect("it has failed");
     assert_eq!(failure.reason, FailureReason::SchemaMissing);
-    let shared = "select string_agg(tablename, ' ') from pg_tables where schemaname = 'public'";
-    assert_eq!(observe(&mut admin, shared).await, "Some(\"tenants\")");
+    let shared = "select string_agg(tablename, ' ' order by tablename) from pg_tables where schemaname = 'public'";
+    let of_the_library = "Some(\"tenantry_migrated tenants\")";
+    assert_eq!(observe(&mut admin, shared).await, of_the_library);
     Ok(())
 }
 

@@ -3,11 +3,11 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use tenantry::{
     Credentials, ErrorKind, Pooling, TenantManager,
-    proof::{Outcome, ProofOptions, attack_names},
+    proof::{Outcome, ProofOptions},
 };
 use tenantry_devdb::DevServer;
 
-use super::{outcome, remains};
+use super::{applicable, outcome, remains};
 use crate::support::{TestResult, World, at_rest, connect, eventually, run, sessions};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,7 +19,10 @@ async fn every_attack_holds_and_nothing_is_left() -> TestResult {
     let proof = manager.prove_isolation(ProofOptions::default().seed(7).rounds(50)).await?;
     assert_eq!(watching.await?, (4, 5), "places of the budget taken, and sessions at the server");
     assert!(proof.isolated, "{proof}");
-    assert_eq!((proof.held, proof.leaked, proof.not_run), (attack_names().count(), 0, 0));
+    assert_eq!((proof.held, proof.leaked, proof.not_run), (applicable(false).count(), 0, 0));
+    let run: Vec<_> = proof.attacks.iter().map(|attack| attack.name).collect();
+    assert_eq!(run, applicable(false).collect::<Vec<_>>());
+    assert_eq!(proof.caveats, [""; 0]);
     assert_eq!((proof.pooling, proof.scratch_removed, proof.seed), (Pooling::Session, true, 7));
     assert_eq!(remains(&mut admin).await, [""; 0]);
     let roles = "select count(*) from pg_roles where starts_with(rolname, $1)";
@@ -82,7 +85,7 @@ async fn a_plain_owner_can_run_all_but_the_attack_with_roles() -> TestResult {
     let some =
         ["twoTenants", "openTransaction", "missingTenant", "droppedSchema", "replacedSchema"];
     for (manager, only, held) in [
-        (TenantManager::builder(&url).build()?, &[][..], attack_names().count() - 1),
+        (TenantManager::builder(&url).build()?, &[][..], applicable(false).count() - 1),
         (TenantManager::builder(&url).tenants_see_shared(true).build()?, &some, some.len()),
         (
             TenantManager::builder(url.replace("owner@", "app@"))

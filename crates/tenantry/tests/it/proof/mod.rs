@@ -5,9 +5,10 @@ mod direct;
 mod interrupted;
 mod leftovers;
 mod pooled;
+mod rows;
 
 use sqlx::PgConnection;
-use tenantry::proof::{IsolationProof, Outcome};
+use tenantry::proof::{IsolationProof, Outcome, attack_names};
 
 /// Everything of proofs that is in the database: schemas and locks; on a server of the test's own, roles too.
 async fn remains(admin: &mut PgConnection) -> Vec<String> {
@@ -33,4 +34,9 @@ fn outcome<'p>(proof: &'p IsolationProof, name: &str) -> &'p Outcome {
 fn not_held(proof: &IsolationProof) -> Vec<&'static str> {
     let others = proof.attacks.iter().filter(|attack| attack.outcome != Outcome::Held);
     others.map(|attack| attack.name).collect()
+}
+
+/// The attacks that apply where tenants are isolated by row, or where none is.
+fn applicable(by_row: bool) -> impl Iterator<Item = &'static str> {
+    attack_names().filter(move |name| by_row || !name.starts_with("row"))
 }

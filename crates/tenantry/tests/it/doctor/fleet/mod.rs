@@ -1,6 +1,8 @@
 //! What concerns tenants: each planted defect is found and named, and their neighbours give no alarm.
 
+mod homes;
 mod hostile;
+mod limits;
 mod planted;
 mod privileges;
 mod sound;
@@ -9,9 +11,11 @@ use tenantry::doctor::{DoctorReport, Finding};
 
 /// The checks of tenants' schemas and data.
 const CHECKS: &[&str] = &[
+    "databases",
     "sharedContainers",
     "orphans",
     "tenantsOfState",
+    "limits",
     "migrationRecords",
     "driftSummary",
     "foreignObjects",

@@ -135,6 +135,7 @@ const EXPECTED: &[&str] = &[
     "orphans warning: the creation of tenants was interrupted [made: tenant_made]",
     "orphans info: 1 schema of a failed creation is kept: tenantry_spare_00000000000000ab",
     "tenantsOfState warning: 1 creation of a tenant was interrupted [left: tenantry: seeds \"demo\" (0123456789abcdef)]",
+    "limits error: 1 tenant is refused [lost: …",
     "migrationRecords warning: tenants have tables and no record of migrations, while others have one [norec: 2 tables]",
     "driftSummary info: schemas differ from the most common shape [dead: like no other; dup: like no other; …",
     "foreignObjects error: constraint orders_of_other on orders references users of another tenant [fk: constraint \

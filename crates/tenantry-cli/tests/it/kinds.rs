@@ -1,0 +1,171 @@
+//! Settings of rows, databases, servers and tiers.
+
+use tenantry_devdb::{DevDatabase, DevServer};
+
+use crate::support::{Folder, Ran};
+
+const UNREACHABLE: &str = "postgres://127.0.0.1:1/none";
+
+/// The value of a setting and where it is from.
+fn setting(ran: &Ran, key: &str) -> (String, String) {
+    let json = ran.json();
+    let all = json["settings"].as_array().unwrap();
+    let found = all.iter().find(|setting| setting["key"] == key).unwrap();
+    let text = |name: &str| found[name].as_str().unwrap_or("-").to_owned();
+    (text("value"), text("source"))
+}
+
+#[tokio::test]
+async fn servers_come_from_the_file_and_from_variables_and_flags() {
+    let folder = Folder::new();
+    folder.write("password", "geheim\n");
+    folder.write(
+        "tenantry.toml",
+        "[servers.eu-1]\nurl = \"postgres://app:geheim@h/d\"\nmax_connections = 5\n\
+         [servers.us]\npassword_file = \"password\"\n",
+    );
+    let config = || folder.tenantry(["config", "--json"]);
+    let ran = config().run().await.ended_with(0).never_says("geheim");
+    let url = |ran: &Ran| setting(ran, "servers.eu-1.url");
+    assert_eq!(url(&ran), ("postgres://app:***@h/d".into(), "tenantry.toml:2".into()));
+    assert_eq!(setting(&ran, "servers.eu-1.max_connections").0, "5");
+    assert_eq!(setting(&ran, "servers.us.url"), ("-".into(), "-".into()));
+    let variable = "TENANTRY_SERVERS_EU_1_URL";
+    let ran = config().env(variable, "postgres://app:geheim@other/d").run().await.ended_with(0);
+    assert_eq!(url(&ran), ("postgres://app:***@other/d".into(), format!("${variable}")));
+    ran.never_says("geheim").never_says("is not a setting");
+    let flag = ["config", "--json", "--set", "servers.eu-1.url=postgres://third/d"];
+    let ran = folder.tenantry(flag).env(variable, "postgres://other/d").run().await;
+    assert_eq!(url(&ran.ended_with(0)), ("postgres://third/d".into(), "--set".into()));
+    let ran = config().env("TENANTRY_SERVERS_MARS_URL", "x").run().await.ended_with(0);
+    ran.says("$TENANTRY_SERVERS_MARS_URL is not a setting");
+
+    folder.write("tenantry.toml", "[servers.eu-1]\nurl = 'x'\n[servers.eu_1]\nurl = 'x'\n");
+    config().run().await.ended_with(2).says("have the same variable $TENANTRY_SERVERS_EU_1_URL");
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_named_with_its_place() {
+    let folder = Folder::new();
+    for (settings, says, help) in [
+        (
+            "[servers.eu]\n\nulr = 'x'",
+            "tenantry.toml:3: unknown key servers.eu.ulr",
+            "servers.eu.url?",
+        ),
+        ("[servers.eu]\n", "tenantry.toml:1: the table [servers.eu] is empty", ""),
+        (
+            "[servers.eu]\nmax_connections = 2",
+            "the server eu has no URL",
+            "$TENANTRY_SERVERS_EU_URL",
+        ),
+        ("[servers.eu]\nurl = 'mysql://h/d'", "servers.eu.url (tenantry.toml:2): ", ""),
+        (
+            "[servers.main]\nurl = 'postgres://h/d'",
+            "servers.main.url (tenantry.toml:2): ",
+            "is called main",
+        ),
+        (
+            "[servers.'e u']\nurl = 'postgres://h/d'",
+            "servers.e u.url (tenantry.toml:2): ",
+            "1 to 63 letters",
+        ),
+        (
+            "[servers.eu]\nurl = 'postgres://h/d'\npassword_file = 'none'",
+            "servers.eu.password_file (tenantry.toml:3): reading none",
+            "",
+        ),
+        (
+            "[tiers.gold]\nweight = 2",
+            "tiers.gold.weight (tenantry.toml:2) has no effect",
+            "tenants.tier",
+        ),
+        (
+            "[tenants]\ntier = 'plan'",
+            "tenants.tier (tenantry.toml:2) has no effect",
+            "[tiers.NAME]",
+        ),
+        (
+            "[tenants]\ntier = 'plan'\n[tiers.gold]\nserver = 'mars'",
+            "tiers.gold.server (tenantry.toml:4): there is no server mars",
+            "add [servers.mars]",
+        ),
+        (
+            "[tenants]\ntier = 'plan'\n[tiers.gold]\nweight = 0",
+            "tiers.gold.weight (tenantry.toml:4): weight must be a number from 0.1 to 100",
+            "",
+        ),
+        ("[rows]\ncolumn = ''\nrole = \"a\\u0000\"", "rows.role (tenantry.toml:3): ", ""),
+        (
+            "[rows]\nsetting = 'tenant'",
+            "rows.setting (tenantry.toml:2): \"tenant\" is not the name",
+            "",
+        ),
+        ("[rows]\nkey = 'int'", "tenantry.toml:2: rows.key must be text or uuid or bigint", ""),
+        (
+            "[tenants]\nisolation = 'row'",
+            "SchemaDiscovery lists schemas, and tenants have none",
+            "",
+        ),
+        (
+            "[tenants]\nisolation = 'database'\ncatalog = 'table'\ndatabase = 'one'",
+            "the configuration cannot be used",
+            "{id}",
+        ),
+    ] {
+        folder.write("tenantry.toml", settings);
+        let ran = folder.tenantry(["tenant", "list"]).url(UNREACHABLE).run().await.ended_with(2);
+        ran.says(says).says(help);
+    }
+}
+
+/// A configuration with tenants of each kind on two servers.
+fn tiers(other: &str) -> String {
+    format!(
+        "[tenants]\ncatalog = \"table\"\nisolation = \"row\"\ntier = \"plan\"\n\n[rows]\nrole = \"app_rows_cli\"\n\n\
+         [servers.eu-1]\nurl = \"{other}\"\nmax_connections = 4\n\n\
+         [tiers.free]\nisolation = \"row\"\nweight = 0.5\n\n[tiers.pro]\nisolation = \"schema\"\n\n\
+         [tiers.large]\nisolation = \"schema\"\nserver = \"eu-1\"\n"
+    )
+}
+
+#[tokio::test]
+async fn a_tier_of_the_file_places_a_new_tenant() {
+    let (server, other) = (DevServer::start().await.unwrap(), DevServer::start().await.unwrap());
+    let database = DevDatabase::create_at(&server.url()).await.unwrap();
+    let folder = Folder::new();
+    folder.write("tenantry.toml", tiers(&other.url()));
+    let run = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        folder.tenantry(arguments).url(database.url()).run()
+    };
+    let sql = |sql: &str| {
+        let arguments = ["-v", "ON_ERROR_STOP=1", "-qc", sql, database.url()];
+        folder.program("psql", arguments).run()
+    };
+    sql("create role app_rows_cli").await.ended_with(0);
+    run("init --yes --create-table --output other.toml").await.ended_with(0);
+    let new = run("migrate new notes --row-table notes").await.ended_with(0);
+    let file = folder.read(new.stdout.trim());
+    assert!(file.contains("to \"app_rows_cli\""), "{file}");
+    run("migrate --all").await.ended_with(0);
+    run("tenant create small --attributes plan=free").await.ended_with(0);
+    run("tenant create middle --attributes plan=pro").await.ended_with(0);
+    run("tenant create plain").await.ended_with(0);
+    let listed = run("tenant list").await.ended_with(0);
+    for (tenant, cells) in [
+        ("small", "small row main - public 1 active"),
+        ("middle", "middle schema main - tenant_middle 1 active"),
+        ("plain", "plain row main - public 1 active"),
+    ] {
+        let line = listed.stdout.lines().find(|line| line.starts_with(tenant)).unwrap();
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(line.starts_with(cells), "{line}");
+    }
+    // Another plan moves no tenant.
+    sql("update tenants set attributes = '{\"plan\": \"pro\"}' where id = 'small'")
+        .await
+        .ended_with(0);
+    run("tenant show small").await.ended_with(0).says("isolation   row").says("server      main");
+    database.close().await.unwrap();
+}

@@ -1,0 +1,154 @@
+//! What is known of the tables that an occupant's statements reach.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// The tables of one occupant, or those that hold the rows of all tenants.
+#[derive(Debug)]
+pub(super) enum Shape {
+    Own(TablesShape),
+    Everybodys(Arc<TablesShape>),
+}
+
+impl Deref for Shape {
+    type Target = TablesShape;
+
+    fn deref(&self) -> &TablesShape {
+        match self {
+            Self::Own(shape) => shape,
+            Self::Everybodys(shape) => shape,
+        }
+    }
+}
+
+/// What is known of a set of tables.
+#[derive(Debug)]
+pub(crate) struct TablesShape {
+    looked: Mutex<Looked>,
+    /// `true` if a function that statements can reach modifies the session.
+    unruly: AtomicBool,
+    tables: AtomicU32,
+    /// Number of known changes to the tables.
+    changes: AtomicU32,
+    /// Unique number during the lifetime of the process.
+    serial: u64,
+}
+
+/// Result and time of an inspection of the schemas.
+#[derive(Debug)]
+struct Looked {
+    alike: Alike,
+    at: Option<Instant>,
+    /// Its duration.
+    took: Duration,
+}
+
+/// Assumed number of tables if they were not counted.
+const TYPICAL_TABLES: u32 = 10;
+
+/// How long an inspection is valid. Other processes also change tables and functions, without
+/// notification.
+const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// The next inspection that nothing requires follows after this many times the duration of the last
+/// one.
+const RARELY: u32 = 100;
+
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
+
+/// Shape of an occupant's tables, as far as it matters for prepared statements.
+///
+/// Two occupants with equal keys can use each other's prepared statements: PostgreSQL replans them
+/// for the new search path, and the results have the same columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alike {
+    /// Not read yet.
+    Unknown,
+    /// Statements are never shared: the schema has its own types or collations, or does not exist.
+    Unlike,
+    /// A hash of everything that decides what a statement returns, and of the settings under which
+    /// it is parsed.
+    Key(i64),
+}
+
+impl TablesShape {
+    /// Returns the number of table changes; see [`note_change`](Self::note_change).
+    pub(super) fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Records that the tables were changed: each session drops its prepared statements at its next
+    /// use.
+    pub(crate) fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.doubt();
+    }
+
+    pub(super) fn is_unruly(&self) -> bool {
+        self.unruly.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    pub(super) fn tables(&self) -> usize {
+        self.tables.load(Ordering::Relaxed) as usize
+    }
+
+    pub(super) fn set_tables(&self, tables: u32) {
+        self.tables.store(tables, Ordering::Relaxed);
+    }
+
+    pub(super) fn alike(&self) -> Alike {
+        self.looked.lock().alike
+    }
+
+    /// Returns `true` if the schemas were never inspected, or not recently.
+    pub(super) fn needs_a_look(&self) -> bool {
+        let looked = self.looked.lock();
+        looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN.max(looked.took * RARELY))
+    }
+
+    /// Records the result of an inspection.
+    pub(super) fn note_look(&self, alike: Alike, unruly: bool, took: Duration) {
+        self.unruly.store(unruly, Ordering::Relaxed);
+        *self.looked.lock() = Looked { alike, at: Some(Instant::now()), took };
+    }
+
+    /// Makes the next bind inspect the schemas again.
+    pub(super) fn doubt(&self) {
+        let mut looked = self.looked.lock();
+        *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
+    }
+
+    /// Makes the next bind inspect the schemas again, unless that was just done: inspections stay a
+    /// small part of a session's work, however often statements fail.
+    pub(super) fn suspect(&self) {
+        let mut looked = self.looked.lock();
+        if looked.at.is_some_and(|at| at.elapsed() >= looked.took * RARELY) {
+            *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
+        }
+    }
+}
+
+impl Default for TablesShape {
+    fn default() -> Self {
+        Self {
+            looked: Mutex::new(Looked { alike: Alike::Unknown, at: None, took: Duration::ZERO }),
+            unruly: AtomicBool::new(false),
+            tables: AtomicU32::new(TYPICAL_TABLES),
+            changes: AtomicU32::new(0),
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}

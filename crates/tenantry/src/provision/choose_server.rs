@@ -1,0 +1,67 @@
+//! The server of a new tenant.
+
+use std::sync::Arc;
+
+use super::Provisioner;
+use crate::{
+    error::{Error, ErrorKind},
+    tenant::{MAIN, NoServer, TenantRecord},
+};
+
+impl Provisioner {
+    /// Checks the server that the options of a creation name.
+    pub(super) fn check_server(&self, server: &str) -> Result<(), Error> {
+        let servers = self.fleet.servers();
+        if !servers.all().any(|(name, _)| name == server) {
+            let name: String = server.chars().take(80).collect();
+            let attempted = format!("there is no server {name:?}; there are {}", self.names());
+            return Err(Error::new(ErrorKind::Placement, attempted));
+        }
+        if servers.new_tenants().are_kept_off(server) {
+            let attempted =
+                format!("server {server} is draining and gets no new tenants: name another one");
+            return Err(Error::new(ErrorKind::Placement, attempted));
+        }
+        Ok(())
+    }
+
+    /// Chooses the server of a new tenant by the manager's policy. `None` is the manager's own server.
+    pub(super) async fn choose_server(
+        &self,
+        record: &TenantRecord,
+    ) -> Result<Option<Arc<str>>, Error> {
+        let new_tenants = self.fleet.servers().new_tenants();
+        if new_tenants.go_to_main() {
+            return Ok(None);
+        }
+        if new_tenants.need_a_count() {
+            new_tenants.count(&self.fleet.list().await?);
+        }
+        match new_tenants.choose(record, fastrand::f64()) {
+            Ok(name) => Ok((*name != *MAIN).then_some(name)),
+            Err(none) => Err(self.no_server(&none).with_tenant(&record.id)),
+        }
+    }
+
+    fn no_server(&self, none: &NoServer) -> Error {
+        let attempted = match none {
+            NoServer::AllDrain => {
+                "no server gets new tenants: each one is draining or excluded by the placement policy".to_owned()
+            }
+            NoServer::NoCandidate(name) => {
+                let name: String = name.chars().take(80).collect();
+                format!(
+                    "the placement policy has chosen the server {name:?}, which is unknown, draining or excluded; there \
+                     are {}",
+                    self.names()
+                )
+            }
+        };
+        Error::new(ErrorKind::Placement, attempted)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.fleet.servers().all().map(|(name, _)| name).collect();
+        names.join(", ")
+    }
+}

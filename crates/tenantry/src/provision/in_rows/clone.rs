@@ -1,0 +1,227 @@
+//! Clones a tenant that is isolated by row: its rows, with another key.
+
+use std::sync::Arc;
+
+use sqlx::{PgConnection, Row};
+
+use super::{
+    super::{CreateOptions, Provisioner, commit::roll_back, made::limit_locks},
+    copies::{Copies, copies},
+    create::{refuse_key_in_use, refuse_missing_tables},
+    drop::lock,
+    tables::{self, Table},
+};
+use crate::{
+    catalog::{CatalogChange, RowsOfTenant, Site},
+    clone::{CloneOptions, ClonedTable, Copied, in_snapshot_sql},
+    db::TenantTransaction,
+    error::{Error, ErrorKind},
+    seed::{copy_rows, ensure_table},
+    sql::Sql,
+    tenant::{IsolationKind, TenantId, TenantRecord},
+};
+
+/// The source and the clone, in the same tables.
+struct Pair<'a> {
+    from: &'a RowsOfTenant,
+    to: &'a RowsOfTenant,
+    site: &'a Site,
+}
+
+impl Provisioner {
+    /// Copies the rows of a tenant to another key, in one transaction with one snapshot, and adds the tenant to the
+    /// catalog.
+    pub(in crate::provision) async fn clone_rows(
+        &self,
+        from: &TenantRecord,
+        to: &TenantId,
+        options: &CloneOptions,
+    ) -> Result<(Arc<str>, Copied), Error> {
+        if let Some(wrong) = why_not(options) {
+            let attempted = format!("cloning a tenant that is isolated by row: {wrong}");
+            return Err(Error::new(ErrorKind::Config, attempted));
+        }
+        let create = CreateOptions {
+            isolation: Some(IsolationKind::Row),
+            key: options.key.clone(),
+            attributes: options.attributes.clone(),
+            role: options.role.clone(),
+            lock_timeout: options.lock_timeout,
+            ..CreateOptions::default()
+        };
+        let record = self.record_of_new(to, &create).await?;
+        let (source, site) = (self.fleet.site_of_rows(from)?, self.site_of_new(&record, &create)?);
+        match self.fleet.record(to).await {
+            Err(error) if error.kind() == ErrorKind::UnknownTenant => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Err(Error::new(ErrorKind::TenantExists, "the catalog lists it")),
+        }
+        let record = self.with_key_on_record(record, &site).await?;
+        self.refuse_missing_role(self.fleet.role_of(&site).await?.as_ref()).await?;
+        let mut lease = self.fleet.lease_for(&site).await?;
+        ensure_table(&mut lease, &site).await?;
+        let mut tx = TenantTransaction::open(lease).await?;
+        match self.copy_rows(&mut tx, &source, &site, &record, (options, &create)).await {
+            Ok(tables) => {
+                self.commit(tx).await?;
+                let (objects, remarks) = (0, Vec::new());
+                let copied = Copied { objects, tables, anonymized: None, remarks };
+                Ok((site.schema.as_str().into(), copied))
+            }
+            Err(error) => Err(roll_back(tx, error).await),
+        }
+    }
+
+    async fn copy_rows(
+        &self,
+        tx: &mut TenantTransaction,
+        source: &Site,
+        site: &Site,
+        record: &TenantRecord,
+        (options, create): (&CloneOptions, &CreateOptions),
+    ) -> Result<Vec<ClonedTable>, Error> {
+        let mut sql = Sql::default();
+        in_snapshot_sql(&mut sql);
+        limit_locks(&mut sql, create);
+        sql.text("set local row_security to on");
+        sqlx::raw_sql(sql.finish()).execute(&mut **tx).await?;
+        if !lock(tx, site, "pg_catalog.pg_try_advisory_xact_lock").await? {
+            let attempted = "another session is creating or dropping it";
+            return Err(Error::new(ErrorKind::TenantExists, attempted));
+        }
+        let (Some(from), Some(to)) = (&source.rows, &site.rows) else {
+            return Err(Error::new(ErrorKind::Placement, "it has tables of its own"));
+        };
+        let tables = tables::read(tx, site, to).await?;
+        refuse_missing_tables(site, to, &tables)?;
+        refuse_key_in_use(tx, site, to, &tables).await?;
+        let copied = match options.data {
+            true => Pair { from, to, site }.copy(tx, tables).await?,
+            false => Vec::new(),
+        };
+        if options.data {
+            copy_rows(tx, source, site).await?;
+        }
+        self.fleet.write(tx, CatalogChange::Created(record)).await?;
+        Ok(copied)
+    }
+}
+
+/// Returns why these options do not suit tables that all tenants share.
+fn why_not(options: &CloneOptions) -> Option<&'static str> {
+    if options.anonymize.is_some() {
+        return Some(
+            "its rows are copied inside the server, where masks are not applied: clone it without them, and mask the \
+             rows of the clone with your own statements before anybody gets access to it",
+        );
+    }
+    if !options.exclude.is_empty() || !options.parts.is_empty() {
+        return Some("all of its rows are copied: delete from the clone what is not wanted");
+    }
+    let names_schema = options.container.is_some();
+    names_schema.then_some("it has no schema of its own, so there is no container to name")
+}
+
+impl Pair<'_> {
+    /// Copies the rows of all tables, and compares them.
+    async fn copy(
+        &self,
+        conn: &mut PgConnection,
+        mut tables: Vec<Table>,
+    ) -> Result<Vec<ClonedTable>, Error> {
+        tables::read_columns(conn, self.to, &mut tables).await?;
+        let column = self.to.of.key_column().as_str();
+        let copies = copies(&tables, column).map_err(|why| Error::new(ErrorKind::Clone, why))?;
+        let mut cloned = Vec::new();
+        for copies in &copies {
+            let rows = self.copy_table(conn, copies).await?;
+            cloned.push(ClonedTable { name: copies.table.to_owned(), rows });
+        }
+        Ok(cloned)
+    }
+
+    /// Copies the rows of a table.
+    ///
+    /// A policy that applies to the session's role shows it the rows of one key at a time, so the rows of the source
+    /// are collected first.
+    async fn copy_table(&self, conn: &mut PgConnection, copies: &Copies<'_>) -> Result<u64, Error> {
+        let mut sql = Sql::default();
+        act_as(&mut sql, self.from);
+        sql.text("create temporary table pg_temp.tenantry_rows on commit drop as select ");
+        columns(&mut sql, copies).text(" from ");
+        self.table(&mut sql, copies).text(" x where ");
+        tables::is_tenants(&mut sql, "x", self.from).text("; ");
+        act_as(&mut sql, self.to);
+        sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
+
+        let mut sql = Sql::new("insert into ");
+        self.table(&mut sql, copies).text(" (").ident(self.to.of.key_column());
+        for column in &copies.columns {
+            sql.text(", ").name(column);
+        }
+        sql.text(") overriding system value select ");
+        tables::key(&mut sql, self.to);
+        for column in &copies.columns {
+            sql.text(", x.").name(column);
+        }
+        sql.text(" from pg_temp.tenantry_rows x");
+        let rows = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?.rows_affected();
+        self.compare(conn, copies).await?;
+        sqlx::raw_sql("drop table pg_temp.tenantry_rows").execute(conn).await?;
+        Ok(rows)
+    }
+
+    /// Fails unless the clone has the same rows as the source.
+    async fn compare(&self, conn: &mut PgConnection, copies: &Copies<'_>) -> Result<(), Error> {
+        let rows = |sql: &mut Sql| {
+            sql.text("select d::pg_catalog.text from (select ");
+            columns(sql, copies);
+        };
+        let source = |sql: &mut Sql| {
+            rows(sql);
+            sql.text(" from pg_temp.tenantry_rows x) d");
+        };
+        let clone = |sql: &mut Sql| {
+            rows(sql);
+            self.table(sql.text(" from "), copies).text(" x where ");
+            tables::is_tenants(sql, "x", self.to).text(") d");
+        };
+        let mut sql = Sql::new("select pg_catalog.count(*) from ((");
+        source(&mut sql);
+        sql.text(" except all ");
+        clone(&mut sql);
+        sql.text(") union all (");
+        clone(&mut sql);
+        sql.text(" except all ");
+        source(&mut sql);
+        sql.text(")) d");
+        let different: i64 = sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?;
+        if different == 0 {
+            return Ok(());
+        }
+        let attempted = format!(
+            "table {} of the clone has other rows than the source: a trigger or a rule changes what is inserted",
+            copies.table
+        );
+        Err(Error::new(ErrorKind::Clone, attempted))
+    }
+
+    fn table<'s>(&self, sql: &'s mut Sql, copies: &Copies<'_>) -> &'s mut Sql {
+        sql.ident(&self.site.schema).text(".").name(copies.table)
+    }
+}
+
+/// Appends the columns of a row `x`.
+fn columns<'s>(sql: &'s mut Sql, copies: &Copies<'_>) -> &'s mut Sql {
+    for (place, column) in copies.columns.iter().enumerate() {
+        sql.text(if place == 0 { "x." } else { ", x." }).name(column);
+    }
+    sql
+}
+
+/// Appends the statement after which policies show the rows of this key.
+fn act_as(sql: &mut Sql, rows: &RowsOfTenant) {
+    let setting = rows.of.key_setting();
+    sql.text("set local ").ident(&setting.class).text(".").ident(&setting.name);
+    sql.text(" to ").literal(&rows.key).text("; ");
+}

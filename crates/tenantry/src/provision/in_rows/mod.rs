@@ -1,0 +1,14 @@
+//! Tenants that are isolated by row: they are rows in the catalog, and in tables that all of them use.
+//!
+//! Whatever works on the schema of a tenant never gets here, and nothing here works on schemas: see
+//! [`Site::rows`](crate::catalog::Site).
+
+mod clone;
+mod copies;
+mod create;
+mod delete;
+mod drop;
+mod key;
+mod order;
+mod rename;
+mod tables;

@@ -1,0 +1,249 @@
+//! The tables that hold rows of tenants, and the foreign keys between them.
+
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+use crate::{
+    catalog::{RowsOfTenant, Site},
+    error::Error,
+    sql::Sql,
+    tenant::{Ident, KeyType},
+};
+
+/// A table with the column of the tenants' key.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) oid: i64,
+    pub(super) name: String,
+    /// Its foreign keys to such tables, itself included.
+    pub(super) foreign_keys: Vec<ForeignKey>,
+    /// Its columns, except generated ones, and its unique keys; empty unless they were [read](read_columns).
+    pub(super) columns: Vec<Column>,
+    pub(super) unique_keys: Vec<UniqueKey>,
+}
+
+/// A column that takes values.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    /// It has the tenants' key.
+    pub(super) is_key: bool,
+    /// Its default is a new number or `uuid` for each row.
+    pub(super) is_drawn: bool,
+}
+
+/// A unique index, or an exclusion constraint.
+#[derive(Debug)]
+pub(super) struct UniqueKey {
+    pub(super) name: String,
+    /// Its column, if it has one only.
+    pub(super) only_column: Option<String>,
+    /// It contains the column of the tenants' key.
+    pub(super) is_keyed: bool,
+}
+
+/// A foreign key to a table with the column of the tenants' key.
+#[derive(Debug)]
+pub(super) struct ForeignKey {
+    pub(super) name: String,
+    /// The oid of the table that it refers to.
+    pub(super) to: i64,
+    /// A deletion of the row that it refers to changes or deletes the referring row, instead of being refused.
+    pub(super) acts_on_delete: bool,
+    /// A column that can be null, so that the row refers to nothing.
+    pub(super) nullable: Option<String>,
+    /// It contains the column of the tenants' key, so it never refers to another tenant's row.
+    pub(super) is_keyed: bool,
+    /// The policies of the referring table apply to the current role, so it does not see other tenants' rows.
+    pub(super) is_filtered: bool,
+    /// The columns, and those that they refer to.
+    pub(super) columns: Vec<(String, String)>,
+}
+
+impl Table {
+    pub(super) fn new(oid: i64, name: String) -> Self {
+        let (foreign_keys, columns, unique_keys) = Default::default();
+        Self { oid, name, foreign_keys, columns, unique_keys }
+    }
+
+    /// Appends the name of the table.
+    pub(super) fn named<'s>(&self, sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
+        sql.ident(schema).text(".").name(&self.name)
+    }
+}
+
+impl ForeignKey {
+    /// Returns the place of the table that it refers to.
+    pub(super) fn target(&self, tables: &[Table]) -> Option<usize> {
+        tables.iter().position(|table| self.leads_to(table))
+    }
+
+    /// Returns `true` if it refers to this table.
+    pub(super) fn leads_to(&self, table: &Table) -> bool {
+        table.oid == self.to
+    }
+
+    /// Returns a foreign key of this name, from the column of that name.
+    #[cfg(test)]
+    pub(super) fn keyed(name: &str, to: i64, column: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            to,
+            acts_on_delete: false,
+            nullable: None,
+            is_keyed: true,
+            is_filtered: false,
+            columns: vec![(name.to_owned(), column.to_owned())],
+        }
+    }
+}
+
+/// Appends the condition that a row of `alias` is the tenant's.
+pub(super) fn is_tenants<'s>(
+    sql: &'s mut Sql,
+    alias: &'static str,
+    of: &RowsOfTenant,
+) -> &'s mut Sql {
+    sql.text(alias).text(".").ident(of.of.key_column()).text(" operator(pg_catalog.=) ");
+    key(sql, of)
+}
+
+/// Appends the tenant's key.
+pub(super) fn key<'s>(sql: &'s mut Sql, of: &RowsOfTenant) -> &'s mut Sql {
+    sql.literal(&of.key).text(match of.of.key_type() {
+        KeyType::Uuid => "::pg_catalog.uuid",
+        KeyType::BigInt => "::pg_catalog.int8",
+        KeyType::Text => "::pg_catalog.text",
+    })
+}
+
+/// Reads the tables of the site's schema, by name. A partition is reached through its table.
+pub(super) async fn read(
+    conn: &mut PgConnection,
+    site: &Site,
+    of: &RowsOfTenant,
+) -> Result<Vec<Table>, Error> {
+    let query = sqlx::query(TABLES).bind(site.schema.as_str()).bind(of.of.key_column().as_str());
+    let rows = query.persistent(false).fetch_all(conn).await?;
+    let mut tables = Vec::<Table>::new();
+    for row in &rows {
+        let oid = row.try_get("oid")?;
+        if tables.last().is_none_or(|last| last.oid != oid) {
+            tables.push(Table::new(oid, row.try_get("name")?));
+        }
+        if let (Some(table), Some(key)) = (tables.last_mut(), foreign_key(row)?) {
+            table.foreign_keys.push(key);
+        }
+    }
+    Ok(tables)
+}
+
+/// Reads the columns and the unique keys of the tables.
+pub(super) async fn read_columns(
+    conn: &mut PgConnection,
+    of: &RowsOfTenant,
+    tables: &mut [Table],
+) -> Result<(), Error> {
+    let oids: Vec<_> = tables.iter().map(|table| table.oid).collect();
+    let key = of.of.key_column().as_str();
+    let asked = |sql| sqlx::query(sql).bind(oids.clone()).bind(key).persistent(false);
+    for row in asked(COLUMNS).fetch_all(&mut *conn).await? {
+        let (name, is_key) = (row.try_get("name")?, row.try_get("is_key")?);
+        let column = Column { name, is_key, is_drawn: row.try_get("is_drawn")? };
+        if let Some(table) = with_oid(tables, row.try_get("oid")?) {
+            table.columns.push(column);
+        }
+    }
+    for row in asked(UNIQUE_KEYS).fetch_all(&mut *conn).await? {
+        let (name, only_column) = (row.try_get("name")?, row.try_get("only_column")?);
+        let unique = UniqueKey { name, only_column, is_keyed: row.try_get("is_keyed")? };
+        if let Some(table) = with_oid(tables, row.try_get("oid")?) {
+            table.unique_keys.push(unique);
+        }
+    }
+    Ok(())
+}
+
+fn with_oid(tables: &mut [Table], oid: i64) -> Option<&mut Table> {
+    tables.iter_mut().find(|table| table.oid == oid)
+}
+
+fn foreign_key(row: &PgRow) -> sqlx::Result<Option<ForeignKey>> {
+    let Some(name) = row.try_get("constraint")? else { return Ok(None) };
+    let own: Vec<String> = row.try_get("own")?;
+    let theirs: Vec<String> = row.try_get("theirs")?;
+    Ok(Some(ForeignKey {
+        name,
+        to: row.try_get("to")?,
+        acts_on_delete: row.try_get("acts")?,
+        nullable: row.try_get("nullable")?,
+        is_keyed: row.try_get("is_keyed")?,
+        is_filtered: row.try_get("is_filtered")?,
+        columns: own.into_iter().zip(theirs).collect(),
+    }))
+}
+
+/// Parameters: the oids of the tables, and the column of the tenants' key.
+const COLUMNS: &str = "\
+    select a.attrelid::pg_catalog.int8 as oid, a.attname::pg_catalog.text as name, \
+      a.attname operator(pg_catalog.=) $2 as is_key, \
+      a.attidentity operator(pg_catalog.<>) '' or coalesce( \
+        pg_catalog.starts_with(e.text, 'nextval(') or e.text operator(pg_catalog.=) 'gen_random_uuid()', \
+        false) as is_drawn \
+    from pg_catalog.pg_attribute a \
+    left join pg_catalog.pg_attrdef d on d.adrelid operator(pg_catalog.=) a.attrelid \
+      and d.adnum operator(pg_catalog.=) a.attnum \
+    left join lateral (select pg_catalog.pg_get_expr(d.adbin, d.adrelid) as text) e on true \
+    where a.attrelid::pg_catalog.int8 operator(pg_catalog.=) any ($1) \
+      and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
+      and a.attgenerated operator(pg_catalog.=) '' \
+    order by a.attrelid, a.attnum";
+
+/// Parameters: those of [`COLUMNS`].
+const UNIQUE_KEYS: &str = "\
+    select i.indrelid::pg_catalog.int8 as oid, c.relname::pg_catalog.text as name, \
+      case when i.indnkeyatts operator(pg_catalog.=) 1::pg_catalog.int2 then (select a.attname::pg_catalog.text \
+        from pg_catalog.pg_attribute a where a.attrelid operator(pg_catalog.=) i.indrelid \
+        and a.attnum operator(pg_catalog.=) i.indkey[0]) end as only_column, \
+      exists (select from pg_catalog.pg_attribute a where a.attrelid operator(pg_catalog.=) i.indrelid \
+        and a.attname operator(pg_catalog.=) $2 and not a.attisdropped \
+        and a.attnum operator(pg_catalog.=) any \
+          ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts operator(pg_catalog.-) 1])) as is_keyed \
+    from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid \
+    where i.indrelid::pg_catalog.int8 operator(pg_catalog.=) any ($1) \
+      and (i.indisunique or i.indisexclusion) order by c.relname";
+
+/// A column can be set to null on its own unless the foreign key is `match full` and has others.
+const TABLES: &str = "\
+    with t as ( \
+      select c.oid, c.relname, a.attnum from pg_catalog.pg_class c \
+      join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+      join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid \
+        and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
+      where n.nspname operator(pg_catalog.=) $1 and a.attname operator(pg_catalog.=) $2 \
+        and c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) \
+        and not c.relispartition) \
+    select t.oid::pg_catalog.int8 as oid, t.relname::pg_catalog.text as name, \
+      f.conname::pg_catalog.text as constraint, f.confrelid::pg_catalog.int8 as to, \
+      f.confdeltype operator(pg_catalog.=) any (array['c', 'n', 'd']::pg_catalog.\"char\"[]) as acts, \
+      pg_catalog.row_security_active(t.oid) as is_filtered, k.own, k.theirs, k.is_keyed, \
+      case when f.confmatchtype operator(pg_catalog.=) 's'::pg_catalog.\"char\" \
+        or pg_catalog.cardinality(f.conkey) operator(pg_catalog.=) 1 then k.nullable end as nullable \
+    from t \
+    left join pg_catalog.pg_constraint f on f.conrelid operator(pg_catalog.=) t.oid \
+      and f.contype operator(pg_catalog.=) 'f'::pg_catalog.\"char\" \
+      and f.conparentid operator(pg_catalog.=) 0::pg_catalog.oid \
+      and f.confrelid operator(pg_catalog.=) any (select o.oid from t o) \
+    left join lateral ( \
+      select pg_catalog.array_agg(own.attname::pg_catalog.text order by c.place) as own, \
+        pg_catalog.array_agg(theirs.attname::pg_catalog.text order by c.place) as theirs, \
+        pg_catalog.bool_or(c.own operator(pg_catalog.=) t.attnum \
+          and theirs.attname operator(pg_catalog.=) $2) as is_keyed, \
+        pg_catalog.min(own.attname::pg_catalog.text) filter (where not own.attnotnull \
+          and c.own operator(pg_catalog.<>) t.attnum) as nullable \
+      from rows from (pg_catalog.unnest(f.conkey), pg_catalog.unnest(f.confkey)) \
+        with ordinality as c (own, theirs, place) \
+      join pg_catalog.pg_attribute own on own.attrelid operator(pg_catalog.=) f.conrelid \
+        and own.attnum operator(pg_catalog.=) c.own \
+      join pg_catalog.pg_attribute theirs on theirs.attrelid operator(pg_catalog.=) f.confrelid \
+        and theirs.attnum operator(pg_catalog.=) c.theirs) k on f.oid is not null \
+    order by t.relname, t.oid, f.conname";
