@@ -123,7 +123,8 @@ impl Table {
 async fn is_waited_for(observer: &mut PgConnection) {
     eventually("somebody waits for the table", async || {
         let waiting: i64 = sqlx::query_scalar(
-            "select count(*) from pg_locks where not granted and relation = 'tenants'::regclass",
+            "select count(*) from pg_locks where not granted and relation = 'tenants'::regclass \
+             and database = (select oid from pg_database where datname = current_database())",
         )
         .fetch_one(&mut *observer)
         .await
