@@ -17,6 +17,7 @@ mod connect;
 mod connector;
 mod credentials;
 mod deadline;
+mod endings;
 mod extensions;
 mod gate;
 mod holder;

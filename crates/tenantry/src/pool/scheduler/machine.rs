@@ -239,17 +239,23 @@ impl<W> Scheduler<W> {
         waiter
     }
 
-    /// Temporarily takes out the idle connection of a place, as a lease of the tenant that it is
-    /// bound to, so that the pool can check it. It does not count as granted. An unbound connection
-    /// is closed.
+    /// Temporarily takes out the idle connection of a place, so that the pool can check it. An
+    /// unbound connection is closed.
     pub(crate) fn take_out(&mut self, now: Time, place: usize) -> Option<(ConnId, TenantKey)> {
+        let slot = self.conn(conn_id(place));
+        if matches!(slot.state, State::Idle { .. }) && slot.bound.is_none() {
+            self.close_idle(conn_id(place));
+            return None;
+        }
+        self.borrow_idle(now, place)
+    }
+
+    /// Temporarily takes out the idle connection of a place, as a lease of the tenant that it is
+    /// bound to. It does not count as granted. None if it is not bound.
+    pub(crate) fn borrow_idle(&mut self, now: Time, place: usize) -> Option<(ConnId, TenantKey)> {
         let conn = conn_id(place);
         let slot = self.conn(conn);
-        let (State::Idle { .. }, bound) = (slot.state, slot.bound) else {
-            return None;
-        };
-        let Some(key) = bound else {
-            self.close_idle(conn);
+        let (State::Idle { .. }, Some(key)) = (slot.state, slot.bound) else {
             return None;
         };
         if self.closed || !self.may_lease(key) {
@@ -293,9 +299,9 @@ impl<W> Scheduler<W> {
 
     /// Reports that an [`Action::Open`] has succeeded; the connection is closed after `expires`.
     pub(crate) fn opened(&mut self, now: Time, conn: ConnId, expires: Time) {
-        if let State::Opening { since, .. } = self.conn(conn).state {
+        if let State::Opening { since, at_once, .. } = self.conn(conn).state {
             let (took, budget) = (now.saturating_sub(since), self.limits.budget);
-            self.changes.opened(now, took, self.counts.opening, budget);
+            self.changes.opened(took, at_once, budget);
         }
         self.end_opening(conn);
         let slot = self.conn_mut(conn);
