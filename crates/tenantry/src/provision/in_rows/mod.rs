@@ -12,3 +12,5 @@ mod key;
 mod order;
 mod rename;
 mod tables;
+
+pub(super) use drop::KeyThen;
