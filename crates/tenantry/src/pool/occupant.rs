@@ -15,7 +15,7 @@ use super::{
     credentials::Login,
     extensions::ExtensionSchemas,
     live_limits::LiveLimits,
-    pin::{KeyDigest, Pinned},
+    pin::{KeyDigest, Pinned, SEEN_AS},
     retired_keys::RetiredKeys,
     scheduler::Class,
     shape::{Alike, RowTables, Shape, TablesShape},
@@ -54,10 +54,6 @@ pub(crate) struct Occupant {
     /// `true` if one task may hold connections of it beside others.
     may_nest: AtomicBool,
 }
-
-/// How long a session seen in a tenant's schema is assumed to be there: other processes also rename
-/// and drop tenants. A released name is not reused before twice this time.
-pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
 
 /// The name of an occupant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

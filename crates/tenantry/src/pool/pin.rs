@@ -1,6 +1,8 @@
 //! Locks by which sessions show that they work on a schema, or on the rows of a tenant in the tables
 //! of all.
 
+use std::time::Duration;
+
 use sqlx::{
     Row, SqlStr,
     postgres::{PgRow, types::Oid},
@@ -26,6 +28,10 @@ pub(super) enum Pin {
     /// A drop or rename may hold it exclusively, so acquiring it waits.
     AfterDrop,
 }
+
+/// How long a session seen in a tenant's schema is assumed to be there: other processes also rename
+/// and drop tenants. A released name or key is not reused before twice this time.
+pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
 
 /// The high half of the keys of the locks by which sessions pin a schema. The low half is the
 /// schema's OID, with the [hash of the name](pin_hash) under which they work on it: a renamed

@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::Instant;
 
-use super::{occupant::SEEN_AS, pin::KeyDigest};
+use super::pin::{KeyDigest, SEEN_AS};
 use crate::{
     error::{Error, ErrorKind},
     sql::Sql,
@@ -216,7 +216,7 @@ impl KeyQuestion<'_> {
                pg_catalog.clock_timestamp() operator(pg_catalog.-) k.taken_at) as tenantry_taken_ago from ",
         );
         sql.ident(self.schema).text(".").text(RETIRED_KEYS).text(
-            " k where greatest(k.retired_at, k.taken_at) operator(pg_catalog.>) \
+            " k where coalesce(k.taken_at, k.retired_at) operator(pg_catalog.>) \
                (pg_catalog.clock_timestamp() operator(pg_catalog.-) ",
         );
         let back = format!("{}s", back.as_secs().saturating_add(1).min(FARTHEST));

@@ -54,7 +54,7 @@ struct Found {
     /// The schema that has the occupant's name.
     schema: Schema,
     looked: bool,
-    /// What came of the question about keys that were given up.
+    /// The answer to the question about keys that were given up.
     keys: KeyAnswer,
 }
 

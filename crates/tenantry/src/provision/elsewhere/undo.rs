@@ -6,8 +6,8 @@ use super::{
     super::{
         DropOptions, Provisioner,
         drop::drop_everything,
-        in_rows::KeyThen,
         mark::Mark,
+        retired::KeyThen,
         step::{self, Step},
     },
     create::token,

@@ -7,7 +7,10 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     super::{
-        DropOptions, Provisioner, TableRows, answer::busy, commit::TransactionNumber, retired,
+        DropOptions, Provisioner, TableRows,
+        answer::busy,
+        commit::TransactionNumber,
+        retired::{self, KeyThen},
     },
     delete::{Counts, Rows},
     tables,
@@ -30,15 +33,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How often the rows are deleted while other sessions write more.
 const ROUNDS: usize = 5;
-
-/// What becomes of the key of deleted rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::provision) enum KeyThen {
-    /// The tenant was served: its key is reserved for a while.
-    Reserved,
-    /// The tenant was never served.
-    Free,
-}
 
 /// The rows of a tenant, by table, and the number of transactions in which they were deleted.
 type Deleted = (Vec<TableRows>, usize);

@@ -12,5 +12,3 @@ mod key;
 mod order;
 mod rename;
 mod tables;
-
-pub(super) use drop::KeyThen;

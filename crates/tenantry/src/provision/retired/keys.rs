@@ -10,6 +10,15 @@ use crate::{
     sql::Sql,
 };
 
+/// What becomes of the key of deleted rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::provision) enum KeyThen {
+    /// The tenant was served: its key is reserved for a while.
+    Reserved,
+    /// The tenant was never served.
+    Free,
+}
+
 impl<'a> Retired<'a> {
     fn key_of(site: &'a Site, of: &'a RowsOfTenant) -> Self {
         Self::Key { schema: &site.schema, key: &of.key }
@@ -87,7 +96,7 @@ pub(in crate::provision) async fn ensure_table_of_keys(
          taken_at pg_catalog.timestamptz, waits_for pg_catalog.text[]); create index if not exists ",
     );
     sql.name(INDEX).text(" on ").ident(&site.schema).text(".").text(RETIRED_KEYS);
-    sql.text(" (greatest(retired_at, taken_at)); ");
+    sql.text(" ((coalesce(taken_at, retired_at))); ");
     keep_to_owner(&mut sql, &site.schema, RETIRED_KEYS);
     // The sessions of every role have to notice that a key is not their tenant's any longer.
     sql.text("grant select on ")

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, Row, SqlStr};
 
-pub(super) use self::keys::{claim_key, claim_key_in_snapshot, ensure_table_of_keys, note_key_sql};
+pub(super) use self::keys::{
+    KeyThen, claim_key, claim_key_in_snapshot, ensure_table_of_keys, note_key_sql,
+};
 use self::look::{look, remember};
 use super::Provisioner;
 use crate::{
