@@ -110,8 +110,8 @@ pub enum ErrorKind {
     /// Also when the tenant moved to another place while a statement ran that may have committed a
     /// part of its work, so that it was not run again; its error is the source.
     StaleHandle,
-    /// The name of the tenant's schema was released recently, and transactions or leases of the
-    /// previous tenant may still be open. Retry after [`retry_after`](Error::retry_after).
+    /// The name of the tenant's schema, or its key in the tables of all tenants, was released
+    /// recently, and transactions or leases of the previous tenant may still be open. Retry after [`retry_after`](Error::retry_after).
     NameInUse,
     /// A database object, such as a function body, refers to the tenant's schema by name as text
     /// and would keep the old name after a rename. Nothing was changed. The message lists the

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Asked, Resolved,
@@ -93,7 +93,8 @@ impl Lookup {
             let limits = inner.limits(&record, began).map_err(unusable)?;
             inner.served(Placed { record, placement, limits })
         });
-        let known = inner.known(asked, placed.collect()).await;
+        let looked_up = inner.memory.instant(began);
+        let known = inner.known(asked, placed.collect(), looked_up).await;
         self.see_rivals(asked, &mut said, &known).await?;
         let mut all = Vec::with_capacity(known.len());
         for known in known {
@@ -237,7 +238,9 @@ impl Inner {
             return Ok(placed);
         }
         let Placed { record, placement, limits } = placed;
-        let suspended = self.rules.known(record, placement, None, limits).map_err(unusable)?;
+        // It is refused anyway, whenever it was looked up.
+        let known = self.rules.known(record, placement, None, limits, Instant::now());
+        let suspended = known.map_err(unusable)?;
         Err(Heard::Verdict(Verdict::Suspended(Arc::new(suspended))))
     }
 
@@ -246,6 +249,7 @@ impl Inner {
         &self,
         asked: &Asked,
         placed: Vec<Result<Placed, Heard>>,
+        looked_up: Instant,
     ) -> Vec<Result<Arc<Known>, Heard>> {
         let unseen = placed.iter().filter_map(|placed| match placed {
             Ok(Placed { record, placement, .. })
@@ -266,7 +270,8 @@ impl Inner {
             };
             let seen = seen.as_ref().filter(|_| is_looked_up(&record, &placement));
             let schema = record.schema.or_else(|| seen.map(named));
-            self.rules.known(record, placement, schema, limits).map(Arc::new).map_err(unusable)
+            let known = self.rules.known(record, placement, schema, limits, looked_up);
+            known.map(Arc::new).map_err(unusable)
         });
         known.collect()
     }

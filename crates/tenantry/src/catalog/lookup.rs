@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use sqlx::PgConnection;
 use tokio::{
     sync::{Notify, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -32,7 +32,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     event::Event,
-    pool::Grantee,
+    pool::{Grantee, RowTables},
     retry::RetryPolicy,
     tenant::{
         Home, Ident, MAIN, NameTemplate, Placement, TenantId, TenantLimits, TenantRecord,
@@ -411,7 +411,7 @@ impl Lookup {
     /// tables are in this schema.
     pub(crate) fn note_change_of_rows(&self, schema: &Ident) {
         if self.0.rules.row_schema() == schema {
-            self.0.rules.servers.values().for_each(|shape| shape.note_change());
+            self.0.rules.servers.values().for_each(RowTables::note_change);
         }
     }
 
@@ -435,23 +435,24 @@ impl Lookup {
     ) -> Result<Known, Error> {
         let record = TenantRecord { state: TenantState::Active, step: None, ..record.clone() };
         let placement = Placement::at(home, schema.clone());
-        self.0.rules.known(record, placement, None, Arc::default())
+        self.0.rules.known(record, placement, None, Arc::default(), Instant::now())
     }
 
     /// Returns a tenant in creation whose rows are in tables of all tenants, for its creator only.
     pub(crate) fn rows_in_the_making(&self, record: &TenantRecord) -> Result<Known, Error> {
         let record = TenantRecord { state: TenantState::Active, step: None, ..record.clone() };
         let placement = self.place(&record)?;
-        self.0.rules.known(record, placement, None, Arc::default())
+        self.0.rules.known(record, placement, None, Arc::default(), Instant::now())
     }
 
     /// Creates one that finds the tenants whose schemas match the template, each by its schema,
     /// under the same rules otherwise. None of them is dedicated.
     pub(crate) fn of_scratch(&self, isolations: Isolations, shared_schema: Ident) -> Self {
         let Inner { rules, retry, .. } = &*self.0;
+        let tables = RowTables::new(isolations.schema_of_rows(&shared_schema));
         let rules = Rules {
             isolations,
-            servers: [(MAIN.into(), Arc::default())].into(),
+            servers: [(MAIN.into(), tables)].into(),
             databases: BTreeMap::new(),
             shared_schema,
             tenants_see_shared: rules.tenants_see_shared,

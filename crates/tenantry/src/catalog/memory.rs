@@ -93,6 +93,11 @@ impl Memory {
         self.began.elapsed()
     }
 
+    /// Returns a time as the pool tells it.
+    pub(super) fn instant(&self, time: Duration) -> tokio::time::Instant {
+        (self.began + time).into()
+    }
+
     pub(super) fn find(&self, id: &TenantId) -> Found {
         if let Some(Remembered { known, heard, .. }) = self.tenants.get(id) {
             let Some(known) = known.filter(|known| !known.occupant.is_retired()) else {

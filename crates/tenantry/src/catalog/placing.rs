@@ -70,6 +70,11 @@ impl Isolations {
         }
     }
 
+    /// Returns the schema that holds the rows of all tenants.
+    pub(crate) fn schema_of_rows<'s>(&'s self, shared_schema: &'s Ident) -> &'s Ident {
+        self.rows().tables_schema().unwrap_or(shared_schema)
+    }
+
     /// Returns the key that the sessions of a tenant have. If rows were configured, those of tenants in schemas and
     /// databases have one as well, so that the same tables, defaults and policies work in all kinds.
     pub(crate) fn key(&self, record: &TenantRecord) -> Option<Box<RowKey>> {
@@ -96,7 +101,7 @@ impl Isolations {
                 Placement::in_schema(named(record.container.as_ref(), template, &record.id)?)
             }
             Isolation::Row(rows) => {
-                let schema = rows.tables_schema().unwrap_or(shared_schema).clone();
+                let schema = self.schema_of_rows(shared_schema).clone();
                 let key = key_of(record, rows).ok_or_else(|| wrong_key(record, rows))?;
                 Placement::in_rows(schema, key)
             }

@@ -9,12 +9,14 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::placing::Isolations;
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     pool::{
-        AfterBind, AskAfterBind, AskForCredentials, Class, ExtensionSchemas, Grantee, LiveLimits,
-        Login, Occupant, OccupantId, TablesShape,
+        AfterBind, AskAfterBind, AskForCredentials, Class, ExtensionSchemas, Grantee, KeyDigest,
+        LiveLimits, Login, Occupant, OccupantId, RowTables,
     },
     tenant::{
         Binding, Home, Ident, IsolationKind, MAIN, PROVISIONAL, Placement, RowKey, Rows, Schema,
@@ -139,7 +141,7 @@ pub(crate) struct Rules {
     pub(crate) runtime: Option<Ident>,
     /// The servers by name, with what is known of the tables there that hold the rows of all
     /// tenants.
-    pub(crate) servers: BTreeMap<Arc<str>, Arc<TablesShape>>,
+    pub(crate) servers: BTreeMap<Arc<str>, RowTables>,
     /// The database in the URL of each server.
     pub(crate) databases: BTreeMap<Arc<str>, String>,
     /// Completes each record on behalf of the application.
@@ -338,7 +340,7 @@ impl Rules {
 
     /// Returns the schema that holds the rows of all tenants.
     pub(super) fn row_schema(&self) -> &Ident {
-        self.isolations.rows().tables_schema().unwrap_or(&self.shared_schema)
+        self.isolations.schema_of_rows(&self.shared_schema)
     }
 
     /// Returns the site through which maintenance reaches a tenant's rows, and no others as far as
@@ -419,14 +421,16 @@ impl Rules {
         .confined_to(self.isolations.key(record))
     }
 
-    /// Creates a tenant from its record, with the limits that it has now and in the future. Its
-    /// container is that schema now; `None` leaves that to the first session that is bound.
+    /// Creates a tenant from its record as the catalog had it at this time, with the limits that it has
+    /// now and in the future. Its container is that schema now; `None` leaves that to the first session
+    /// that is bound.
     pub(super) fn known(
         &self,
         record: TenantRecord,
         placement: Placement,
         schema: Option<Schema>,
         limits: Arc<LiveLimits>,
+        looked_up: Instant,
     ) -> Result<Known, Error> {
         let class = match placement.database() {
             // A session cannot change its database, so its connections serve nobody else.
@@ -442,12 +446,13 @@ impl Rules {
         let login = self.login(&record, class);
         let occupant = Occupant::new(id, class, binding).logging_in(login).limited_by(limits);
         let occupant = occupant.at(placement.home());
-        let occupant = match placement.isolation() {
-            IsolationKind::Row => match self.servers.get(placement.server()) {
-                Some(shape) => occupant.sharing(shape),
-                None => occupant,
-            },
-            _ => occupant.of(schema),
+        let occupant = match placement.key().zip(self.servers.get(placement.server())) {
+            Some((key, tables)) => {
+                let key = KeyDigest::of(placement.container(), key);
+                occupant.sharing(tables, key, looked_up)
+            }
+            None if placement.isolation() == IsolationKind::Row => occupant,
+            None => occupant.of(schema),
         };
         let occupant = occupant.reaching(&self.extensions);
         let state = record.state;

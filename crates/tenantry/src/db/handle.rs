@@ -97,6 +97,7 @@ impl Handle {
         let upkeep = self.server.upkeep_at(self.occupant.home());
         let mut lease = self.server.acquire_for_upkeep_by(&upkeep).await?;
         lease.serve(&self.occupant).await.map_err(Error::from)?;
+        self.occupant.check_key()?;
         TenantTransaction::open(lease).await
     }
 

@@ -19,7 +19,7 @@ use crate::{
     pool::{
         AfterConnect, AskAfterBind, AskAtConnect, AskForCredentials, Class, Connector, Credentials,
         ExtensionSchemas, Guard, LoadBalanceHosts, Login, Occupant, OccupantId, Own, PoolOptions,
-        Server, TargetSessionAttrs,
+        RowTables, Server, TargetSessionAttrs,
     },
     retry::RetryPolicy,
     servers::{NewTenants, Servers},
@@ -824,9 +824,11 @@ impl ManagerBuilder {
         let asked =
             Asked { library: db(Arc::clone(server.system())), shared: db(occupants.catalog) };
         let shared = db(occupants.shared);
+        let isolations = Isolations::new(self.isolation, self.other_isolations);
+        let tables = || RowTables::new(isolations.schema_of_rows(&shared_schema));
         let rules = Rules {
-            isolations: Isolations::new(self.isolation, self.other_isolations),
-            servers: servers.all().map(|(name, _)| (name.into(), Arc::default())).collect(),
+            servers: servers.all().map(|(name, _)| (name.into(), tables())).collect(),
+            isolations,
             databases,
             shared_schema,
             tenants_see_shared: self.tenants_see_shared,

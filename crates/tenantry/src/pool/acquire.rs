@@ -100,7 +100,8 @@ impl Server {
             }
             Err(error) => Err(error),
         };
-        match acquired {
+        // The pool may know the tenant by an occupant that was looked up at another time.
+        match acquired.and_then(|lease| occupant.check_key().map(|()| lease)) {
             Ok(lease) => Ok(self.given(lease)),
             Err(error) => Err(self.not_given(occupant, error)),
         }
@@ -254,7 +255,8 @@ impl Server {
     ) -> Result<Option<Lease>, Error> {
         let limit = self.options.acquire_timeout;
         let taken = timeout(limit, self.take_idle_for(occupant, purpose)).await;
-        match taken.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, Stage::Session))) {
+        let taken = taken.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, Stage::Session)));
+        match taken.and_then(|lease| occupant.check_key().map(|()| lease)) {
             Ok(lease) => Ok(lease.map(|lease| self.given(lease))),
             Err(error) => Err(self.not_given(occupant, error)),
         }

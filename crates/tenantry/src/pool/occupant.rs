@@ -8,13 +8,17 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::{
     after_bind::AfterBind,
     credentials::Login,
     extensions::ExtensionSchemas,
     live_limits::LiveLimits,
+    pin::{KeyDigest, Pinned, SEEN_AS},
+    retired_keys::RetiredKeys,
     scheduler::Class,
-    shape::{Alike, Shape, TablesShape},
+    shape::{Alike, RowTables, Shape, TablesShape},
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
@@ -51,10 +55,6 @@ pub(crate) struct Occupant {
     may_nest: AtomicBool,
 }
 
-/// How long a session seen in a tenant's schema is assumed to be there: other processes also rename
-/// and drop tenants. A released name is not reused before twice this time.
-pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
-
 /// The name of an occupant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum OccupantId {
@@ -80,6 +80,18 @@ enum Tie {
     /// For a tenant: the schema that had the name when the tenant was looked up, or when a session
     /// was first bound, if it was unknown before.
     Schema(OnceLock<Schema>),
+    /// For a tenant in the tables of all: the key that it had when it was looked up.
+    Key(Box<KeyTie>),
+}
+
+/// The key of a tenant in the tables of all.
+#[derive(Debug)]
+struct KeyTie {
+    key: KeyDigest,
+    /// When the catalog was asked for the tenant.
+    looked_up: Instant,
+    /// What is known of keys that were given up.
+    retired: Arc<RetiredKeys>,
 }
 
 /// Where the connections of an occupant are.
@@ -151,9 +163,11 @@ impl Occupant {
     }
 
     /// Makes it one of the occupants of the same tables. What one of them finds out about these holds
-    /// for all.
-    pub(crate) fn sharing(self, shape: &Arc<TablesShape>) -> Self {
-        Self { shape: Shape::Everybodys(Arc::clone(shape)), ..self }
+    /// for all. Ties it to its key there, as the catalog had it at this time.
+    pub(crate) fn sharing(self, tables: &RowTables, key: KeyDigest, looked_up: Instant) -> Self {
+        let retired = Arc::clone(&tables.retired_keys);
+        let tie = Tie::Key(Box::new(KeyTie { key, looked_up, retired }));
+        Self { shape: Shape::Everybodys(Arc::clone(&tables.shape)), tie, ..self }
     }
 
     /// Ties it to the schema that currently has the binding's first name. `None` leaves that to the
@@ -210,7 +224,7 @@ impl Occupant {
     /// Returns the schema that it was created for, or that it is missing, once that is known.
     fn known_schema(&self) -> Option<Schema> {
         match &self.tie {
-            Tie::Name => None,
+            Tie::Name | Tie::Key(_) => None,
             Tie::Schema(schema) => schema.get().copied(),
         }
     }
@@ -227,13 +241,51 @@ impl Occupant {
         }
     }
 
+    fn key(&self) -> Option<&KeyTie> {
+        match &self.tie {
+            Tie::Key(key) => Some(key),
+            Tie::Name | Tie::Schema(_) => None,
+        }
+    }
+
+    /// Returns what is known of keys that were given up, if it is a tenant with such a key.
+    pub(super) fn retired_keys(&self) -> Option<&RetiredKeys> {
+        self.key().map(|key| &*key.retired)
+    }
+
+    /// Checks that its key has not been given up since the tenant was looked up, as far as that is
+    /// known.
+    pub(crate) fn check_key(&self) -> Result<(), Error> {
+        let Some(KeyTie { key, looked_up, retired }) = self.key() else { return Ok(()) };
+        if !retired.has_lost(*key, *looked_up) {
+            return Ok(());
+        }
+        self.retire();
+        Err(self.refusal())
+    }
+
+    /// Returns what its sessions can pin.
+    pub(super) fn pinned(&self) -> Option<Pinned<'_>> {
+        match self.key() {
+            Some(tie) => Some(Pinned::Key(tie.key)),
+            None => self.own_schema().map(|(oid, schema)| Pinned::Schema(oid, schema)),
+        }
+    }
+
     /// Returns the schema that it was created for, with its name.
     pub(crate) fn own_schema(&self) -> Option<(SchemaOid, &Ident)> {
         self.oid().zip(self.binding.own().first())
     }
 
-    /// Returns `true` if a session seen in its schema this long ago is still assumed to be there.
-    pub(super) fn is_known_for(&self, since: Duration) -> bool {
+    /// Returns `true` if a session seen in its schema this long ago is still assumed to be there. A
+    /// key is known to be the tenant's for as long as was read which keys were given up; on a standby,
+    /// only by the session itself.
+    pub(super) fn is_known_for(&self, since: Duration, now: Instant, on_standby: bool) -> bool {
+        match self.retired_keys() {
+            Some(_) if on_standby => return since < SEEN_AS,
+            Some(retired) => return retired.are_known(now),
+            None => {}
+        }
         match self.known_schema() {
             None => true,
             Some(Schema::There(_)) => since < SEEN_AS,

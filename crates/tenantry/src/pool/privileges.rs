@@ -13,8 +13,8 @@ pub(crate) enum Grantee {
 }
 
 /// Tables of a schema that belong to the migrating role.
-const RECORDS: &str =
-    "array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired', 'tenantry_migrated']";
+const RECORDS: &str = "array['_sqlx_migrations', '_tenantry_seeds', '_tenantry_retired_keys', \
+                       'tenantry_retired', 'tenantry_migrated']";
 
 /// Appends grants that let a role use a schema: usage on it, the privileges to read and change
 /// rows, and the same by default for all objects that the current role creates there later. No

@@ -11,7 +11,8 @@ use super::{
     application_name,
     look::look,
     occupant::Occupant,
-    pin::{Pin, TRY_PIN, WAIT_FOR_PIN, lock, look_after_drop, oid_of, schema_of},
+    pin::{Pin, Pinned, TRY_PIN, WAIT_FOR_PIN, lock, look_after_drop, oid_of, schema_of},
+    retired_keys::KeyQuestion,
     rows::row_with,
 };
 use crate::{
@@ -50,6 +51,8 @@ pub(super) struct Terms<'a> {
     /// `true` if the schemas are inspected in the same round trip.
     pub(super) look: bool,
     pub(super) pin: Pin,
+    /// What is asked about keys that were given up, in the same round trip.
+    pub(super) keys: Option<KeyQuestion<'a>>,
     /// The name to which the tenant is appended; `None` keeps the session's own.
     pub(super) name: Option<&'a str>,
 }
@@ -88,9 +91,13 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
     if terms.reset != Reset::Bare {
         sql.text("; select from pg_catalog.pg_prepared_statement() where from_sql");
     }
-    if let (Pin::AfterDrop, Some((oid, schema))) = (terms.pin, to.own_schema()) {
-        lock(sql.text("; select "), WAIT_FOR_PIN, oid, schema);
+    if let (Pin::AfterDrop, Some(pinned @ Pinned::Schema(_, schema))) = (terms.pin, to.pinned()) {
+        lock(sql.text("; select "), WAIT_FOR_PIN, pinned);
         look_after_drop(&mut sql, schema);
+    }
+    if let Some(keys) = terms.keys {
+        // After the pin: no other tenant gets the key in between.
+        keys.append(sql.text("; "));
     }
     if terms.look {
         sql.text("; ");
@@ -128,8 +135,8 @@ fn verify(sql: &mut Sql, to: &Occupant, terms: Terms<'_>) {
     sql.text("select ").integer(terms.echo).text(
         " as tenantry_echo, pg_catalog.pg_backend_pid(), pg_catalog.pg_advisory_unlock_all(), ",
     );
-    match (terms.pin, to.own_schema()) {
-        (Pin::Yes, Some((oid, schema))) => lock(sql, TRY_PIN, oid, schema),
+    match (terms.pin, to.pinned()) {
+        (Pin::Yes, Some(pinned)) => lock(sql, TRY_PIN, pinned),
         _ => sql.text("null"),
     };
     // Quoted, so that it is parsed as the target type and not converted from a `numeric`.

@@ -12,6 +12,9 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::retired_keys::RetiredKeys;
+use crate::tenant::Ident;
+
 /// The tables of one occupant, or those that hold the rows of all tenants.
 #[derive(Debug)]
 pub(super) enum Shape {
@@ -27,6 +30,25 @@ impl Deref for Shape {
             Self::Own(shape) => shape,
             Self::Everybodys(shape) => shape,
         }
+    }
+}
+
+/// What is known of the tables in one database that hold the rows of all tenants.
+#[derive(Debug)]
+pub(crate) struct RowTables {
+    pub(super) shape: Arc<TablesShape>,
+    pub(super) retired_keys: Arc<RetiredKeys>,
+}
+
+impl RowTables {
+    /// Creates one for the tables of this schema.
+    pub(crate) fn new(schema: &Ident) -> Self {
+        Self { shape: Arc::default(), retired_keys: Arc::new(RetiredKeys::new(schema)) }
+    }
+
+    /// Records that the tables were changed.
+    pub(crate) fn note_change(&self) {
+        self.shape.note_change();
     }
 }
 

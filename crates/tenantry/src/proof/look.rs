@@ -8,7 +8,7 @@ use sqlx::{Column, Row, SqlSafeStr, SqlStr, postgres::PgRow, raw_sql};
 use super::finding::{Stop, code_of};
 use crate::{
     db::TenantDb,
-    pool::{Lease, PINS},
+    pool::{Lease, PINS, PINS_OF_KEYS},
     sql::Sql,
 };
 
@@ -111,7 +111,7 @@ pub(super) fn text_of(rows: sqlx::Result<Vec<PgRow>>) -> Result<String, Stop> {
 
 /// One row about the session, from sources that the tenant cannot replace.
 ///
-/// The locks with which the pool pins schemas are internal to it and omitted.
+/// The locks with which the pool pins schemas and keys are internal to it and omitted.
 fn session_sql() -> SqlStr {
     let mut sql = Sql::new(
         "select pg_catalog.pg_backend_pid()::pg_catalog.text as pid, \
@@ -130,10 +130,10 @@ fn session_sql() -> SqlStr {
          (select pg_catalog.count(*)::pg_catalog.text from pg_catalog.pg_locks l \
            where l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid() \
            and l.locktype operator(pg_catalog.=) 'advisory' \
-           and l.classid operator(pg_catalog.<>) ",
+           and l.classid operator(pg_catalog.<>) all (array[",
     );
-    sql.number(u64::from(PINS)).text(
-        "::pg_catalog.oid) as \"advisory locks\", \
+    sql.number(u64::from(PINS)).text(", ").number(u64::from(PINS_OF_KEYS)).text(
+        "]::pg_catalog.oid[])) as \"advisory locks\", \
          (select pg_catalog.count(*)::pg_catalog.text from pg_catalog.pg_listening_channels()) as channels, \
          (select pg_catalog.count(*)::pg_catalog.text from pg_catalog.pg_prepared_statement() \
            where from_sql) as \"prepared statements\", \

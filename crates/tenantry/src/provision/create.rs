@@ -46,7 +46,7 @@ impl Provisioner {
     ///
     /// [`TenantExists`](ErrorKind::TenantExists) if the tenant or its schema exists: of several concurrent calls for
     /// one tenant, one succeeds and the others get this error. [`NameInUse`](ErrorKind::NameInUse) if another
-    /// tenant's schema had that name until recently, so that sessions can still refer to that tenant by it: for 10 s
+    /// tenant's schema had that name, or another tenant had that key in the tables of all, until recently, so that sessions can still refer to that tenant by it: for 10 s
     /// after a tenant was renamed or dropped, and until the transactions and leases of that time have ended; the
     /// error says when to [retry](Error::retry_after). [`StoredName`](ErrorKind::StoredName) if the files must run
     /// one by one, their objects store the schema's name as text, and tenants are found by their schemas.
@@ -133,6 +133,9 @@ impl Provisioner {
         {
             self.refuse_name_in_use(&site.schema).await?;
         }
+        if site.home.is_managers() {
+            self.refuse_retired_key(site).await?;
+        }
         let role = self.fleet.role_of(site).await?;
         self.at(&site.home.of_server()).refuse_missing_role(role.as_ref()).await?;
         Ok(role)
@@ -140,7 +143,8 @@ impl Provisioner {
 
     /// Adds what the caller can do about a failed creation.
     async fn explain(&self, site: &Site, error: Error) -> Error {
-        if error.kind() == ErrorKind::NameInUse && site.home.is_managers() {
+        let has_name = site.rows.is_none() && site.home.is_managers();
+        if error.kind() == ErrorKind::NameInUse && has_name {
             // Records which transactions to wait for, so that later ones are not waited for.
             if let Err(error) = self.refuse_name_in_use(&site.schema).await {
                 return error;

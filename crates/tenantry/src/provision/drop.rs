@@ -44,7 +44,8 @@ impl Provisioner {
     /// A tenant that is [isolated by row](crate::Isolation::row) is suspended, its rows are deleted in batches from the
     /// tables of all tenants, those that refer to others first, and the catalog's row is the last. An interrupted drop
     /// leaves it suspended, and another one continues. Before it deletes, the drop waits up to 5 s for transactions that
-    /// have written to these tables. It never deletes or changes rows of other tenants.
+    /// have written to these tables. It never deletes or changes rows of other tenants. The tenant's key is reserved like
+    /// the name of a schema, in a table `_tenantry_retired_keys` of the schema with the rows.
     ///
     /// A tenant in a [database](crate::Isolation::database) of its own, or on a
     /// [further server](crate::ManagerBuilder::server), is suspended, and the catalog records the OID of its database or

@@ -145,9 +145,12 @@ impl Lease {
     ) -> sqlx::Result<()> {
         let manner = self.server.manner();
         let session = self.start();
-        match bound {
-            true => session.make_ready(occupant, purpose).await?,
-            false => session.bind(occupant, manner, purpose).await?,
+        if bound {
+            session.make_ready(occupant, purpose).await?;
+        }
+        // A pin may have taken a while, and does not tell whose a key is.
+        if !bound || !session.is_known_as(occupant, Instant::now()) {
+            session.bind(occupant, manner, purpose).await?;
         }
         self.follow_up(occupant).await
     }

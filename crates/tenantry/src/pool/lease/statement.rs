@@ -95,8 +95,8 @@ impl Lease {
     /// caller's statement, and a pin of the schema where transactions need one.
     pub(crate) fn begin_sql(&self, begin: Option<SqlStr>) -> Option<SqlStr> {
         let of = &self.occupant;
-        match of.own_schema().filter(|_| of.is_always_pinned()) {
-            Some((oid, schema)) => Some(begin_pinned_sql(begin.as_ref(), oid, schema)),
+        match of.pinned().filter(|_| of.is_always_pinned()) {
+            Some(pinned) => Some(begin_pinned_sql(begin.as_ref(), pinned)),
             None => begin,
         }
     }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
 use sqlx::{Executor, SqlStr, postgres::PgRow, raw_sql};
+use tokio::time::Instant;
 
 use super::{
     super::{
@@ -84,6 +85,10 @@ impl Session {
         manner: Manner,
         answers: &mut Answers,
     ) -> Result<()> {
+        let now = Instant::now();
+        if let Some(unknown) = occupants.iter().find(|occupant| !self.knows_key(occupant, now)) {
+            self.bind(unknown, manner, Purpose::Idle).await?;
+        }
         self.bound = None;
         self.touched = true;
         // The server must have none, because each part deallocates all.
@@ -102,6 +107,12 @@ impl Session {
             self.settle().await?;
         }
         asked
+    }
+
+    /// Returns `true` if it is known which keys were given up, as far as that concerns the occupant.
+    fn knows_key(&self, occupant: &Occupant, now: Instant) -> bool {
+        let retired = occupant.retired_keys();
+        retired.is_none_or(|keys| !self.identity.is_on_standby() && keys.are_known(now))
     }
 
     fn message(
@@ -123,6 +134,7 @@ impl Session {
                 upkeep: None,
                 look: false,
                 pin: Purpose::Statement.pin(occupant),
+                keys: None,
                 name: manner.name_tenants.then_some(&*self.name),
             };
             let bind = bind_sql(occupant, terms);
@@ -164,6 +176,7 @@ impl Session {
                     return Err(lost("the response to a reset is missing"));
                 };
                 let checked = occupants[place].check(schema);
+                let checked = checked.and_then(|()| occupants[place].check_key());
                 answers.rows.push(checked.map(|()| row).map_err(Into::into));
             }
         }

@@ -16,8 +16,9 @@ use super::{
         look::Look,
         manner::{KeepStatements, Manner},
         occupant::Occupant,
-        pin::{Pin, pin_sql, schema_in},
+        pin::{Pin, Pinned, pin_sql, schema_in},
         reset::{Reset, ResetRow, Terms, Upkeep, bind_sql, draw},
+        retired_keys::{KeyAnswer, KeyQuestion},
         session_error::{leaves_session_usable, lost},
         shape::Alike,
     },
@@ -53,6 +54,14 @@ struct Found {
     /// The schema that has the occupant's name.
     schema: Schema,
     looked: bool,
+    /// The answer to the question about keys that were given up.
+    keys: KeyAnswer,
+}
+
+impl Found {
+    fn is_complete(&self) -> bool {
+        !self.in_transaction && self.keys == KeyAnswer::Read
+    }
 }
 
 impl Session {
@@ -155,16 +164,21 @@ impl Session {
     /// Resets the session, and once more if it turns out to be in a state that the first reset does
     /// not undo.
     async fn reset_to_the_end(&mut self, binding: Binding<'_>) -> Result<Found> {
-        let found = match self.reset_and_set(binding).await {
-            Ok(found) if !found.in_transaction => found,
+        let thoroughly = Binding { reset: Reset::Thorough, ..binding };
+        let mut found = match self.reset_and_set(binding).await {
+            Ok(found) if found.is_complete() => found,
             Err(error) if !leaves_session_usable(&error) => return Err(error),
             // A transaction is open after all, or the failure is that of the previous statement,
             // whose response was not read, or that of the reset inside a failed transaction.
             Ok(_) | Err(_) => {
                 self.settle().await?;
-                self.reset_and_set(Binding { reset: Reset::Thorough, ..binding }).await?
+                self.reset_and_set(thoroughly).await?
             }
         };
+        if found.keys == KeyAnswer::ReadNext {
+            // The table of keys that were given up was there before, or is there now.
+            found = self.reset_and_set(thoroughly).await?;
+        }
         #[cfg(test)]
         let found =
             Found { schema: binding.manner.broken.trust(found.schema, binding.to), ..found };
@@ -181,10 +195,19 @@ impl Session {
         let look = binding.purpose != Purpose::Upkeep && to.needs_a_look();
         let echo = draw();
         let began = Instant::now();
-        let sql = bind_sql(to, self.terms(binding, look, echo));
+        let retired_keys = to.retired_keys();
+        let on_standby = self.identity.is_on_standby();
+        let keys = retired_keys.and_then(|keys| keys.question(began, on_standby));
+        let sql = bind_sql(to, self.terms(binding, look, echo, keys));
         #[cfg(test)]
         let sql = binding.manner.broken.break_sql(sql);
-        let rows = self.send(sql).await?;
+        let rows = self.send(sql).await.inspect_err(|error| {
+            if let (Some(retired), Some(true)) = (retired_keys, keys.map(KeyQuestion::reads))
+                && may_not_be_read(error)
+            {
+                retired.doubt();
+            }
+        })?;
         let answer = ResetRow::find(&rows).filter(|row| row.echo().is_ok_and(|got| got == echo));
         let row = answer.ok_or_else(|| lost("the response to a reset is missing"))?;
         let backend = row.backend()?;
@@ -197,6 +220,10 @@ impl Session {
         if look {
             note_look(to, &rows, began)?;
         }
+        let keys = match (retired_keys, keys) {
+            (Some(retired), Some(question)) => retired.note(question, &rows)?,
+            _ => KeyAnswer::Read,
+        };
         let own_transaction = row.is_own_transaction()?;
         let escapes = row.reads_escapes()?;
         if *self.escapes.get_or_insert(escapes) != escapes {
@@ -210,10 +237,16 @@ impl Session {
             self.compare_statements(row.statements()?).await?;
         }
         let in_transaction = binding.reset == Reset::Plain && !own_transaction;
-        Ok(Found { in_transaction, schema, looked: look })
+        Ok(Found { in_transaction, schema, looked: look, keys })
     }
 
-    fn terms(&self, binding: Binding<'_>, look: bool, echo: i64) -> Terms<'_> {
+    fn terms<'t>(
+        &'t self,
+        binding: Binding<'_>,
+        look: bool,
+        echo: i64,
+        keys: Option<KeyQuestion<'t>>,
+    ) -> Terms<'t> {
         let Binding { to, manner, purpose, reset, discard_plans, pin } = binding;
         let is_upkeep = purpose == Purpose::Upkeep || to.id.is_upkeep();
         Terms {
@@ -225,6 +258,7 @@ impl Session {
             upkeep: is_upkeep.then(|| self.upkeep()),
             look,
             pin,
+            keys,
             name: manner.name_tenants.then_some(&*self.name),
         }
     }
@@ -360,12 +394,15 @@ impl Session {
             self.clear_statements().await?;
         }
         let pin = purpose.pin(occupant);
-        let (false, true, Some((oid, schema))) = (pinned, pin != Pin::No, occupant.own_schema())
-        else {
+        let (false, true, Some(what)) = (pinned, pin != Pin::No, occupant.pinned()) else {
             return Ok(None);
         };
         let began = Instant::now();
-        let rows = self.conn.fetch_all(raw_sql(pin_sql(pin, oid, schema))).await?;
+        let rows = self.conn.fetch_all(raw_sql(pin_sql(pin, what))).await?;
+        if let Pinned::Key(_) = what {
+            // Whose key it is, is not known any longer than before.
+            return Ok(Some(self.bound.as_ref().map_or(began, |bound| bound.seen_as)));
+        }
         let schema = schema_in(&rows)?;
         #[cfg(test)]
         let schema = self.broken.trust(schema, occupant);
@@ -379,6 +416,12 @@ impl Bound {
     fn note_pin(&mut self, at: Instant) {
         (self.seen_as, self.pinned) = (at, true);
     }
+}
+
+/// Returns `true` if a table may be missing or private.
+fn may_not_be_read(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("42P01" | "3F000" | "42501"))
 }
 
 /// Returns `true` if plans inside functions are made under settings other than the server's.

@@ -119,9 +119,10 @@ impl Bound {
         Arc::ptr_eq(&self.to, occupant) && self.changes == occupant.changes()
     }
 
-    /// Returns `true` if the occupant's schema was recently seen to have its name.
-    fn is_known_as(&self, occupant: &Occupant, now: Instant) -> bool {
-        occupant.is_known_for(now.duration_since(self.seen_as))
+    /// Returns `true` if the occupant's schema was recently seen to have its name, or its key to be
+    /// its own.
+    fn is_known_as(&self, occupant: &Occupant, now: Instant, on_standby: bool) -> bool {
+        occupant.is_known_for(now.duration_since(self.seen_as), now, on_standby)
     }
 }
 
@@ -140,15 +141,17 @@ impl Session {
     pub(super) fn is_ready_for(&self, occupant: &Occupant, purpose: Purpose, now: Instant) -> bool {
         self.bound.as_ref().is_some_and(|bound| {
             bound.hooked
-                && bound.is_known_as(occupant, now)
+                && bound.is_known_as(occupant, now, self.identity.is_on_standby())
                 && (bound.pinned || purpose.pin(occupant) == Pin::No)
                 && !(self.statements.are_borrowed() && purpose.wants_own_statements())
         })
     }
 
-    /// Returns `true` if it is bound, and the occupant's schema was recently seen to have its name.
+    /// Returns `true` if it is bound, and the occupant's schema was recently seen to have its name, or
+    /// its key to be its own.
     pub(super) fn is_known_as(&self, occupant: &Occupant, now: Instant) -> bool {
-        self.bound.as_ref().is_some_and(|bound| bound.is_known_as(occupant, now))
+        let on_standby = self.identity.is_on_standby();
+        self.bound.as_ref().is_some_and(|bound| bound.is_known_as(occupant, now, on_standby))
     }
 
     /// Returns `true` if the application's hook has run since the session was bound, or there is

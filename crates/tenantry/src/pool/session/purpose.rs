@@ -24,7 +24,7 @@ impl Purpose {
 
     pub(super) fn pin(self, occupant: &Occupant) -> Pin {
         match self {
-            _ if occupant.oid().is_none() => Pin::No,
+            _ if occupant.pinned().is_none() => Pin::No,
             Self::Idle | Self::Upkeep => Pin::No,
             _ if occupant.is_always_pinned() => Pin::AfterDrop,
             Self::Lease => Pin::Yes,

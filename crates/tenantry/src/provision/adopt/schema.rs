@@ -220,12 +220,12 @@ const TABLE_AND_PARTITIONS: &str = "\
     join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) below.oid \
     join here on here.oid operator(pg_catalog.=) c.relnamespace";
 
-/// Tables of the library: those of retired names and of remembered migrations, and the one of tenants, which has the trigger `$2`.
+/// Tables of the library: those of retired names and keys and of remembered migrations, and the one of tenants, which has the trigger `$2`.
 const LIBRARYS: &str = "\
     with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1) \
     select c.relname::pg_catalog.text from pg_catalog.pg_class c \
       join here on here.oid operator(pg_catalog.=) c.relnamespace \
-      where c.relname operator(pg_catalog.=) any (array['tenantry_retired', 'tenantry_migrated']::pg_catalog.name[]) \
+      where c.relname operator(pg_catalog.=) any (array['_tenantry_retired_keys', 'tenantry_retired', 'tenantry_migrated']::pg_catalog.name[]) \
         and c.relkind operator(pg_catalog.=) 'r' \
     union select c.relname::pg_catalog.text from pg_catalog.pg_class c \
       join here on here.oid operator(pg_catalog.=) c.relnamespace \

@@ -325,6 +325,7 @@ impl Elsewhere<'_> {
 
     async fn fill_rows(&self, of: &RowsOfTenant, mark: Mark) -> Result<Seeds, Error> {
         let New { site, .. } = self.new;
+        self.there.refuse_retired_key(site).await?;
         let mut lease = self.there.fleet.lease_for(site).await?;
         crate::seed::ensure_table(&mut lease, site).await?;
         if schema::find(&mut lease, site, mark).await? == Found::Filled {

@@ -7,7 +7,8 @@ use super::{
         DropOptions, DropReport, Provisioner, TableRows,
         commit::roll_back,
         drop::drop_everything,
-        inventory, provisional, retired,
+        inventory, provisional,
+        retired::{self, KeyThen},
         step::{self, Step},
         written::rename_sql,
     },
@@ -144,7 +145,7 @@ impl Provisioner {
     ) -> Result<(Vec<TableRows>, usize), Error> {
         let there = self.at(&site.home);
         if let Some(of) = &site.rows {
-            return there.delete_rows(site, of, options).await;
+            return there.delete_rows(site, of, options, KeyThen::Reserved).await;
         }
         let Some(oid) = container else { return Ok((Vec::new(), 0)) };
         match site.home.database() {

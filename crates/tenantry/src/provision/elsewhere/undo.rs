@@ -7,6 +7,7 @@ use super::{
         DropOptions, Provisioner,
         drop::drop_everything,
         mark::Mark,
+        retired::KeyThen,
         step::{self, Step},
     },
     create::token,
@@ -120,7 +121,9 @@ impl Provisioner {
         let (there, options) = (self.at(&site.home), DropOptions::default().cascade(true));
         match (there.find_made(site, mark).await?, &site.rows) {
             (Found::Nothing | Found::Strangers, _) | (Found::Made, Some(_)) => Ok(()),
-            (Found::Filled, Some(of)) => there.delete_rows(site, of, &options).await.map(drop),
+            (Found::Filled, Some(of)) => {
+                there.delete_rows(site, of, &options, KeyThen::Free).await.map(drop)
+            }
             (Found::Made | Found::Filled, None) => {
                 let mut lease = there.lock(site).await?;
                 // The records, which would also tell, can be dropped before an interruption.

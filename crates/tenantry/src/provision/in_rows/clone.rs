@@ -5,7 +5,10 @@ use std::sync::Arc;
 use sqlx::{PgConnection, Row};
 
 use super::{
-    super::{CreateOptions, Provisioner, commit::roll_back, made::limit_locks},
+    super::{
+        CreateOptions, Provisioner, commit::roll_back, made::limit_locks,
+        retired::claim_key_in_snapshot,
+    },
     copies::{Copies, copies},
     create::{refuse_key_in_use, refuse_missing_tables},
     drop::lock,
@@ -57,6 +60,7 @@ impl Provisioner {
             Ok(_) => return Err(Error::new(ErrorKind::TenantExists, "the catalog lists it")),
         }
         let record = self.with_key_on_record(record, &site).await?;
+        self.refuse_retired_key(&site).await?;
         self.refuse_missing_role(self.fleet.role_of(&site).await?.as_ref()).await?;
         let mut lease = self.fleet.lease_for(&site).await?;
         ensure_table(&mut lease, &site).await?;
@@ -94,6 +98,7 @@ impl Provisioner {
         };
         let tables = tables::read(tx, site, to).await?;
         refuse_missing_tables(site, to, &tables)?;
+        claim_key_in_snapshot(tx, site, to).await?;
         refuse_key_in_use(tx, site, to, &tables).await?;
         let copied = match options.data {
             true => Pair { from, to, site }.copy(tx, tables).await?,

@@ -11,6 +11,7 @@ use super::{
         elsewhere::refuse_elsewhere,
         made::limit_locks,
         new_tenant::{New, Seeds},
+        retired::claim_key,
     },
     drop::lock,
     tables::{self, Table},
@@ -122,7 +123,7 @@ impl New<'_> {
         self.seed(site, tx).await
     }
 
-    /// Takes the lock of the tenant's rows, and checks that there are tables, and no rows yet.
+    /// Takes the lock of the tenant's rows, checks that there are tables, and no rows yet, and claims the key.
     pub(in crate::provision) async fn prepare_rows(
         &self,
         of: &RowsOfTenant,
@@ -138,6 +139,7 @@ impl New<'_> {
         }
         let tables = tables::read(tx, site, of).await?;
         refuse_missing_tables(site, of, &tables)?;
+        claim_key(tx, site, of).await?;
         refuse_key_in_use(tx, site, of, &tables).await
     }
 }

@@ -6,7 +6,12 @@ use sqlx::{Connection, PgConnection, Row};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{DropOptions, Provisioner, TableRows, answer::busy, commit::TransactionNumber},
+    super::{
+        DropOptions, Provisioner, TableRows,
+        answer::busy,
+        commit::TransactionNumber,
+        retired::{self, KeyThen},
+    },
     delete::{Counts, Rows},
     tables,
 };
@@ -47,7 +52,7 @@ impl Provisioner {
         Ok((by_table(counts), 0))
     }
 
-    /// Suspends a tenant, deletes its rows, and then its row in the catalog.
+    /// Suspends a tenant, deletes its rows, and then its row in the catalog. Its key is reserved for a while.
     ///
     /// # Cancel safety
     ///
@@ -81,6 +86,7 @@ impl Provisioner {
         let tables = tables::read(lease, site, of).await?;
         let rows = Rows { site, of, tables: &tables, options };
         rows.refuse_unseen()?;
+        retired::ensure_table_of_keys(lease, site, of).await?;
         let _forget = self.fleet.forget_after(vec![record.id.clone()]);
         let _gate = self.fleet.server().close_gate(&record.id);
         self.suspend_to_drop(lease, record).await?;
@@ -120,6 +126,7 @@ impl Provisioner {
         forget_rows(&mut tx, rows.site).await?;
         self.fleet.write(&mut tx, CatalogChange::Dropped(&record.id)).await?;
         let number = TransactionNumber::of(&mut tx).await?;
+        sqlx::raw_sql(retired::note_key_sql(rows.site, rows.of)).execute(&mut *tx).await?;
         let committed = tx.commit().await;
         self.find_out(&number, committed).await?;
         self.fleet.retire(record);
@@ -135,12 +142,13 @@ impl Provisioner {
         site: &Site,
         of: &RowsOfTenant,
         options: &DropOptions,
+        key: KeyThen,
     ) -> Result<Deleted, Error> {
         let mut lease = self.fleet.lease_for(site).await?;
         if !lock(&mut lease, site, "pg_catalog.pg_try_advisory_lock").await? {
             return Err(busy());
         }
-        let deleted = self.delete_rows_locked(&mut lease, site, of, options).await;
+        let deleted = self.delete_rows_locked(&mut lease, site, of, options, key).await;
         lease.settle().await;
         deleted
     }
@@ -151,13 +159,22 @@ impl Provisioner {
         site: &Site,
         of: &RowsOfTenant,
         options: &DropOptions,
+        key: KeyThen,
     ) -> Result<Deleted, Error> {
         let tables = tables::read(conn, site, of).await?;
         let rows = Rows { site, of, tables: &tables, options };
         rows.refuse_unseen()?;
+        if key == KeyThen::Reserved {
+            retired::ensure_table_of_keys(conn, site, of).await?;
+        }
         let mut counts = Counts::new();
         let transactions = delete_all(conn, &rows, &mut counts).await?;
-        forget_rows(conn, site).await?;
+        let mut tx = conn.begin().await?;
+        forget_rows(&mut tx, site).await?;
+        if key == KeyThen::Reserved {
+            sqlx::raw_sql(retired::note_key_sql(site, of)).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
         Ok((by_table(counts), transactions + 1))
     }
 }

@@ -80,6 +80,7 @@ async fn a_failed_creation_leaves_nothing() -> TestResult {
     assert_eq!(error.kind(), ErrorKind::Seed, "{error:?}");
     assert_eq!(scene.rows("users").await, "");
     assert!(scene.manager.tenants().await?.is_empty());
+    scene.free_keys().await;
     scene.create(&["acme"]).await;
     Ok(())
 }

@@ -44,6 +44,7 @@ async fn a_drop_deletes_the_tenants_rows_in_batches_and_no_others() -> TestResul
         assert_eq!(error.kind(), ErrorKind::UnknownTenant, "{error:?}");
         let error = stale.acquire().await.unwrap_err();
         assert_eq!(kind_of(error), ErrorKind::StaleHandle);
+        scene.free_keys().await;
         scene.create(&["acme"]).await;
         assert_eq!(scene.rows("users").await, "acme 3, globex 3");
     }
@@ -61,6 +62,7 @@ async fn a_handle_of_another_process_does_not_outlive_the_look_up_of_the_next_te
     let held = other.tenant("acme").await?;
     run(&held, "select 1").await;
     scene.provisioner().drop_tenant("acme", "acme", options()).await?;
+    scene.free_keys().await;
     scene.provisioner().create("acme", CreateOptions::default()).await?;
     tokio::time::sleep(Duration::from_millis(20)).await;
     let next = other.tenant("acme").await?;
@@ -83,6 +85,7 @@ async fn a_dropped_tenants_seeds_run_again_for_the_next_of_its_name() -> TestRes
         provisioner.create("acme", CreateOptions::default()).await?;
         assert_eq!(scene.rows("users").await, "acme 1");
         provisioner.drop_tenant("acme", "acme", options()).await?;
+        scene.free_keys().await;
         assert_eq!(scene.rows("users").await, "");
     }
     Ok(())

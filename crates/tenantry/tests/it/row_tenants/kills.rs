@@ -91,6 +91,7 @@ async fn a_creation() {
         scene.manager.tenant("acme").await.expect(&at);
         let dropped = scene.provisioner().drop_tenant("acme", "acme", DropOptions::default()).await;
         dropped.unwrap_or_else(|error| panic!("{at}: {error:?}"));
+        scene.free_keys().await;
         killed
     })
     .await;
@@ -121,6 +122,7 @@ async fn a_drop() {
         }
         assert_eq!(scene.rows("users").await, "globex 3", "{at}");
         assert_eq!(scene.rows("notes").await, "globex 3", "{at}");
+        scene.free_keys().await;
         killed
     })
     .await;

@@ -10,6 +10,7 @@ mod many;
 mod migrates;
 mod reaches;
 mod renames;
+mod reserved;
 mod seeds;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -132,6 +133,13 @@ impl Scene {
         let sql = "insert into users (id, name, boss) values (1, 'a', 1), (2, 'b', 1), (3, 'c', 1)";
         run(&db, sql).await;
         run(&db, "insert into notes (user_id) values (1), (2), (2)").await;
+    }
+
+    /// Frees the keys that were given up, as if a while had passed.
+    async fn free_keys(&mut self) {
+        let free =
+            "update app._tenantry_retired_keys set retired_at = retired_at - interval '1 hour'";
+        run(&mut self.admin, free).await;
     }
 
     /// Returns the rows of each key in a table of the schema `app`, as the superuser sees them.
