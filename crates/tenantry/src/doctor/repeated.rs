@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{CheckReport, text::grouped};
+use super::CheckReport;
+use crate::plain::grouped;
 
 /// The number of checks from which they are told together.
 const MANY: usize = 3;

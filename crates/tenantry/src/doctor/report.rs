@@ -15,8 +15,8 @@ use crate::{
 
 /// Result of all checks.
 ///
-/// `Display` writes one line per check, one for all checks that could not run for the same reason, the recommendations, a summary of the health, and every finding with its
-/// reason, its remedy and its SQL.
+/// `Display` writes one line per check, one for all checks that could not run for the same reason, the
+/// recommendations, a summary of the health, and every finding with its reason, its remedy and its SQL.
 ///
 /// ```json
 /// {
