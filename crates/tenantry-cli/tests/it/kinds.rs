@@ -178,7 +178,7 @@ async fn the_load_of_every_server_is_read_and_one_that_is_away_is_named() {
     folder.write("tenantry.toml", servers);
     let run = |arguments: &str| {
         let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
-        folder.tenantry(arguments).url(&server.url()).run()
+        folder.tenantry(arguments).url(server.url()).run()
     };
     let text = run("metrics --sizes --health").await.ended_with(0);
     for name in ["main", "eu-1"] {
