@@ -195,8 +195,8 @@ pub use manager::{
 #[cfg(feature = "prometheus")]
 pub use metrics::MetricsCollector;
 pub use metrics::{
-    ConnectionCounts, Metrics, MetricsOptions, PoolsMetrics, SharedMetrics, TenantMetrics,
-    UpkeepMetrics,
+    ConnectionCounts, Metrics, MetricsOptions, PoolsMetrics, ServerMetrics, SharedMetrics,
+    TenantMetrics, UpkeepMetrics,
 };
 pub use pool::{
     Acquires, BreakerOptions, Credentials, Lease, LoadBalanceHosts, ParseTargetError, PoolOptions,

@@ -45,7 +45,7 @@ use crate::{
     provision::Provisioner,
     seed::Seeder,
     servers::Servers,
-    tenant::{ParseTenantIdError, Placement, TenantId, TenantRecord},
+    tenant::{MAIN, ParseTenantIdError, Placement, TenantId, TenantRecord},
     warmup::{self, WarmUp, WarmUpReport},
 };
 
@@ -421,6 +421,11 @@ impl TenantManager {
     /// Takes two cheap statements, whatever the number of tenants, so it can be called every
     /// second. Details that the role may not read are listed as [unseen](Activity::unseen).
     ///
+    /// [Several servers](ManagerBuilder::server) are read at the same time, each within
+    /// [`server_timeout`](ActivityOptions::server_timeout). One that is away is reported in
+    /// [`Activity::servers`], and spoils nothing of the others. Sessions in the tenants' own databases are included:
+    /// if there are any, the tenants are listed, too.
+    ///
     /// # Examples
     ///
     /// ```no_run
@@ -439,7 +444,8 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// When the query fails.
+    /// When the query fails, or takes longer than the [`server_timeout`](ActivityOptions::server_timeout); with
+    /// several servers, when this happens on all of them.
     ///
     /// # Cancel safety
     ///
@@ -451,11 +457,14 @@ impl TenantManager {
     /// Reads the disk space that the tables of each tenant take.
     ///
     /// Lists the tenants and reads a row for every table, so the cost grows with the fleet: call it
-    /// once a minute, not every second.
+    /// once a minute, not every second. It covers all [servers](ManagerBuilder::server), and connects to each
+    /// database that tenants are in, to at most four of a server at a time. The sizes of tenants whose server or
+    /// database is away are [unseen](TenantSizes::unseen); a further server that hangs is given up after some
+    /// seconds.
     ///
     /// # Errors
     ///
-    /// When the tenants cannot be listed, or the query fails.
+    /// When the tenants cannot be listed, or the query fails in the manager's database.
     ///
     /// # Cancel safety
     ///
@@ -501,11 +510,13 @@ impl TenantManager {
         proof::prove(fleet, connect.get_username(), &options).await
     }
 
-    /// Returns the pool's metrics, for serialization.
+    /// Returns the pool's metrics, for serialization; with [several servers](ManagerBuilder::server), of each.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let upkeep = UpkeepMetrics::read(&self.server().observer.meters);
-        Metrics::new(self.snapshot(), upkeep, SystemTime::now())
+        let mut further = self.snapshots();
+        let main = further.remove(MAIN).unwrap_or_else(|| self.snapshot());
+        Metrics::new(&main, &further, upkeep, SystemTime::now())
     }
 
     /// Creates a collector of the pool's metrics for a [`prometheus::Registry`].

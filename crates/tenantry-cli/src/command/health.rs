@@ -83,13 +83,16 @@ fn text(report: &HealthReport, style: Style) -> String {
 
 /// Lists the servers, if there are several.
 pub(super) fn servers_in(report: &HealthReport) -> Option<String> {
-    let mut table = Table::new(["server", "status", "answered in", "breaker", "why"]);
+    let mut table =
+        Table::new(["server", "status", "PostgreSQL", "answered in", "breaker", "pooling", "why"]);
     for server in &report.servers {
         table.row([
             server.server.to_string(),
             server.status.as_str().to_owned(),
+            server.server_version.clone().unwrap_or_else(|| "-".to_owned()),
             server.response_time.map_or_else(|| "-".to_owned(), |took| format!("{took:.1?}")),
             server.breaker.as_str().to_owned(),
+            server.pooling.as_str().to_owned(),
             server.reason.unwrap_or_default().to_owned(),
         ]);
     }

@@ -169,3 +169,41 @@ async fn a_tier_of_the_file_places_a_new_tenant() {
     run("tenant show small").await.ended_with(0).says("isolation   row").says("server      main");
     database.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_load_of_every_server_is_read_and_one_that_is_away_is_named() {
+    let (server, other) = (DevServer::start().await.unwrap(), DevServer::start().await.unwrap());
+    let folder = Folder::new();
+    let servers = format!("[servers.eu-1]\nurl = \"{}\"\nmax_connections = 4\n", other.url());
+    folder.write("tenantry.toml", servers);
+    let run = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        folder.tenantry(arguments).url(server.url()).run()
+    };
+    let text = run("metrics --sizes --health").await.ended_with(0);
+    for name in ["main", "eu-1"] {
+        let of_server = |line: &&str| line.starts_with(&format!("{name} "));
+        let lines: Vec<_> = text.stdout.lines().filter(of_server).collect();
+        let [load, health] = &lines[..] else { panic!("{}", text.stdout) };
+        assert!(load.contains(" of "), "{load}");
+        assert!(health.contains(" ok ") && health.contains(" session"), "{health}");
+    }
+    let figures = run("metrics --prometheus").await.ended_with(0).stdout;
+    for name in ["main", "eu-1"] {
+        for series in ["up", "connections_max", "connections", "commits_total"] {
+            let series = format!("\ntenantry_db_{series}{{server=\"{name}\"}} ");
+            assert!(figures.contains(&series), "{series} is not in {figures}");
+        }
+    }
+    assert_eq!(figures.matches("# TYPE tenantry_db_commits_total counter").count(), 1);
+    let doctor = run("doctor --only settings --severity settings=warning").await.ended_with(0);
+    doctor.says("fsync is off (servers main, eu-1)");
+
+    other.stop_now().await.unwrap();
+    let figures = run("metrics --prometheus").await.ended_with(0).stdout;
+    assert!(figures.contains("tenantry_db_up{server=\"eu-1\"} 0\n"), "{figures}");
+    assert!(figures.contains("tenantry_db_up{server=\"main\"} 1\n"), "{figures}");
+    assert!(!figures.contains("tenantry_db_commits_total{server=\"eu-1\"}"), "{figures}");
+    let text = run("metrics").await.ended_with(0);
+    text.says("not read").says("not seen: sessions and statements on server eu-1: ");
+}

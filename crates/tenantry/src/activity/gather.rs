@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +15,10 @@ use crate::pool::application_name::{self, Named};
 /// A session as listed by the server.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Session {
+    /// The name of its server, if there are several.
+    pub(super) server: Option<Arc<str>>,
+    /// Its database, if it is not the one in the URL of the server.
+    pub(super) database: Option<Arc<str>>,
     pub(super) pid: i32,
     pub(super) name: String,
     pub(super) user: String,
@@ -89,11 +94,21 @@ impl Sums {
     }
 }
 
+/// Counts sessions by state.
+pub(super) fn count<'a>(sessions: impl IntoIterator<Item = &'a Session>) -> SessionCounts {
+    let mut sums = Sums::default();
+    sessions.into_iter().for_each(|session| sums.add(session));
+    sums.sessions
+}
+
+/// The key of a tenant's sessions: id, whether it may be truncated, server, database.
+type OfTenant<'a> = (&'a str, bool, Option<&'a Arc<str>>, Option<&'a Arc<str>>);
+
 /// Aggregates sessions.
 pub(super) fn gather(sessions: &[Session], most_slow: usize) -> Gathered {
     let mut all = Sums::default();
     let mut applications = BTreeMap::<_, Sums>::new();
-    let mut tenants = BTreeMap::<_, Sums>::new();
+    let mut tenants = BTreeMap::<OfTenant<'_>, Sums>::new();
     let mut waits = HashMap::<_, usize>::new();
     for session in sessions {
         let Named { application, tenant, is_cut } = session.named();
@@ -101,7 +116,8 @@ pub(super) fn gather(sessions: &[Session], most_slow: usize) -> Gathered {
         let is_tenantry = application.starts_with(application_name::PREFIX);
         applications.entry((Reverse(is_tenantry), application)).or_default().add(session);
         if let Some(tenant) = tenant {
-            tenants.entry((tenant, is_cut)).or_default().add(session);
+            let key = (tenant, is_cut, session.server.as_ref(), session.database.as_ref());
+            tenants.entry(key).or_default().add(session);
         }
         if let Some(wait) = session.waits_for() {
             *waits.entry(wait).or_default() += 1;
@@ -134,10 +150,17 @@ fn of_application(
     }
 }
 
-fn of_tenant(((tenant, is_cut), sums): ((&str, bool), Sums)) -> TenantActivity {
+fn of_tenant(((tenant, is_cut, server, database), sums): (OfTenant<'_>, Sums)) -> TenantActivity {
     let Sums { sessions, longest_transaction, longest_statement } = sums;
-    let tenant_id = tenant.to_owned();
-    TenantActivity { tenant_id, is_cut, sessions, longest_transaction, longest_statement }
+    TenantActivity {
+        tenant_id: tenant.to_owned(),
+        is_cut,
+        server: server.cloned(),
+        database: database.cloned(),
+        sessions,
+        longest_transaction,
+        longest_statement,
+    }
 }
 
 fn by_frequency(waits: HashMap<&(String, String), usize>) -> Vec<Wait> {
@@ -157,6 +180,8 @@ fn by_frequency(waits: HashMap<&(String, String), usize>) -> Vec<Wait> {
 fn blocked(session: &Session) -> Option<Blocked> {
     let by = session.blocked_by.clone().filter(|by| !by.is_empty())?;
     Some(Blocked {
+        server: session.server.clone(),
+        database: session.database.clone(),
         pid: session.pid,
         application: session.named().application.to_owned(),
         tenant_id: session.tenant(),
@@ -169,6 +194,8 @@ fn blocked(session: &Session) -> Option<Blocked> {
 fn slow(sessions: &[Session], most: usize) -> Vec<SlowStatement> {
     let statement = |session: &Session| {
         Some(SlowStatement {
+            server: session.server.clone(),
+            database: session.database.clone(),
             pid: session.pid,
             application: session.named().application.to_owned(),
             tenant_id: session.tenant(),
@@ -186,10 +213,14 @@ fn slow(sessions: &[Session], most: usize) -> Vec<SlowStatement> {
 
 fn unseen(sessions: &[Session], gathered: &Gathered) -> Vec<Unseen> {
     let mut unseen = Vec::new();
-    let hidden = sessions.iter().filter(|session| session.is_hidden).count();
-    if hidden > 0 {
+    let mut hidden = BTreeMap::<_, usize>::new();
+    for session in sessions.iter().filter(|session| session.is_hidden) {
+        *hidden.entry(&session.server).or_default() += 1;
+    }
+    for (server, hidden) in hidden {
         let why = "the role cannot see sessions of other roles: grant pg_read_all_stats to it";
-        unseen.push(Unseen::new(format!("the activity of {hidden} sessions of other roles"), why));
+        let what = format!("the activity of {hidden} sessions of other roles");
+        unseen.push(Unseen::new(what, why).on(server.clone()));
     }
     let is_ours = |of: &ApplicationActivity| of.is_tenantry;
     if gathered.tenants.is_empty() && gathered.applications.iter().any(is_ours) {
@@ -255,5 +286,32 @@ mod tests {
         assert_eq!(gathered.unseen.len(), 1);
         let unnamed = gather(&sessions[3..4], 20);
         assert_eq!(unnamed.unseen[0].what, "the tenants of sessions");
+    }
+
+    #[test]
+    fn sessions_of_several_servers_are_told_apart_by_tenant_and_summed_by_process() {
+        let on = |server: &str, database: Option<&str>| Session {
+            server: Some(server.into()),
+            database: database.map(Arc::from),
+            ..session("tenantry/web/acme", "active", 2)
+        };
+        let hidden = |server: &str| Session { is_hidden: true, ..on(server, None) };
+        let sessions = [on("main", None), on("eu", Some("db_acme")), on("eu", None), hidden("eu")];
+        let gathered = gather(&sessions, 20);
+        let places = gathered.tenants.iter().map(|of| {
+            let place = [&of.server, &of.database].map(Option::as_deref);
+            (place, of.sessions.total)
+        });
+        let expected = [
+            ([Some("eu"), None], 2),
+            ([Some("eu"), Some("db_acme")], 1),
+            ([Some("main"), None], 1),
+        ];
+        assert_eq!(places.collect::<Vec<_>>(), expected);
+        assert_eq!(gathered.applications.len(), 1, "a process has sessions on both");
+        assert_eq!(gathered.applications[0].sessions.total, 4);
+        assert_eq!(count(sessions.iter().filter(|of| of.server.as_deref() == Some("eu"))).total, 3);
+        let [unseen] = &gathered.unseen[..] else { panic!("{gathered:?}") };
+        assert_eq!(unseen.to_string(), "the activity of 1 sessions of other roles on server eu");
     }
 }

@@ -12,6 +12,7 @@ pub struct ActivityOptions {
     pub(super) most_slow: usize,
     pub(super) text_length: u16,
     pub(super) top_statements: usize,
+    pub(super) server_timeout: Duration,
 }
 
 impl Default for ActivityOptions {
@@ -21,6 +22,7 @@ impl Default for ActivityOptions {
             most_slow: 20,
             text_length: 200,
             top_statements: 0,
+            server_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -53,6 +55,16 @@ impl ActivityOptions {
     /// second.
     pub fn top_statements(mut self, statements: usize) -> Self {
         self.top_statements = statements;
+        self
+    }
+
+    /// Sets how long each server may take. Default: 5 s. All servers are read at the same time.
+    ///
+    /// One of several servers that takes longer is reported in [`Activity::servers`](super::Activity::servers)
+    /// with that reason, and the others are unaffected. If there is no other, the reading fails with
+    /// [`Timeout`](crate::ErrorKind::Timeout).
+    pub fn server_timeout(mut self, time: Duration) -> Self {
+        self.server_timeout = time;
         self
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Activity, DatabaseTotals};
+use super::{Activity, DatabaseTotals, ServerReading};
 use crate::event::serialize_millis;
 
 /// Activity of the database per second between two snapshots.
@@ -38,11 +38,18 @@ pub struct ActivityRates {
 }
 
 impl ActivityRates {
-    /// Compares two snapshots of one database.
+    /// Compares two snapshots of one database: of several servers, the main one's.
     ///
     /// Returns `None` if no time has passed between them, or the statistics were reset.
     #[must_use]
     pub fn between(before: &Activity, after: &Activity) -> Option<Self> {
+        let elapsed = after.at.duration_since(before.at).ok()?;
+        Self::of(&before.database, &after.database, elapsed)
+    }
+
+    /// Compares two readings of the same one of several servers; see [`between`](Self::between).
+    #[must_use]
+    pub fn of_server(before: &ServerReading, after: &ServerReading) -> Option<Self> {
         let elapsed = after.at.duration_since(before.at).ok()?;
         Self::of(&before.database, &after.database, elapsed)
     }

@@ -1,16 +1,19 @@
-//! Reads the server's statistics, in two statements.
+//! Reads a server's statistics, in two statements.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use sqlx::{Row, postgres::PgRow};
-use tokio::time::Instant;
 
 use super::{
-    Activity, ActivityOptions, Connections, DatabaseTotals, TopStatement, Unseen,
-    gather::{Gathered, Session, gather},
+    ActivityOptions, Connections, DatabaseTotals, TopStatement, Unseen,
+    databases::TenantDatabases,
+    gather::Session,
     statements::{self, Statements},
 };
-use crate::{error::Error, fleet::Fleet};
+use crate::{db::SharedDb, error::Error, fleet::Fleet};
 
 /// Properties of the server and the database.
 struct Standing {
@@ -22,46 +25,54 @@ struct Standing {
     tracks_counts: bool,
 }
 
-/// Reads the database's own view of its load.
+/// Figures of one server.
+pub(super) struct Reading {
+    pub(super) at: SystemTime,
+    pub(super) version: String,
+    pub(super) connections: Connections,
+    pub(super) totals: DatabaseTotals,
+    pub(super) sessions: Vec<Session>,
+    pub(super) statements: Option<Vec<TopStatement>>,
+    pub(super) unseen: Vec<Unseen>,
+}
+
+/// Reads the view that a fleet's server has of its load. Its sessions have no server yet.
 ///
 /// # Cancel safety
 ///
 /// Safe.
-pub(crate) async fn read(fleet: &Fleet, options: &ActivityOptions) -> Result<Activity, Error> {
-    let began = Instant::now();
-    let standing = standing(fleet).await?;
-    let sessions = sessions(fleet, options).await?;
-    let gathered = gather(&sessions, options.most_slow);
-    let Gathered { sessions, applications, tenants, waits, blocked, slow, mut unseen } = gathered;
-    let statements = top_statements(fleet, options, &mut unseen).await?;
-    unseen.extend(standing.untracked());
-    Ok(Activity {
-        at: standing.at,
-        duration: began.elapsed(),
-        server_version: standing.version,
-        connections: standing.connections,
-        sessions,
-        applications,
-        tenants,
-        waits,
-        blocked,
-        slow,
-        database: standing.totals,
-        statements,
-        unseen,
-    })
+pub(super) async fn read(
+    fleet: &Fleet,
+    options: &ActivityOptions,
+    databases: &TenantDatabases,
+) -> Result<Reading, Error> {
+    let system = fleet.system_here();
+    let standing = standing(&system).await?;
+    let mut unseen = standing.untracked();
+    let found = sessions(&system, options).await?;
+    let statements = top_statements(&system, options, &mut unseen).await?;
+    let mut sessions = Vec::with_capacity(found.len());
+    for session in found {
+        let is_ours = match &session.database {
+            Some(database) => databases.has(fleet, database).await,
+            None => true,
+        };
+        sessions.extend(is_ours.then_some(session));
+    }
+    let Standing { at, version, connections, totals, .. } = standing;
+    Ok(Reading { at, version, connections, totals, sessions, statements, unseen })
 }
 
 /// Reads the statements with the highest total time, if wanted.
 async fn top_statements(
-    fleet: &Fleet,
+    system: &SharedDb,
     options: &ActivityOptions,
     unseen: &mut Vec<Unseen>,
 ) -> Result<Option<Vec<TopStatement>>, Error> {
     if options.top_statements == 0 {
         return Ok(None);
     }
-    match statements::read(fleet, options.top_statements, options.text_length).await? {
+    match statements::read(system, options.top_statements, options.text_length).await? {
         Statements::Read(statements) => Ok(Some(statements)),
         Statements::Unreadable(why) => {
             unseen.push(Unseen::new("the statements with the highest total time", why));
@@ -86,8 +97,8 @@ impl Standing {
     }
 }
 
-async fn standing(fleet: &Fleet) -> Result<Standing, Error> {
-    let row = sqlx::query(STANDING).fetch_one(fleet.system()).await?;
+async fn standing(system: &SharedDb) -> Result<Standing, Error> {
+    let row = sqlx::query(STANDING).fetch_one(system).await?;
     let count = |column: &str| -> Result<u32, sqlx::Error> {
         let count: i64 = row.try_get(column)?;
         Ok(u32::try_from(count).unwrap_or_default())
@@ -122,11 +133,11 @@ fn totals(row: &PgRow) -> Result<DatabaseTotals, sqlx::Error> {
     })
 }
 
-async fn sessions(fleet: &Fleet, options: &ActivityOptions) -> Result<Vec<Session>, Error> {
+async fn sessions(system: &SharedDb, options: &ActivityOptions) -> Result<Vec<Session>, Error> {
     let rows = sqlx::query(SESSIONS)
         .bind(options.slow_after.as_secs_f64())
         .bind(i32::from(options.text_length))
-        .fetch_all(fleet.system())
+        .fetch_all(system)
         .await?;
     let sessions: Result<_, sqlx::Error> = rows.iter().map(session).collect();
     Ok(sessions?)
@@ -136,6 +147,8 @@ fn session(row: &PgRow) -> Result<Session, sqlx::Error> {
     let text = |column| row.try_get::<Option<String>, _>(column);
     let time = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<f64>, _>(column)?.map(seconds));
     Ok(Session {
+        server: None,
+        database: text("other_database")?.map(Arc::from),
         pid: row.try_get("pid")?,
         name: text("application_name")?.unwrap_or_default(),
         user: text("usename")?.unwrap_or_default(),
@@ -177,9 +190,15 @@ const STANDING: &str = "\
     where d.datname operator(pg_catalog.=) pg_catalog.current_database()";
 
 /// Blockers are queried only for sessions that wait for a lock, because the query briefly stops the
-/// lock manager.
+/// lock manager. Other databases can be tenants' own if a process of Tenantry is connected to them.
 const SESSIONS: &str = "\
-    select a.pid, a.application_name, a.usename::pg_catalog.text, a.state, a.wait_event_type, a.wait_event, \
+    with other as materialized ( \
+      select distinct s.datname from pg_catalog.pg_stat_activity s \
+      where pg_catalog.starts_with(s.application_name, 'tenantry/') \
+      and s.datname operator(pg_catalog.<>) pg_catalog.current_database()) \
+    select case when a.datname operator(pg_catalog.<>) pg_catalog.current_database() \
+        then a.datname::pg_catalog.text end as other_database, \
+      a.pid, a.application_name, a.usename::pg_catalog.text, a.state, a.wait_event_type, a.wait_event, \
       extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) a.xact_start) \
         ::pg_catalog.float8 as in_transaction, \
       extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) a.query_start) \
@@ -192,6 +211,7 @@ const SESSIONS: &str = "\
         then pg_catalog.left(a.query, $2) end as text, \
       coalesce(a.query operator(pg_catalog.=) '<insufficient privilege>', false) as is_hidden \
     from pg_catalog.pg_stat_activity a \
-    where a.datname operator(pg_catalog.=) pg_catalog.current_database() \
+    where (a.datname operator(pg_catalog.=) pg_catalog.current_database() \
+      or exists (select from other o where o.datname operator(pg_catalog.=) a.datname)) \
     and a.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid() \
     and coalesce(a.backend_type operator(pg_catalog.=) 'client backend', a.usesysid is not null)";

@@ -2,16 +2,27 @@
 
 use std::{
     cmp::Reverse,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use futures_util::future::join_all;
 use serde::Serialize;
 use sqlx::Row;
 use tokio::time::Instant;
 
 use super::Unseen;
-use crate::{error::Error, event::serialize_millis, fleet::Fleet, tenant::TenantId, timestamp};
+use crate::{
+    catalog::Site,
+    error::Error,
+    error_report::ErrorReport,
+    event::serialize_millis,
+    fleet::{Fleet, InHome, in_each_home},
+    pool::Lease,
+    tenant::TenantId,
+    timestamp,
+};
 
 /// How sizes are determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,6 +68,12 @@ pub struct TenantSize {
     /// The tenant.
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub tenant_id: TenantId,
+    /// Its server, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// Its database, if it is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// Bytes of tables, indexes and TOAST; `None` if unknown, such as for a tenant without a
     /// schema.
     pub bytes: Option<u64>,
@@ -81,7 +98,13 @@ struct Found {
 /// Number of schemas per statement for exact sizes.
 const PAGE: usize = 500;
 
-/// Reads the sizes of all tenants.
+/// How long each further server may take to answer a ping.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A tenant's size, where it is known.
+type Measured = Result<Found, String>;
+
+/// Reads the sizes of all tenants, in each database that they are in.
 ///
 /// # Cancel safety
 ///
@@ -89,48 +112,115 @@ const PAGE: usize = 500;
 pub(crate) async fn read(fleet: &Fleet, method: SizeMethod) -> Result<TenantSizes, Error> {
     let began = Instant::now();
     let records = fleet.list().await?;
-    let mut found = estimates(fleet).await?;
-    let schema = |record| fleet.site(record).ok().map(|site| site.schema.to_string());
-    let schemas: Vec<_> = records.iter().map(schema).collect();
-    let mut unseen = Vec::new();
-    if method == SizeMethod::Exact {
-        let named: Vec<_> = schemas.iter().flatten().map(String::as_str).collect();
-        for page in named.chunks(PAGE) {
-            if let Some(why) = exact(fleet, page, &mut found).await? {
-                unseen.push(Unseen::new(format!("the sizes of {} tenants", page.len()), why));
-            }
-        }
+    let sites: Vec<_> = records.iter().map(|record| fleet.site_anywhere(record).ok()).collect();
+    let sized = sized(fleet, method, &sites).await?;
+    let (mut tenants, mut lost) = (Vec::with_capacity(records.len()), Lost::default());
+    for ((record, site), sized) in records.into_iter().zip(sites).zip(sized) {
+        let (server, database) = fleet.names_of(site.as_ref().map(|site| &site.home));
+        let found = sized.unwrap_or_else(|why| {
+            *lost.entry((server.clone(), why)).or_default() += 1;
+            Found::default()
+        });
+        tenants.push(TenantSize { server, database, ..found.of(record.id) });
     }
-    let tenants = sorted(records.into_iter().map(|record| record.id).zip(schemas), &found);
+    tenants.sort_by(|one, other| {
+        let key = |of: &TenantSize| Reverse(of.bytes);
+        key(one).cmp(&key(other)).then_with(|| one.tenant_id.cmp(&other.tenant_id))
+    });
+    let is_exact = method == SizeMethod::Exact;
+    let unseen = unseen(lost, &tenants);
+    Ok(TenantSizes { at: SystemTime::now(), duration: began.elapsed(), is_exact, tenants, unseen })
+}
+
+/// The number of tenants whose sizes could not be read, by server and reason.
+type Lost = BTreeMap<(Option<Arc<str>>, String), usize>;
+
+fn unseen(lost: Lost, tenants: &[TenantSize]) -> Vec<Unseen> {
+    let lost = lost.into_iter().map(|((server, why), count)| {
+        Unseen::new(format!("the sizes of {count} tenants"), why).on(server)
+    });
+    let mut unseen: Vec<_> = lost.collect();
     let never: u64 = tenants.iter().map(|of| of.never_analyzed).sum();
     if never > 0 {
         let why = "autovacuum has not processed them, or is off: run analyze";
         unseen.push(Unseen::new(format!("the rows of {never} tables"), why));
     }
-    let is_exact = method == SizeMethod::Exact;
-    Ok(TenantSizes { at: SystemTime::now(), duration: began.elapsed(), is_exact, tenants, unseen })
+    unseen
 }
 
-/// Returns the size of each tenant, by its schema, the largest first.
-fn sorted(
-    tenants: impl Iterator<Item = (TenantId, Option<String>)>,
-    found: &HashMap<String, Found>,
-) -> Vec<TenantSize> {
-    let tenants = tenants.map(|(tenant_id, schema)| {
-        let found = schema.and_then(|schema| found.get(&schema)).copied().unwrap_or_default();
-        let Found { bytes, rows, tables, never_analyzed } = found;
-        TenantSize { tenant_id, bytes, rows, tables, never_analyzed }
+/// Reads the sizes at each of these sites. A further server that does not answer is not waited for by each of its
+/// databases.
+async fn sized(
+    fleet: &Fleet,
+    method: SizeMethod,
+    sites: &[Option<Site>],
+) -> Result<Vec<Measured>, Error> {
+    let away = away(fleet).await;
+    let mut sized: Vec<Measured> =
+        sites.iter().map(|site| of_server(site.as_ref(), &away)).collect();
+    let is_there = |site: &&Site| !away.contains_key(site.home.server());
+    let homes = sites.iter().map(|site| site.as_ref().filter(is_there).map(|site| &site.home));
+    let done = in_each_home(fleet, homes, |fleet: Fleet, places: Vec<usize>| {
+        let schemas =
+            places.iter().filter_map(|place| Some(sites[*place].as_ref()?.schema.clone()));
+        let schemas: Vec<_> = schemas.map(|schema| schema.to_string()).collect();
+        async move { in_home(&fleet, method, &schemas).await }
     });
-    let mut tenants: Vec<_> = tenants.collect();
-    tenants.sort_by(|one, other| {
-        let key = |of: &TenantSize| Reverse(of.bytes);
-        key(one).cmp(&key(other)).then_with(|| one.tenant_id.cmp(&other.tenant_id))
-    });
-    tenants
+    for InHome { places, result, .. } in done.await? {
+        let all = result
+            .unwrap_or_else(|error| vec![Err(ErrorReport::new(&error).to_string()); places.len()]);
+        places.into_iter().zip(all).for_each(|(place, measured)| sized[place] = measured);
+    }
+    Ok(sized)
 }
 
-async fn estimates(fleet: &Fleet) -> Result<HashMap<String, Found>, Error> {
-    let rows = sqlx::query(ESTIMATES).persistent(false).fetch_all(fleet.system()).await?;
+/// Returns what is known of a tenant's size before its database is asked.
+fn of_server(site: Option<&Site>, away: &BTreeMap<String, String>) -> Measured {
+    let why = site.and_then(|site| away.get(site.home.server()));
+    why.map_or_else(|| Ok(Found::default()), |why| Err(why.clone()))
+}
+
+/// Returns the further servers that do not answer, with the reason.
+async fn away(fleet: &Fleet) -> BTreeMap<String, String> {
+    let further = fleet.servers().homes().filter(|home| !home.is_managers());
+    let asked = further.map(|home| async move {
+        let why = fleet.at(&home).why_away(PATIENCE).await?;
+        Some((home.server().to_owned(), why))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Reads the sizes of these schemas in a fleet's database, in their order.
+async fn in_home(
+    fleet: &Fleet,
+    method: SizeMethod,
+    schemas: &[String],
+) -> Result<Vec<Measured>, Error> {
+    let mut lease = match fleet.home().database() {
+        Some(_) => fleet.lease().await?,
+        None => fleet.system_here().acquire().await?,
+    };
+    let found = estimates(&mut lease).await?;
+    let of = |schema: &String| found.get(schema).copied().unwrap_or_default();
+    let mut sized: Vec<Measured> = schemas.iter().map(|schema| Ok(of(schema))).collect();
+    if method == SizeMethod::Exact {
+        for (page, sized) in schemas.chunks(PAGE).zip(sized.chunks_mut(PAGE)) {
+            exact(&mut lease, page, sized).await?;
+        }
+    }
+    Ok(sized)
+}
+
+impl Found {
+    fn of(self, tenant_id: TenantId) -> TenantSize {
+        let Self { bytes, rows, tables, never_analyzed } = self;
+        let (server, database) = (None, None);
+        TenantSize { tenant_id, server, database, bytes, rows, tables, never_analyzed }
+    }
+}
+
+async fn estimates(lease: &mut Lease) -> Result<HashMap<String, Found>, Error> {
+    let rows = sqlx::query(ESTIMATES).persistent(false).fetch_all(&mut **lease).await?;
     let count = |row: &sqlx::postgres::PgRow, column| {
         let count: Option<i64> = row.try_get(column)?;
         Ok::<_, sqlx::Error>(u64::try_from(count.unwrap_or_default()).unwrap_or_default())
@@ -148,33 +238,24 @@ async fn estimates(fleet: &Fleet) -> Result<HashMap<String, Found>, Error> {
     Ok(found?)
 }
 
-/// Replaces the estimates by the sizes of the files. If they cannot be read, removes the estimates and returns the
-/// reason.
-async fn exact(
-    fleet: &Fleet,
-    schemas: &[&str],
-    found: &mut HashMap<String, Found>,
-) -> Result<Option<String>, Error> {
-    let mut lease = fleet.system().acquire().await?;
-    sqlx::raw_sql("set lock_timeout to 2000").execute(&mut *lease).await?;
-    let sizes = sqlx::query_as(EXACT).bind(schemas).persistent(false).fetch_all(&mut *lease).await;
-    let sizes: Vec<(String, Option<i64>)> = match sizes {
-        Ok(sizes) => sizes,
+/// Replaces the estimates by the sizes of the files. If they cannot be read, there is only the reason.
+async fn exact(lease: &mut Lease, schemas: &[String], sized: &mut [Measured]) -> Result<(), Error> {
+    sqlx::raw_sql("set lock_timeout to 2000").execute(&mut **lease).await?;
+    let sizes = sqlx::query_as(EXACT).bind(schemas).persistent(false).fetch_all(&mut **lease).await;
+    let sizes: HashMap<String, Option<i64>> = match sizes {
+        Ok(sizes) => sizes.into_iter().collect(),
         Err(sqlx::Error::Database(error)) => {
-            for schema in schemas {
-                if let Some(found) = found.get_mut(*schema) {
-                    found.bytes = None;
-                }
-            }
-            return Ok(Some(error.message().to_owned()));
+            sized.fill(Err(error.message().to_owned()));
+            return Ok(());
         }
         Err(error) => return Err(error.into()),
     };
-    for (schema, bytes) in sizes {
-        let bytes = u64::try_from(bytes.unwrap_or_default()).unwrap_or_default();
-        found.entry(schema).or_default().bytes = Some(bytes);
+    for (schema, sized) in schemas.iter().zip(sized) {
+        if let (Ok(sized), Some(bytes)) = (sized, sizes.get(schema)) {
+            sized.bytes = Some(u64::try_from(bytes.unwrap_or_default()).unwrap_or_default());
+        }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// TOAST tables are in a schema of PostgreSQL's own; their index, which is small, is omitted. A

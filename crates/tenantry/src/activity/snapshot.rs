@@ -2,19 +2,25 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
 
-use super::TopStatement;
+use super::{ServerActivity, TopStatement};
 use crate::{
     event::{serialize_millis, serialize_optional_millis},
     table::Table,
     timestamp,
 };
 
-/// PostgreSQL's own view of the load on the manager's database, at an instant.
+/// PostgreSQL's own view of the load on the manager's database and on the tenants' own databases, at an
+/// instant.
+///
+/// With [several servers](crate::ManagerBuilder::server), sessions, statements and waits are those of all
+/// servers, and [`servers`](Self::servers) has the figures of each. The version, the connections and the
+/// totals of the database are those of the main server.
 ///
 /// `Display` is a summary for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,15 +36,20 @@ pub struct Activity {
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// The version of the server, such as `17.2`.
+    /// The version of the server, such as `17.2`. Empty if the main one of several servers was not read.
     pub server_version: String,
-    /// Connections relative to the server's limits.
+    /// Connections relative to the server's limits. Zero if the main one of several servers was not read.
     pub connections: Connections,
-    /// All client sessions in this database, except the one that reads the activity.
+    /// The servers, the main one first, if there are several: also those that could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<ServerActivity>,
+    /// All client sessions in this database and in the tenants' own databases, except those that read the
+    /// activity.
     pub sessions: SessionCounts,
     /// The same by `application_name`; Tenantry's processes come first, as `tenantry/<instance>`.
     pub applications: Vec<ApplicationActivity>,
-    /// The same by tenant, if session names [include it](crate::PoolOptions::name_tenants).
+    /// The same by tenant, server and database, if session names
+    /// [include the tenant](crate::PoolOptions::name_tenants).
     pub tenants: Vec<TenantActivity>,
     /// Wait events of active sessions, the most frequent first.
     pub waits: Vec<Wait>,
@@ -124,6 +135,12 @@ pub struct TenantActivity {
     pub tenant_id: String,
     /// `true` if the id may be truncated: an `application_name` has 63 bytes.
     pub is_cut: bool,
+    /// The server of these sessions, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The database of these sessions, if it is not the one in the URL of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// Its sessions.
     pub sessions: SessionCounts,
     /// Duration of its longest open transaction.
@@ -157,6 +174,12 @@ pub struct Wait {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Blocked {
+    /// Its server, if there are several: process ids are those of one server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// Its database, if it is not the one in the URL of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// The process id of its server process.
     pub pid: i32,
     /// Its application.
@@ -180,6 +203,12 @@ pub struct Blocked {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SlowStatement {
+    /// Its server, if there are several: process ids are those of one server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// Its database, if it is not the one in the URL of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Arc<str>>,
     /// The process id of its server process.
     pub pid: i32,
     /// Its application.
@@ -237,11 +266,26 @@ pub struct Unseen {
     pub what: String,
     /// The reason, and the remedy.
     pub why: String,
+    /// The server that it is missing from, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 impl Unseen {
     pub(super) fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.into() }
+        Self { what: what.into(), why: why.into(), server: None }
+    }
+
+    pub(super) fn on(self, server: Option<Arc<str>>) -> Self {
+        Self { server, ..self }
+    }
+}
+
+/// Writes the information, and the server that it is missing from.
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        self.server.iter().try_for_each(|server| write!(f, " on server {server}"))
     }
 }
 
@@ -257,22 +301,45 @@ impl fmt::Display for SessionCounts {
 
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Connections { max, reserved, used } = self.connections;
-        writeln!(
-            f,
-            "PostgreSQL {}: {used} of {max} connections, {reserved} reserved",
-            self.server_version
-        )?;
-        write!(f, "{}", self.sessions)?;
+        match &self.servers[..] {
+            [] => {
+                let Connections { max, reserved, used } = self.connections;
+                let version = &self.server_version;
+                write!(
+                    f,
+                    "PostgreSQL {version}: {used} of {max} connections, {reserved} reserved"
+                )?;
+            }
+            servers => write!(f, "{}", by_server(servers))?,
+        }
+        write!(f, "\n{}", self.sessions)?;
         let table = by_application(&self.applications);
         if !table.is_empty() {
             write!(f, "\n\n{table}")?;
         }
-        for Unseen { what, why } in &self.unseen {
-            write!(f, "\nnot seen: {what}: {why}")?;
+        for unseen in &self.unseen {
+            write!(f, "\nnot seen: {unseen}: {}", unseen.why)?;
         }
         Ok(())
     }
+}
+
+fn by_server(servers: &[ServerActivity]) -> Table<5> {
+    let mut table = Table::new(["server", "PostgreSQL", "connections", "sessions", "active"]);
+    for of in servers {
+        let figures = match &of.reading {
+            Some(reading) => {
+                let Connections { max, used, .. } = reading.connections;
+                let [total, active] = [reading.sessions.total, reading.sessions.active];
+                let version = reading.server_version.clone();
+                [version, format!("{used} of {max}"), total.to_string(), active.to_string()]
+            }
+            None => ["not read", "-", "-", "-"].map(ToOwned::to_owned),
+        };
+        let [version, connections, sessions, active] = figures;
+        table.row([of.server.to_string(), version, connections, sessions, active]);
+    }
+    table
 }
 
 fn by_application(applications: &[ApplicationActivity]) -> Table<5> {

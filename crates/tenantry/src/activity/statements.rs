@@ -1,11 +1,11 @@
 //! Statements with the highest total time, from the extension `pg_stat_statements`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use sqlx::{Row, SqlStr};
 
-use crate::{error::Error, event::serialize_millis, fleet::Fleet, sql::Sql};
+use crate::{db::SharedDb, error::Error, event::serialize_millis, sql::Sql};
 
 /// A normalized statement that was run in the database, with its constants replaced: a row of
 /// [`pg_stat_statements`](https://www.postgresql.org/docs/current/pgstatstatements.html).
@@ -25,6 +25,9 @@ pub struct TopStatement {
     pub total: Duration,
     /// Number of rows read or changed.
     pub rows: i64,
+    /// The server that ran it, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
 }
 
 /// The result of reading statements.
@@ -36,16 +39,16 @@ pub(super) enum Statements {
 
 /// Reads the statements with the highest total time.
 pub(super) async fn read(
-    fleet: &Fleet,
+    system: &SharedDb,
     most: usize,
     text_length: u16,
 ) -> Result<Statements, Error> {
-    let Some(schema) = schema(fleet).await? else {
+    let Some(schema) = schema(system).await? else {
         let why = "the extension pg_stat_statements is not installed in the database";
         return Ok(Statements::Unreadable(why.to_owned()));
     };
     let sql = select(&schema, most, text_length);
-    match sqlx::query(sql).persistent(false).fetch_all(fleet.system()).await {
+    match sqlx::query(sql).persistent(false).fetch_all(system).await {
         Ok(rows) => {
             let statements: Result<_, sqlx::Error> = rows.iter().map(statement).collect();
             Ok(Statements::Read(statements?))
@@ -82,11 +85,12 @@ fn statement(row: &sqlx::postgres::PgRow) -> Result<TopStatement, sqlx::Error> {
         calls: row.try_get("calls")?,
         total: Duration::try_from_secs_f64(millis / 1e3).unwrap_or_default(),
         rows: row.try_get("rows")?,
+        server: None,
     })
 }
 
 /// Returns the schema of the extension, which contains only the extension's own view of that name.
-async fn schema(fleet: &Fleet) -> Result<Option<String>, Error> {
+async fn schema(system: &SharedDb) -> Result<Option<String>, Error> {
     let schema = sqlx::query_scalar(
         "select n.nspname::pg_catalog.text from pg_catalog.pg_extension e \
          join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) e.extnamespace \
@@ -98,5 +102,5 @@ async fn schema(fleet: &Fleet) -> Result<Option<String>, Error> {
          and d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
          and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass",
     );
-    Ok(schema.fetch_optional(fleet.system()).await?)
+    Ok(schema.fetch_optional(system).await?)
 }

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "it holds the result of a check"]
 pub struct Examined {
-    status: CheckStatus,
+    pub(super) status: CheckStatus,
     pub(super) message: String,
     pub(super) text: Option<String>,
     /// The start of the line in the text report, if it is not the title of the check.
@@ -30,7 +30,12 @@ pub struct Examined {
     pub(super) latency: Option<Duration>,
     pub(super) findings: Vec<Finding>,
     pub(super) unseen: Vec<String>,
+    /// Why the check could not run, if other checks cannot run for the same reason.
+    pub(super) cause: Option<&'static str>,
 }
+
+/// Why checks of tenants cannot run without a list of tenants. The check `tenants` says what is wrong.
+const NO_TENANTS: &str = "the tenants cannot be listed";
 
 /// The status of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -111,6 +116,7 @@ impl Examined {
             latency: None,
             findings: Vec::new(),
             unseen: Vec::new(),
+            cause: None,
         }
     }
 
@@ -144,6 +150,16 @@ impl Examined {
             _ => error_in_words(error),
         };
         Self::unknown(format!("could not read {what}: {why}"))
+    }
+
+    /// Creates the result of a check that needs the list of tenants, to read something.
+    pub(crate) fn not_listed(what: &str, error: &Error) -> Self {
+        Self::not_read(what, error).because(NO_TENANTS)
+    }
+
+    /// Sets why the check could not run: the text report names the cause and such checks once.
+    pub(super) fn because(self, cause: &'static str) -> Self {
+        Self { cause: Some(cause), ..self }
     }
 
     /// Creates the result of a check that does not apply. The message says why.
@@ -216,7 +232,7 @@ impl Examined {
         self
     }
 
-    fn raise(&mut self, status: CheckStatus) {
+    pub(super) fn raise(&mut self, status: CheckStatus) {
         if status.rank() > self.status.rank() {
             self.status = status;
         }

@@ -5,10 +5,8 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::join_all};
-use tokio::time::timeout;
+use futures_util::future::join_all;
 
-use super::error_in_words;
 use crate::{
     error::{Error, ErrorKind},
     finding::FindingPlace,
@@ -54,7 +52,7 @@ impl Homes {
         let further = fleet.servers().homes().filter(|home| !home.is_managers());
         let limit = PATIENCE.min(limit / 4);
         let asked = further.map(|home| async move {
-            let why = why_away(&fleet.at(&home), limit).await?;
+            let why = fleet.at(&home).why_away(limit).await?;
             Some((home.server().to_owned(), why))
         });
         let away = join_all(asked).await.into_iter().flatten().collect();
@@ -80,16 +78,6 @@ impl Homes {
     pub(super) fn left_out(&self, of_tenants: &BTreeSet<Home>) -> usize {
         of_tenants.iter().filter(|home| !self.has(home)).count()
     }
-}
-
-/// Returns why a server does not answer, if so. A server without a free connection does.
-async fn why_away(fleet: &Fleet, limit: Duration) -> Option<String> {
-    let why = match timeout(limit, fleet.system_here().ping()).boxed().await {
-        Ok(Ok(())) => return None,
-        Ok(Err(error)) => error_in_words(&error),
-        Err(_) => format!("no answer within {limit:?}"),
-    };
-    (!fleet.server().is_used_up()).then_some(why)
 }
 
 impl Sample {

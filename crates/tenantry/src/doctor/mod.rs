@@ -11,7 +11,11 @@
 //! lacks a privilege to examine something reports the status [`Unknown`](CheckStatus::Unknown), never
 //! [`Ok`](CheckStatus::Ok).
 //!
-//! Checks of the configuration and of the server:
+//! Checks of the configuration and of the server. With [several servers](crate::ManagerBuilder::server), those of the
+//! server run on each of them at the same time, and each finding names the servers that it is about. A server that
+//! does not answer is a finding of the check `databases`, and the others list it as not seen. The checks
+//! `configuration`, `tenants`, `migrations`, `sharedMigrations` and `isolation` are about the whole fleet.
+//!
 //!
 //! | check | what it examines |
 //! |---|---|
@@ -71,9 +75,13 @@ mod fix;
 mod fleet;
 mod homes;
 mod not_configured;
+mod on_server;
+mod repeated;
 mod report;
 mod run;
 mod server;
+mod server_check;
+mod several;
 mod subject;
 mod text;
 
@@ -84,10 +92,13 @@ pub use check::{BoxFuture, Check};
 pub(crate) use examined::error_in_words;
 pub use examined::{CheckStatus, Examined};
 pub use fix::{FixReport, FixedStatement};
+pub(crate) use on_server::OnServer;
 pub use report::{CheckReport, DoctorHealth, DoctorReport, Versions};
 pub use subject::{ServerVersion, Subject};
 
 use run::{DATABASE, NO_CONNECTION};
+pub(crate) use server_check::ServerCheck;
+use server_check::on_each_server;
 use std::sync::Arc;
 
 use crate::manager::TenantManager;

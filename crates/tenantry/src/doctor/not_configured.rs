@@ -7,6 +7,9 @@ use super::{CheckReport, DoctorHealth, DoctorReport, Examined, built_in};
 /// The check that reports what is known about the configuration.
 const CONFIGURATION: &str = "configuration";
 
+/// Why all other checks were skipped.
+const NO_CONFIGURATION: &str = "no configuration";
+
 impl DoctorReport {
     /// Creates the report for a configuration that no manager can be built from: the check `configuration` fails with
     /// the reason, and all others are skipped.
@@ -15,7 +18,7 @@ impl DoctorReport {
         let checks = built_in().into_iter().map(|check| {
             let examined = match check.name() {
                 CONFIGURATION => Examined::error(reason.clone()),
-                _ => Examined::skipped("no configuration"),
+                _ => Examined::skipped(NO_CONFIGURATION).because(NO_CONFIGURATION),
             };
             CheckReport::new(check.name(), check.title(), examined, Duration::ZERO)
         });

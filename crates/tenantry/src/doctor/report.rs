@@ -15,8 +15,8 @@ use crate::{
 
 /// Result of all checks.
 ///
-/// `Display` writes one line per check, the recommendations, a summary of the health, and every finding with its
-/// reason, its remedy and its SQL.
+/// `Display` writes one line per check, one for all checks that could not run for the same reason, the
+/// recommendations, a summary of the health, and every finding with its reason, its remedy and its SQL.
 ///
 /// ```json
 /// {
@@ -98,6 +98,8 @@ pub struct CheckReport {
     /// The start of the line in the text report, if it is not the title.
     #[serde(skip)]
     pub(super) heading: Option<String>,
+    #[serde(skip)]
+    cause: Option<&'static str>,
 }
 
 /// The health of the manager: the summary of a [`HealthReport`](crate::HealthReport).
@@ -135,14 +137,33 @@ pub struct Versions {
 impl CheckReport {
     pub(super) fn new(name: &str, title: &str, examined: Examined, duration: Duration) -> Self {
         let status = examined.status();
-        let Examined { message, text, heading, latency, findings, unseen, .. } = examined;
+        let Examined { message, text, heading, latency, findings, unseen, cause, .. } = examined;
         let (message, text) = (printable(message), text.map(printable));
         let heading = heading.map(printable);
         let unseen = unseen.into_iter().map(printable).collect();
         let mut findings: Vec<_> = findings.into_iter().map(Finding::printable).collect();
         findings.sort_by_key(|finding| Reverse(finding.severity));
         let (name, title) = (name.to_owned(), title.to_owned());
-        Self { name, title, status, message, latency, findings, unseen, duration, text, heading }
+        Self {
+            name,
+            title,
+            status,
+            message,
+            latency,
+            findings,
+            unseen,
+            duration,
+            text,
+            heading,
+            cause,
+        }
+    }
+
+    /// Returns why the check could not run, if that is a cause that keeps several checks from running, such as
+    /// `no connection to the database`. The text report names such a cause once, with the checks.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     Check, CheckReport, Doctor, DoctorHealth, DoctorReport, Examined, Subject, error_in_words,
-    homes::Sample,
+    homes::Sample, on_server::Facts,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -56,7 +56,8 @@ async fn examine_all(
     for (index, check) in first {
         reports.push((index, examine(doctor, check, subject).await));
     }
-    let budget = doctor.manager.fleet().server().max_connections();
+    let servers = doctor.manager.fleet().servers();
+    let budget = servers.all().map(|(_, server)| server.max_connections()).min().unwrap_or(1);
     let at_once = (budget / 3).clamp(1, AT_ONCE);
     let rest = rest
         .into_iter()
@@ -73,7 +74,7 @@ async fn subject(doctor: &Doctor) -> Subject {
     let manager = doctor.manager.clone();
     let late = |attempted| Error::new(ErrorKind::Timeout, attempted);
     let limit = doctor.check_timeout;
-    let reached = timeout(limit, Subject::reach(manager.fleet())).await;
+    let reached = timeout(limit, Subject::reach(manager.fleet().system())).await;
     let reached = reached.unwrap_or_else(|_| Err(late("asking the server for its version")));
     let tenants = match &reached {
         Ok(_) => {
@@ -82,6 +83,8 @@ async fn subject(doctor: &Doctor) -> Subject {
         }
         Err(error) => Err(error.again()),
     };
+    let fleet = manager.fleet();
+    let servers = fleet.servers().homes().map(|home| Facts::new(fleet, &home)).collect();
     Subject {
         manager,
         migrations: doctor.tenants.clone(),
@@ -89,8 +92,7 @@ async fn subject(doctor: &Doctor) -> Subject {
         instances: doctor.instances,
         reached,
         tenants: tenants.map(Arc::from),
-        settings: OnceCell::new(),
-        relations: OnceCell::new(),
+        servers,
         check_timeout: limit,
         sample: Sample { most: doctor.databases, start: start_of_sample() },
         homes: OnceCell::new(),
@@ -125,7 +127,7 @@ async fn examine(doctor: &Doctor, check: &Arc<dyn Check>, on: &Subject) -> Check
 /// report without one would look like success.
 fn not_reached(error: &Error, is_told: bool) -> Examined {
     match (error.kind(), is_told) {
-        (_, true) => Examined::skipped(NO_CONNECTION),
+        (_, true) => Examined::skipped(NO_CONNECTION).because(NO_CONNECTION),
         (ErrorKind::Timeout, false) => Examined::unknown("the server did not answer in time"),
         (_, false) => Examined::error(format!("{NO_CONNECTION}: {}", error_in_words(error))),
     }

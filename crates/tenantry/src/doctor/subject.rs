@@ -4,9 +4,10 @@ use tokio::sync::OnceCell;
 
 use super::{
     homes::{Homes, Sample},
-    server::{Relations, Settings},
+    on_server::{Facts, OnServer},
 };
 use crate::{
+    db::SharedDb,
     error::{Error, ErrorKind},
     fleet::Fleet,
     manager::TenantManager,
@@ -24,9 +25,8 @@ pub struct Subject {
     /// The version of the server, once it has responded.
     pub(super) reached: Result<ServerVersion, Error>,
     pub(super) tenants: Result<Arc<[TenantRecord]>, Error>,
-    /// Read when the first check needs them.
-    pub(super) settings: OnceCell<Settings>,
-    pub(super) relations: OnceCell<Relations>,
+    /// What is known of each server, the main one first.
+    pub(super) servers: Vec<Facts>,
     pub(super) check_timeout: Duration,
     pub(super) sample: Sample,
     pub(super) homes: OnceCell<Homes>,
@@ -97,17 +97,9 @@ impl Subject {
         self.manager.fleet()
     }
 
-    /// Returns settings of the server, read once for all checks.
-    pub(crate) async fn settings(&self) -> Result<&Settings, Error> {
-        self.settings.get_or_try_init(|| Settings::read(self.fleet())).await
-    }
-
-    /// Returns the number of relations of the tenants, counted once for all checks. `None` if tenants cannot be
-    /// listed.
-    pub(crate) async fn relations(&self) -> Result<Option<&Relations>, Error> {
-        let Ok(tenants) = self.tenants() else { return Ok(None) };
-        let counted = self.relations.get_or_try_init(|| Relations::read(self.fleet(), tenants));
-        counted.await.map(Some)
+    /// Returns all servers, the main one first.
+    pub(super) fn on_servers(&self) -> impl Iterator<Item = OnServer<'_>> {
+        self.servers.iter().map(|facts| OnServer::new(self, facts))
     }
 
     /// Returns the databases to examine, chosen once for all checks.
@@ -117,9 +109,9 @@ impl Subject {
         self.homes.get_or_init(find).await
     }
 
-    /// Queries the version of the server.
-    pub(super) async fn reach(fleet: &Fleet) -> Result<ServerVersion, Error> {
-        let asked = sqlx::query_as(VERSION).persistent(false).fetch_one(fleet.system()).await;
+    /// Queries the version of a server.
+    pub(super) async fn reach(system: &SharedDb) -> Result<ServerVersion, Error> {
+        let asked = sqlx::query_as(VERSION).persistent(false).fetch_one(system).await;
         let (name, number): (String, String) = asked?;
         let name = name.split_whitespace().next().unwrap_or_default().to_owned();
         let number = number.parse().map_err(|_| {

@@ -6,7 +6,7 @@ pub(super) use crate::plain::{grouped, printable};
 
 use super::{
     CheckReport, CheckStatus, DoctorHealth, DoctorReport, Finding, FindingPlace, FixReport,
-    Severity,
+    Severity, repeated::Repeated,
 };
 
 /// The maximum number of tenants per finding that the text report names.
@@ -14,9 +14,12 @@ const NAMED: usize = 5;
 
 impl fmt::Display for DoctorReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for check in &self.checks {
-            writeln!(f, "{check}")?;
+        let repeated = Repeated::of(&self.checks);
+        for check in self.checks.iter().filter(|check| !repeated.has_cause_of(check)) {
+            write_check(f, check, |unseen| !repeated.unseen.contains_key(unseen))?;
+            writeln!(f)?;
         }
+        write!(f, "{repeated}")?;
         if !self.recommendations.is_empty() {
             writeln!(f, "\n⚠ Recommendations:")?;
         }
@@ -34,14 +37,21 @@ impl fmt::Display for DoctorReport {
 
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text.as_deref().unwrap_or(&self.message);
-        let heading = self.heading.as_deref().unwrap_or(&self.title);
-        write!(f, "{} {heading}: {text}", self.status.mark())?;
-        for unseen in &self.unseen {
-            write!(f, "\n  not seen: {unseen}")?;
-        }
-        Ok(())
+        write_check(f, self, |_| true)
     }
+}
+
+/// Writes the line of a check, and what it has not seen as far as that is to be told.
+fn write_check(
+    f: &mut fmt::Formatter<'_>,
+    check: &CheckReport,
+    tells: impl Fn(&str) -> bool,
+) -> fmt::Result {
+    let text = check.text.as_deref().unwrap_or(&check.message);
+    let heading = check.heading.as_deref().unwrap_or(&check.title);
+    write!(f, "{} {heading}: {text}", check.status.mark())?;
+    let mut unseen = check.unseen.iter().filter(|unseen| tells(unseen));
+    unseen.try_for_each(|unseen| write!(f, "\n  not seen: {unseen}"))
 }
 
 impl fmt::Display for DoctorHealth {

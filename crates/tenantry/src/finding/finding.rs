@@ -79,6 +79,9 @@ pub struct Finding {
     /// The affected tenants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenants: Option<Affected>,
+    /// The servers that it is about, if it was found by a check of servers and the manager has several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
 }
 
 impl Finding {
@@ -92,6 +95,7 @@ impl Finding {
             sql_in: Vec::new(),
             harmless: false,
             tenants: None,
+            servers: Vec::new(),
         }
     }
 
@@ -133,6 +137,9 @@ impl Finding {
         for text in [&mut self.what, &mut self.why, &mut self.how] {
             *text = printable(std::mem::take(text));
         }
+        for server in &mut self.servers {
+            *server = printable(std::mem::take(server));
+        }
         if let Some(tenants) = &mut self.tenants {
             tenants.worst.iter_mut().for_each(|tenant| {
                 tenant.detail = printable(std::mem::take(&mut tenant.detail));
@@ -151,14 +158,29 @@ impl Finding {
         self
     }
 
-    /// Returns `true` if the other says the same about other tenants.
+    /// Says which server it is about. [`naming_servers`](Self::naming_servers) puts that into the text.
+    pub(crate) fn on_server(mut self, place: &FindingPlace) -> Self {
+        self.sql_in = vec![place.clone(); self.sql.len()];
+        self.tenants = self.tenants.map(|tenants| tenants.in_place(place));
+        self.servers = vec![place.server.clone()];
+        self
+    }
+
+    /// Names the servers in the text.
+    pub(crate) fn naming_servers(mut self) -> Self {
+        let word = if self.servers.len() == 1 { "server" } else { "servers" };
+        self.what = format!("{} ({word} {})", self.what, self.servers.join(", "));
+        self
+    }
+
+    /// Returns `true` if the other says the same about other tenants or servers.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let key = |of: &Self| (of.severity, of.harmless, of.tenants.is_some());
         key(self) == key(other)
             && (&self.what, &self.why, &self.how) == (&other.what, &other.why, &other.how)
     }
 
-    /// Adds the tenants and statements of a finding that says the same about other tenants. At most as many
+    /// Adds the tenants, servers and statements of a finding that says the same about others. At most as many
     /// statements are kept as tenants are named.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.tenants = match (self.tenants.take(), other.tenants) {
@@ -168,6 +190,7 @@ impl Finding {
         let room = STATEMENTS.saturating_sub(self.sql.len());
         self.sql.extend(other.sql.into_iter().take(room));
         self.sql_in.extend(other.sql_in.into_iter().take(room));
+        self.servers.extend(other.servers);
         self
     }
 

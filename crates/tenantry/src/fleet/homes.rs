@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::Fleet;
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
+    error_report::ErrorReport,
     tenant::Home,
 };
 
@@ -149,6 +150,16 @@ impl Fleet {
         }
         let attempted = format!("server {} does not answer", self.server().name());
         Error::new(ErrorKind::Unavailable, attempted).with_retry_after(RETRY_AFTER)
+    }
+
+    /// Returns why the server does not answer within a time, if so. A server without a free connection does.
+    pub(crate) async fn why_away(&self, limit: Duration) -> Option<String> {
+        let why = match timeout(limit, self.system_here().ping()).boxed().await {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => ErrorReport::new(&error).to_string(),
+            Err(_) => format!("no answer within {limit:?}"),
+        };
+        (!self.server().is_used_up()).then_some(why)
     }
 
     /// Returns `true` if the server answers on a connection of the library, or if there is none to ask on.

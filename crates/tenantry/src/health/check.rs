@@ -295,6 +295,8 @@ fn of_server(of: &Checked<'_>, options: &HealthOptions) -> ServerHealth {
     };
     ServerHealth {
         server: of.on.name.into(),
+        // Since version 10, `server_version_num` is the major version and the minor one.
+        server_version: server.version().map(|of| format!("{}.{}", of / 10_000, of % 10_000)),
         status,
         response_time: match answer {
             Some(Answer::In(took)) => Some(took),

@@ -46,7 +46,7 @@ pub enum Unreachable {
     },
 }
 
-/// Finds the extensions that tenants cannot reach, by name.
+/// Finds the extensions that tenants cannot reach in the database of the URL of this fleet's server, by name.
 pub(crate) async fn unreachable(fleet: &Fleet) -> Result<Vec<UnreachableExtension>, Error> {
     let lookup = fleet.lookup();
     let path: Vec<_> = lookup.schemas_behind().into_iter().map(Ident::to_string).collect();
@@ -55,7 +55,7 @@ pub(crate) async fn unreachable(fleet: &Fleet) -> Result<Vec<UnreachableExtensio
     let roles = records.iter().filter_map(|record| record.role.as_ref());
     let roles: Vec<_> = roles.map(Ident::to_string).collect::<BTreeSet<_>>().into_iter().collect();
     let rows = sqlx::query_as(FIND).bind(&path).bind(&roles).persistent(false);
-    let rows: Vec<Row> = rows.fetch_all(fleet.system()).await?;
+    let rows: Vec<Row> = rows.fetch_all(&fleet.system_here()).await?;
     Ok(rows.into_iter().map(UnreachableExtension::from).collect())
 }
 

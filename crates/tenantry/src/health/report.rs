@@ -162,6 +162,9 @@ pub struct ServerHealth {
     pub breaker: BreakerState,
     /// Whether sessions are known to be kept separate between the manager and the server.
     pub pooling: Pooling,
+    /// The version of PostgreSQL, such as `17.2`; `None` before the first connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
     /// The problem, if known. Never contains text from the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
@@ -212,9 +215,11 @@ pub struct SharedHealth {
 }
 
 impl HealthReport {
-    /// Removes the tenants but keeps their counts, for readers who must not learn the names.
+    /// Removes the tenants but keeps their counts, for readers who must not learn the names. Removes the versions of
+    /// servers, too.
     pub fn without_tenants(mut self) -> Self {
         self.pools.clear();
+        self.servers.iter_mut().for_each(|of| of.server_version = None);
         let of_servers = self.servers.iter_mut().filter_map(|of| of.saturation.as_mut());
         for saturation in self.saturation.iter_mut().chain(of_servers) {
             saturation.holders.iter_mut().for_each(|holder| holder.tenant_id = None);

@@ -25,5 +25,7 @@ pub use collector::MetricsCollector;
 pub use options::MetricsOptions;
 #[cfg(feature = "opentelemetry")]
 pub(crate) use otel::register;
-pub use snapshot::{ConnectionCounts, Metrics, PoolsMetrics, SharedMetrics, TenantMetrics};
+pub use snapshot::{
+    ConnectionCounts, Metrics, PoolsMetrics, ServerMetrics, SharedMetrics, TenantMetrics,
+};
 pub use upkeep::UpkeepMetrics;

@@ -1,9 +1,14 @@
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 
 use super::UpkeepMetrics;
-use crate::{pool::PoolSnapshot, tenant::TenantId, timestamp};
+use crate::{
+    event::BreakerState,
+    pool::PoolSnapshot,
+    tenant::{MAIN, TenantId},
+    timestamp,
+};
 
 /// Metrics of the pool at an instant, for serialization.
 ///
@@ -44,12 +49,32 @@ pub struct Metrics {
     pub connections: ConnectionCounts,
     /// The budget.
     pub max_connections: usize,
+    /// The servers by name, if there are [several](crate::ManagerBuilder::server); the other figures of pools are
+    /// those of the main one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub servers: BTreeMap<String, ServerMetrics>,
     /// Operations on whole tenants.
     pub upkeep: UpkeepMetrics,
     /// The time of the snapshot.
     #[serde(serialize_with = "timestamp::serialize")]
     #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
     pub timestamp: SystemTime,
+}
+
+/// Metrics of one of several servers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ServerMetrics {
+    /// Its tenant pools.
+    pub pools: PoolsMetrics,
+    /// Its connections.
+    pub connections: ConnectionCounts,
+    /// Its budget.
+    pub max_connections: usize,
+    /// The state of its circuit breaker.
+    pub breaker: BreakerState,
 }
 
 /// Metrics of the tenant pools.
@@ -107,18 +132,43 @@ pub struct ConnectionCounts {
 }
 
 impl Metrics {
-    pub(crate) fn new(pool: PoolSnapshot, upkeep: UpkeepMetrics, timestamp: SystemTime) -> Self {
-        let counts = |total, idle, waiting| ConnectionCounts { total, idle, waiting };
-        let of_shared = pool.shared;
-        let mut tenants: Vec<_> = pool
-            .tenants
-            .into_iter()
-            .map(|of| TenantMetrics {
-                connections: counts(of.total, of.idle, of.waiting),
-                tenant_id: of.tenant,
-                schema_name: of.schema,
-            })
-            .collect();
+    /// Creates metrics of the main server's pool, and of those of further servers by their names.
+    pub(crate) fn new(
+        main: &PoolSnapshot,
+        further: &BTreeMap<String, PoolSnapshot>,
+        upkeep: UpkeepMetrics,
+        timestamp: SystemTime,
+    ) -> Self {
+        let mut servers = BTreeMap::<_, ServerMetrics>::new();
+        if !further.is_empty() {
+            servers.insert(MAIN.to_owned(), main.into());
+            servers.extend(further.iter().map(|(name, pool)| (name.clone(), pool.into())));
+        }
+        let ServerMetrics { pools, connections, max_connections, .. } = main.into();
+        let shared = SharedMetrics {
+            initialized: main.shared.is_some(),
+            connections: main.shared.map_or_else(ConnectionCounts::default, |of| {
+                ConnectionCounts::new(of.total, of.idle, of.waiting)
+            }),
+        };
+        Self { pools, shared, connections, max_connections, servers, upkeep, timestamp }
+    }
+}
+
+impl ConnectionCounts {
+    fn new(total: usize, idle: usize, waiting: usize) -> Self {
+        Self { total, idle, waiting }
+    }
+}
+
+impl From<&PoolSnapshot> for ServerMetrics {
+    fn from(pool: &PoolSnapshot) -> Self {
+        let tenants = pool.tenants.iter().map(|of| TenantMetrics {
+            connections: ConnectionCounts::new(of.total, of.idle, of.waiting),
+            tenant_id: of.tenant.clone(),
+            schema_name: Arc::clone(&of.schema),
+        });
+        let mut tenants: Vec<_> = tenants.collect();
         tenants.sort_unstable_by(|one, other| one.tenant_id.cmp(&other.tenant_id));
         Self {
             pools: PoolsMetrics {
@@ -126,16 +176,9 @@ impl Metrics {
                 max_pools: pool.max_tenant_pools,
                 tenants,
             },
-            shared: SharedMetrics {
-                initialized: of_shared.is_some(),
-                connections: of_shared.map_or_else(ConnectionCounts::default, |of| {
-                    counts(of.total, of.idle, of.waiting)
-                }),
-            },
-            connections: counts(pool.total, pool.idle, pool.waiting),
+            connections: ConnectionCounts::new(pool.total, pool.idle, pool.waiting),
             max_connections: pool.max,
-            upkeep,
-            timestamp,
+            breaker: pool.breaker,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::{
 use prometheus::{Registry, TextEncoder};
 use tenantry::{
     CatalogOptions, ErrorKind, Event, FixedCatalog, HealthOf, HealthOptions, HealthReport,
-    HealthStatus, ManagerBuilder, MetricsOptions, PoolOptions, ServerOptions, TableCatalog,
-    TenantId, TenantManager, TenantRecord, WarmUp,
+    HealthStatus, ManagerBuilder, MetricsOptions, PoolOptions, Pooling, ServerOptions,
+    TableCatalog, TenantId, TenantManager, TenantRecord, WarmUp,
 };
 use tenantry_devdb::DevServer;
 
@@ -192,6 +192,20 @@ async fn metrics_have_a_series_for_each_server() -> TestResult {
         assert!(text.contains(&line), "{line} is not in {text}");
     }
     assert_eq!(text.matches("# TYPE tenantry_connections_max gauge").count(), 1);
+    let metrics = manager.metrics();
+    assert_eq!(metrics.servers.keys().collect::<Vec<_>>(), ["eu-1", "main"]);
+    let (of_main, of_eu) = (&metrics.servers["main"], &metrics.servers["eu-1"]);
+    assert_eq!((of_main.max_connections, of_eu.max_connections), (3, 2));
+    assert_eq!((&of_main.pools, of_main.connections), (&metrics.pools, metrics.connections));
+    assert_eq!(of_eu.pools.tenants[0].tenant_id.as_str(), "globex");
+    assert!(of_eu.connections.total >= 1, "{metrics:?}");
+    eu.stop_now().await?;
+    for _ in 0..10 {
+        name_of(&manager.tenant("globex").await?).await.unwrap_err();
+    }
+    let metrics = manager.metrics();
+    assert_ne!(metrics.servers["eu-1"].breaker.as_str(), "closed", "{metrics:?}");
+    assert_eq!(metrics.servers["main"].breaker.as_str(), "closed", "{metrics:?}");
     manager.close().await;
     Ok(())
 }
@@ -268,6 +282,16 @@ async fn health_names_the_server_that_is_away() -> TestResult {
     assert!(well.healthy && well.unhealthy_pools == 0, "{well:?}");
     assert_eq!(statuses(&well), [("main".into(), ok), ("eu-1".into(), ok)]);
     assert!(well.servers.iter().all(|of| of.response_time.is_some() && of.reason.is_none()));
+    let version: String = sqlx::query_scalar("select current_setting('server_version')")
+        .fetch_one(&mut connect(&eu.url()).await)
+        .await?;
+    let version = version.split_whitespace().next().map(str::to_owned);
+    for server in &well.servers {
+        assert_eq!(server.server_version, version, "{well:?}");
+        assert_eq!(server.pooling, Pooling::Session, "{well:?}");
+    }
+    let hidden = well.clone().without_tenants();
+    assert!(hidden.servers.iter().all(|of| of.server_version.is_none()), "{hidden:?}");
 
     eu.stop_now().await?;
     let report = manager.health(of_all()).await;

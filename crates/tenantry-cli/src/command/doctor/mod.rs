@@ -1,7 +1,7 @@
 mod demo;
 mod proof;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use clap::Args;
 use tenantry::{
@@ -227,7 +227,7 @@ fn severity(pair: &str) -> Result<(&str, Severity), Failure> {
 
 fn list(on: &Context, examination: &Examination) -> Ended {
     let checks: Vec<_> = examination.checks().collect();
-    let json: std::collections::BTreeMap<_, _> = checks.iter().copied().collect();
+    let json: BTreeMap<_, _> = checks.iter().copied().collect();
     on.output.report(&json, || {
         let mut table = Table::new(["check", "title"]);
         checks
@@ -249,6 +249,7 @@ fn exit_of(report: &DoctorReport) -> Exit {
 
 fn annotations(report: &DoctorReport) -> Vec<Annotation> {
     let mut found = Vec::new();
+    let mut causes = BTreeMap::<_, Vec<_>>::new();
     for check in &report.checks {
         let title = format!("{}: {}", check.title, check.message);
         match check.status {
@@ -257,6 +258,9 @@ fn annotations(report: &DoctorReport) -> Vec<Annotation> {
             }
             CheckStatus::Warn if check.findings.is_empty() => {
                 found.push(Annotation::warning(check.title.clone(), check.message.clone()))
+            }
+            CheckStatus::Unknown if check.findings.is_empty() && check.cause().is_some() => {
+                causes.entry(check.cause()).or_default().push(check.title.as_str());
             }
             CheckStatus::Unknown => found.push(Annotation::warning(title, check.unseen.join("; "))),
             _ => (),
@@ -271,6 +275,10 @@ fn annotations(report: &DoctorReport) -> Vec<Annotation> {
                 _ => Annotation::notice(title, text),
             });
         }
+    }
+    for (cause, checks) in causes {
+        let title = format!("checks that could not run: {}", cause.unwrap_or_default());
+        found.push(Annotation::warning(title, checks.join(", ")));
     }
     found
 }

@@ -1,7 +1,7 @@
 mod prometheus;
 mod report;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use clap::Args;
 use tenantry::{
@@ -74,12 +74,23 @@ impl Look {
             Self::Database(activity) => {
                 if let Some(Self::Database(then)) = before {
                     report.database_rates = ActivityRates::between(then, activity);
+                    report.server_rates = server_rates(then, activity);
                 }
                 report.database = Some((**activity).clone());
             }
         }
         report
     }
+}
+
+/// Compares the readings of each of several servers.
+fn server_rates(before: &Activity, after: &Activity) -> BTreeMap<String, ActivityRates> {
+    let rates = after.servers.iter().filter_map(|now| {
+        let then = before.servers.iter().find(|then| then.server == now.server)?;
+        let rates = ActivityRates::of_server(then.reading.as_ref()?, now.reading.as_ref()?)?;
+        Some((now.server.to_string(), rates))
+    });
+    rates.collect()
 }
 
 impl Metrics {

@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use tenantry::{
     HealthReport,
-    activity::{Activity, ActivityRates, ServiceFigures, ServiceRates, TenantSizes},
+    activity::{Activity, ActivityRates, ServiceFigures, ServiceRates, SlowStatement, TenantSizes},
 };
 
 use super::super::health::servers_in;
@@ -26,6 +28,9 @@ pub(crate) struct MetricsReport {
     /// What it did per second since the look before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) database_rates: Option<ActivityRates>,
+    /// What each of several servers did per second since the look before, by its name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) server_rates: BTreeMap<String, ActivityRates>,
     /// A health check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) health: Option<HealthReport>,
@@ -52,7 +57,10 @@ impl MetricsReport {
         }
         if let Some(activity) = &self.database {
             parts.push(activity.to_string());
-            parts.extend(self.database_rates.as_ref().map(rates_of_database));
+            match self.server_rates.is_empty() {
+                true => parts.extend(self.database_rates.as_ref().map(rates_of_database)),
+                false => parts.push(rates_of_servers(&self.server_rates)),
+            }
             parts.extend(slow(activity));
         }
         parts.extend(self.sizes.as_ref().map(sizes));
@@ -105,6 +113,11 @@ fn rates_of_service(rates: &ServiceRates) -> String {
         seconds(rates.query_p99),
         seconds(rates.wait_p99)
     )
+}
+
+fn rates_of_servers(servers: &BTreeMap<String, ActivityRates>) -> String {
+    let lines = servers.iter().map(|(name, rates)| format!("{name}: {}", rates_of_database(rates)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn rates_of_database(rates: &ActivityRates) -> String {
@@ -165,13 +178,22 @@ fn slow(activity: &Activity) -> Option<String> {
     for slow in &activity.slow {
         table.row([
             slow.pid.to_string(),
-            slow.tenant_id.clone().unwrap_or_else(|| "-".to_owned()),
+            tenant_on(slow),
             seconds(Some(slow.running.as_secs_f64())),
             slow.wait.clone().unwrap_or_else(|| "-".to_owned()),
             slow.text.clone(),
         ]);
     }
     (!table.is_empty()).then(|| table.to_string())
+}
+
+/// Names the tenant of a statement, and its server if there are several.
+fn tenant_on(slow: &SlowStatement) -> String {
+    let tenant = slow.tenant_id.as_deref().unwrap_or("-");
+    match &slow.server {
+        Some(server) => format!("{tenant}@{server}"),
+        None => tenant.to_owned(),
+    }
 }
 
 fn sizes(sizes: &TenantSizes) -> String {
@@ -184,5 +206,6 @@ fn sizes(sizes: &TenantSizes) -> String {
             size.tables.to_string(),
         ]);
     }
-    table.to_string()
+    let unseen = sizes.unseen.iter().map(|of| format!("\nnot seen: {of}: {}", of.why));
+    std::iter::once(table.to_string()).chain(unseen).collect()
 }

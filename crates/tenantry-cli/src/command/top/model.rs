@@ -35,6 +35,8 @@ impl SortBy {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Row {
     pub(super) tenant: String,
+    /// Its server, if there are several and it is known.
+    pub(super) server: Option<String>,
     pub(super) sessions: Option<f64>,
     pub(super) active: Option<f64>,
     pub(super) queries: Option<f64>,
@@ -48,6 +50,7 @@ pub(super) struct Row {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Slow {
     pub(super) tenant: String,
+    pub(super) server: Option<String>,
     pub(super) seconds: f64,
     pub(super) wait: String,
     pub(super) text: String,
@@ -60,6 +63,8 @@ pub(super) struct Look {
     pub(super) summary: Vec<String>,
     pub(super) rows: BTreeMap<String, Row>,
     pub(super) slow: Vec<Slow>,
+    /// `true` if there are several servers.
+    pub(super) has_servers: bool,
     /// What could not be read, and how to make it readable.
     pub(super) unseen: Vec<String>,
 }

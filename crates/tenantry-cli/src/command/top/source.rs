@@ -1,11 +1,12 @@
 //! Reads the data for `top`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use tenantry::{
     TenantManager,
     activity::{
-        Activity, ActivityOptions, ActivityRates, ServiceFigures, ServiceRates, SizeMethod,
+        Activity, ActivityOptions, ActivityRates, Connections, ServerActivity, ServiceFigures,
+        ServiceRates, SizeMethod, TenantSizes, Unseen,
     },
 };
 use tokio::time::Instant;
@@ -28,7 +29,7 @@ pub(super) struct Source {
     before: Option<(ServiceFigures, Instant)>,
     activity: Option<Activity>,
     wants_sizes: bool,
-    sizes: BTreeMap<String, u64>,
+    sizes: Option<TenantSizes>,
     sized: Option<Instant>,
 }
 
@@ -41,7 +42,7 @@ impl Source {
             before: None,
             activity: None,
             wants_sizes,
-            sizes: BTreeMap::new(),
+            sizes: None,
             sized: None,
         })
     }
@@ -50,10 +51,16 @@ impl Source {
     pub(super) async fn look(&mut self) -> Result<Look, Failure> {
         let activity = self.manager.activity(ActivityOptions::default()).await?;
         let mut look = Look::default();
-        look.summary.push(database_summary(&activity));
         let before = self.activity.as_ref();
-        let rates = before.and_then(|before| ActivityRates::between(before, &activity));
-        look.summary.extend(rates.as_ref().map(rates_summary));
+        look.has_servers = !activity.servers.is_empty();
+        if look.has_servers {
+            look.summary.extend(activity.servers.iter().map(|now| server_summary(before, now)));
+            look.summary.push(activity.sessions.to_string());
+        } else {
+            look.summary.push(database_summary(&activity));
+            let rates = before.and_then(|before| ActivityRates::between(before, &activity));
+            look.summary.extend(rates.as_ref().map(rates_summary));
+        }
         sessions(&mut look, &activity);
         self.activity = Some(activity);
         self.ask_service(&mut look).await?;
@@ -90,19 +97,38 @@ impl Source {
     /// Adds the sizes of tenants, which are read once a minute.
     async fn measure(&mut self, look: &mut Look) -> Result<(), Failure> {
         if self.wants_sizes && self.sized.is_none_or(|at| at.elapsed() >= SIZES) {
-            let sizes = self.manager.tenant_sizes(SizeMethod::Estimate).await?;
-            self.sizes = sizes
-                .tenants
-                .into_iter()
-                .filter_map(|size| Some((size.tenant_id.to_string(), size.bytes?)))
-                .collect();
+            match self.manager.tenant_sizes(SizeMethod::Estimate).await {
+                Ok(sizes) => self.sizes = Some(sizes),
+                // The catalog is on the main server: the others are shown all the same.
+                Err(error) if look.has_servers => look.unseen.push(format!("sizes: {error}")),
+                Err(error) => return Err(error.into()),
+            }
             self.sized = Some(Instant::now());
         }
-        for (id, bytes) in &self.sizes {
-            row(look, id).bytes = Some(*bytes);
+        let sizes = self.sizes.iter().flat_map(|sizes| &sizes.tenants);
+        for (size, bytes) in sizes.filter_map(|size| Some((size, size.bytes?))) {
+            let row = row(look, size.tenant_id.as_str());
+            row.bytes = Some(bytes);
+            if row.server.is_none() {
+                row.server = size.server.as_deref().map(ToOwned::to_owned);
+            }
         }
         Ok(())
     }
+}
+
+/// Returns the line of one of several servers.
+fn server_summary(before: Option<&Activity>, now: &ServerActivity) -> String {
+    let server = &now.server;
+    let Some(reading) = &now.reading else {
+        return format!("{server}: not read: {}", now.error.as_deref().unwrap_or_default());
+    };
+    let same = |of: &&ServerActivity| of.server == *server;
+    let then = before.and_then(|before| before.servers.iter().find(same)?.reading.as_ref());
+    let rates = then.and_then(|then| ActivityRates::of_server(then, reading));
+    let rates = rates.map_or_else(String::new, |rates| format!("  {}", rates_summary(&rates)));
+    let (version, Connections { max, used, .. }) = (&reading.server_version, reading.connections);
+    format!("{server}: PostgreSQL {version}  {used} of {max} connections{rates}")
 }
 
 fn database_summary(activity: &Activity) -> String {
@@ -159,17 +185,27 @@ fn row<'a>(look: &'a mut Look, id: &str) -> &'a mut Row {
 #[expect(clippy::cast_precision_loss, reason = "session counts are small")]
 fn sessions(look: &mut Look, activity: &Activity) {
     for tenant in &activity.tenants {
+        // A tenant that moves has sessions in two places.
         let row = row(look, &tenant.tenant_id);
-        row.sessions = Some(tenant.sessions.total as f64);
-        row.active = Some(tenant.sessions.active as f64);
-        row.waiting = Some(tenant.sessions.waiting as f64);
-        row.longest = tenant.longest_statement.map(|time| time.as_secs_f64());
+        let counts = tenant.sessions;
+        add(&mut row.sessions, counts.total as f64);
+        add(&mut row.active, counts.active as f64);
+        add(&mut row.waiting, counts.waiting as f64);
+        let longest = tenant.longest_statement.map(|time| time.as_secs_f64());
+        row.longest = [row.longest, longest].into_iter().flatten().reduce(f64::max);
+        if let Some(server) = &tenant.server {
+            row.server = Some(match row.server.take() {
+                Some(other) if other != **server => format!("{other}, {server}"),
+                _ => server.to_string(),
+            });
+        }
     }
     look.slow = activity
         .slow
         .iter()
         .map(|slow| Slow {
             tenant: slow.tenant_id.clone().unwrap_or_else(|| "-".to_owned()),
+            server: slow.server.as_deref().map(ToOwned::to_owned),
             seconds: slow.running.as_secs_f64(),
             wait: slow.wait.clone().unwrap_or_default(),
             text: slow.text.clone(),
@@ -177,5 +213,15 @@ fn sessions(look: &mut Look, activity: &Activity) {
         .collect();
     // That sessions are not named is reported together with alternatives.
     let others = activity.unseen.iter().filter(|unseen| unseen.what != TENANTS_OF_SESSIONS);
-    look.unseen.extend(others.map(|unseen| format!("{}: {}", unseen.what, unseen.why)));
+    // Servers that could not be read are in the summary.
+    let is_told = |unseen: &&Unseen| {
+        let is_of = |of: &ServerActivity| Some(&of.server) == unseen.server.as_ref();
+        activity.servers.iter().any(|of| of.error.is_some() && is_of(of))
+    };
+    let others = others.filter(|unseen| !is_told(unseen));
+    look.unseen.extend(others.map(|unseen| format!("{unseen}: {}", unseen.why)));
+}
+
+fn add(sum: &mut Option<f64>, more: f64) {
+    *sum = Some(sum.unwrap_or_default() + more);
 }

@@ -43,42 +43,46 @@ fn draw_summary(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     frame.render_widget(Paragraph::new(summary.chain(unseen).collect::<Vec<_>>()), area);
 }
 
-const HEADINGS: [(&str, SortBy); 7] = [
-    ("tenant", SortBy::Tenant),
-    ("sessions", SortBy::Sessions),
-    ("active", SortBy::Sessions),
-    ("queries/s", SortBy::Queries),
-    ("waiting", SortBy::Waiting),
-    ("longest", SortBy::Longest),
-    ("size", SortBy::Size),
+/// The columns, with what they sort by and their widths.
+const COLUMNS: [(&str, SortBy, Constraint); 7] = [
+    ("tenant", SortBy::Tenant, Constraint::Min(12)),
+    ("sessions", SortBy::Sessions, Constraint::Length(9)),
+    ("active", SortBy::Sessions, Constraint::Length(7)),
+    ("queries/s", SortBy::Queries, Constraint::Length(10)),
+    ("waiting", SortBy::Waiting, Constraint::Length(8)),
+    ("longest", SortBy::Longest, Constraint::Length(9)),
+    ("size", SortBy::Size, Constraint::Length(9)),
 ];
+
+/// The width of the column of servers.
+const SERVER: Constraint = Constraint::Length(14);
 
 fn draw_tenants(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let arrow = if model.descending { "▼" } else { "▲" };
-    let headings = HEADINGS.iter().map(|(name, sort)| {
+    let headings = COLUMNS.iter().map(|(name, sort, _)| {
         let is_sorted = *sort == model.sort && *name != "active";
-        Cell::from(if is_sorted { format!("{name}{arrow}") } else { (*name).to_owned() })
+        if is_sorted { format!("{name}{arrow}") } else { (*name).to_owned() }
     });
+    let mut headings: Vec<_> = headings.collect();
+    let mut widths: Vec<_> = COLUMNS.iter().map(|(_, _, width)| *width).collect();
+    let has_servers = model.look.has_servers;
+    if has_servers {
+        headings.insert(1, "server".to_owned());
+        widths.insert(1, SERVER);
+    }
+    let headings = headings.into_iter().map(Cell::from);
     let heading = Line_::new(headings).style(Style::new().add_modifier(Modifier::REVERSED));
     let shown = usize::from(area.height);
-    let rows = model.rows().iter().skip(model.offset).take(shown).map(cells);
-    let widths = [
-        Constraint::Min(12),
-        Constraint::Length(9),
-        Constraint::Length(7),
-        Constraint::Length(10),
-        Constraint::Length(8),
-        Constraint::Length(9),
-        Constraint::Length(9),
-    ];
+    let rows = model.rows().iter().skip(model.offset).take(shown);
+    let rows = rows.map(|row| cells(row, has_servers));
     frame.render_widget(Table::new(rows, widths).header(heading), area);
 }
 
-fn cells(row: &Row) -> Line_<'_> {
+fn cells(row: &Row, has_servers: bool) -> Line_<'_> {
     let count =
         |count: Option<f64>| count.map_or_else(|| "-".to_owned(), |count| format!("{count:.0}"));
     let waits = row.waiting.is_some_and(|waiting| waiting > 0.0);
-    let line = Line_::new([
+    let mut cells = vec![
         plain(&row.tenant),
         count(row.sessions),
         count(row.active),
@@ -86,7 +90,11 @@ fn cells(row: &Row) -> Line_<'_> {
         count(row.waiting),
         seconds(row.longest),
         row.bytes.map_or_else(|| "-".to_owned(), bytes),
-    ]);
+    ];
+    if has_servers {
+        cells.insert(1, plain(row.server.as_deref().unwrap_or("-")));
+    }
+    let line = Line_::new(cells);
     if waits { line.yellow() } else { line }
 }
 
@@ -95,7 +103,9 @@ fn draw_slow(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let lines = model.look.slow.iter().take(SLOW).map(|slow| {
         let wait = if slow.wait.is_empty() { String::new() } else { format!(" [{}]", slow.wait) };
         let text = slow.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        Line::raw(plain(&format!("{} {}{wait} {text}", seconds(Some(slow.seconds)), slow.tenant)))
+        let server = slow.server.as_ref().map_or_else(String::new, |server| format!("@{server}"));
+        let who = format!("{}{server}{wait}", slow.tenant);
+        Line::raw(plain(&format!("{} {who} {text}", seconds(Some(slow.seconds)))))
     });
     if area.height > 0 {
         frame.render_widget(
@@ -142,6 +152,7 @@ mod tests {
     fn model() -> Model {
         let acme = Row {
             tenant: "acme".into(),
+            server: None,
             sessions: Some(3.0),
             active: Some(2.0),
             queries: Some(12.34),
@@ -153,6 +164,7 @@ mod tests {
         let rows = [acme, hostile].map(|row| (row.tenant.clone(), row));
         let slow = Slow {
             tenant: "acme".into(),
+            server: None,
             seconds: 2.5,
             wait: "Lock: relation".into(),
             text: "select\n  1".into(),
@@ -162,6 +174,7 @@ mod tests {
             summary: vec!["PostgreSQL 15.4  5 of 100 connections".into()],
             rows: rows.into(),
             slow: vec![slow],
+            has_servers: false,
             unseen: vec!["sizes: no right".into()],
         });
         model
@@ -171,6 +184,19 @@ mod tests {
     fn a_screen_has_tenants_slow_statements_and_keys() {
         let model = model();
         insta::assert_snapshot!(screen(&model, 90, 10));
+    }
+
+    #[test]
+    fn with_several_servers_there_is_a_column_of_them() {
+        let mut model = model();
+        let mut look = model.look.clone();
+        look.has_servers = true;
+        for row in look.rows.values_mut().filter(|row| row.tenant == "acme") {
+            row.server = Some("eu-1".into());
+        }
+        look.slow[0].server = Some("eu-1".into());
+        model.update(look);
+        insta::assert_snapshot!(screen(&model, 100, 10));
     }
 
     #[test]

@@ -31,7 +31,7 @@ type Placed<'a> = (Home, &'a TenantRecord);
 async fn look(subject: &Subject) -> Result<Examined, Error> {
     let records = match subject.tenants() {
         Ok(records) => records,
-        Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
+        Err(error) => return Ok(Examined::not_listed("the list of tenants", error)),
     };
     let fleet = subject.fleet();
     let placed = records.iter().filter_map(|record| Some((fleet.home_of(record).ok()?, record)));

@@ -76,7 +76,7 @@ pub(super) async fn everywhere<'a, T: Send>(
     let fleet = subject.fleet();
     let records = match subject.tenants() {
         Ok(records) => records,
-        Err(error) => return Ok(Err(Examined::not_read("the list of tenants", error))),
+        Err(error) => return Ok(Err(Examined::not_listed("the list of tenants", error))),
     };
     // The check of containers reports a tenant that does not have one.
     let placed = records

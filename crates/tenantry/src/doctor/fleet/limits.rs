@@ -25,7 +25,7 @@ type Named<'a> = Vec<(&'a TenantRecord, String)>;
 async fn look(subject: &Subject) -> Result<Examined, Error> {
     let records = match subject.tenants() {
         Ok(records) => records,
-        Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
+        Err(error) => return Ok(Examined::not_listed("the list of tenants", error)),
     };
     let (mut refused, mut beyond, mut limited) = (Named::new(), Named::new(), 0);
     for record in records {

@@ -23,7 +23,7 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 async fn look(on: &Subject) -> Result<Examined, Error> {
     let records = match on.tenants() {
         Ok(records) => records,
-        Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
+        Err(error) => return Ok(Examined::not_listed("the list of tenants", error)),
     };
     // Row tenants have a key instead, which the catalog keeps unique.
     let with_schemas = records.iter().filter(|record| !on.fleet().is_in_rows(record));

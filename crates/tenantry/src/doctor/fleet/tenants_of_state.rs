@@ -29,7 +29,7 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 async fn look(subject: &Subject) -> Result<Examined, Error> {
     let records = match subject.tenants() {
         Ok(records) => records,
-        Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
+        Err(error) => return Ok(Examined::not_listed("the list of tenants", error)),
     };
     let fleet = subject.fleet();
     let steps = records.iter().filter_map(|record| Some((record, record.step.as_ref()?)));

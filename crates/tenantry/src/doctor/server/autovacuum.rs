@@ -3,14 +3,14 @@ use futures_util::FutureExt;
 use super::Settings;
 use crate::{
     doctor::{
-        BuiltIn, Examined, Finding, Subject,
+        Examined, Finding, OnServer, ServerCheck,
         text::{counted, grouped},
     },
     error::Error,
 };
 
 /// Whether autovacuum runs, and keeps up with the tables of this database.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "autovacuum",
     title: "Autovacuum",
     reads: "the statistics of tables",
@@ -23,14 +23,14 @@ const LATE: i32 = 4;
 /// The number of overdue tables from which the workers do not keep up.
 const MANY: usize = 10;
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let settings = on.settings().await?;
     let workers = settings.number("autovacuum_max_workers").unsigned_abs();
     if let Some(finding) = turned_off(settings) {
         return Ok(Examined::error("does not run").finding(finding));
     }
     let asked = sqlx::query_as(LATE_TABLES).bind(LATE).persistent(false);
-    let (tables, late): (i64, i64) = asked.fetch_one(on.fleet().system()).await?;
+    let (tables, late): (i64, i64) = asked.fetch_one(on.system()).await?;
     let [tables, late] = [tables, late].map(|count| usize::try_from(count).unwrap_or_default());
     let workers = usize::try_from(workers).unwrap_or_default();
     let message = format!(

@@ -1,7 +1,7 @@
 //! The number of connections that the server has for the manager's role.
 
 use crate::{
-    doctor::{Finding, Subject, text::counted},
+    doctor::{Finding, OnServer, text::counted},
     error::Error,
 };
 
@@ -51,9 +51,9 @@ impl Demand {
 }
 
 impl Capacity {
-    pub(super) async fn read(on: &Subject) -> Result<Self, Error> {
+    pub(super) async fn read(on: OnServer<'_>) -> Result<Self, Error> {
         let settings = on.settings().await?;
-        let asked = sqlx::query_as(LIMITS).persistent(false).fetch_one(on.fleet().system()).await;
+        let asked = sqlx::query_as(LIMITS).persistent(false).fetch_one(on.system()).await;
         let (superuser, of_role, of_database, reserves, others): (bool, i32, i32, bool, i64) =
             asked?;
         let kept = if reserves { 0 } else { settings.number("reserved_connections") };

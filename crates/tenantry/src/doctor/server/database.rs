@@ -5,12 +5,12 @@ use tokio::time::Instant;
 
 use super::unreachable::{Target, explain};
 use crate::{
-    doctor::{BuiltIn, Examined, Subject, text::millis},
+    doctor::{Examined, OnServer, ServerCheck, text::millis},
     error::Error,
 };
 
 /// Whether the database can be reached, its version, and its latency.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: crate::doctor::DATABASE,
     title: "Database connection",
     reads: "the latency",
@@ -20,14 +20,13 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 /// The number of round trips. The median is reported.
 const ROUNDS: usize = 5;
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
-    let version = match on.server_version() {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
+    if let Some(error) = on.unreached() {
+        return Ok(explained(on, error));
+    }
+    let version = match on.version().await {
         Ok(version) => version,
-        Err(error) => {
-            let target = Target::of(on.manager().connect_options());
-            let message = format!("no connection to {}", target.place());
-            return Ok(Examined::error(message).finding(explain(error, &target)));
-        }
+        Err(error) => return Ok(explained(on, &error)),
     };
     let latency = latency(on).await?;
     let message = format!("PostgreSQL {}", version.name);
@@ -35,8 +34,14 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     Ok(Examined::ok(message).in_words(text).latency(latency))
 }
 
-async fn latency(on: &Subject) -> Result<Duration, Error> {
-    let mut lease = on.fleet().system().acquire().await?;
+fn explained(on: OnServer<'_>, error: &Error) -> Examined {
+    let target = Target::of(on.connect_options());
+    let message = format!("no connection to {}", target.place());
+    Examined::error(message).finding(explain(error, &target))
+}
+
+async fn latency(on: OnServer<'_>) -> Result<Duration, Error> {
+    let mut lease = on.system().acquire().await?;
     let mut took = [Duration::ZERO; ROUNDS];
     for took in &mut took {
         let began = Instant::now();

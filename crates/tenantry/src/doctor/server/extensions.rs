@@ -1,23 +1,23 @@
 use futures_util::FutureExt;
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
+    doctor::{Examined, Finding, OnServer, ServerCheck, text::counted},
     error::Error,
-    health::{Unreachable, UnreachableExtension},
+    health::{self, Unreachable, UnreachableExtension},
     sql::Sql,
 };
 
 /// Extensions that tenants cannot reach, and those with a newer version installed on the server.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "extensions",
     title: "Extensions",
     reads: "the extensions",
     look: |on| look(on).boxed(),
 };
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
-    let unreachable = on.manager().unreachable_extensions().await?;
-    let asked = sqlx::query_as(VERSIONS).persistent(false).fetch_all(on.fleet().system()).await;
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
+    let unreachable = health::unreachable(on.fleet()).await?;
+    let asked = sqlx::query_as(VERSIONS).persistent(false).fetch_all(on.system()).await;
     let versions: Vec<Versions> = asked?;
     let message = match versions.len() {
         0 => "none".to_owned(),

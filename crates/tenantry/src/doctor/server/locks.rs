@@ -3,27 +3,29 @@ use futures_util::FutureExt;
 use super::{Largest, Relations, Settings};
 use crate::{
     doctor::{
-        BuiltIn, Examined, Finding, Subject,
+        Examined, Finding, OnServer, ServerCheck,
         text::{counted, grouped},
     },
     error::Error,
 };
 
 /// Whether the lock table is large enough for a transaction that locks everything in one tenant, or in all.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "locks",
     title: "Lock table",
     reads: "the relations of tenants",
     look: |on| look(on).boxed(),
 };
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let settings = on.settings().await?;
     let slots = slots(settings);
     let message = format!("room for about {} locks", grouped(slots));
     Ok(match on.relations().await? {
         Some(relations) => Examined::ok(message).findings(judge(relations, slots, settings)),
-        None => Examined::ok(message).unseen("the relations of tenants: they cannot be listed"),
+        None => {
+            Examined::ok(message).unseen("the relations of tenants: the tenants cannot be listed")
+        }
     })
 }
 

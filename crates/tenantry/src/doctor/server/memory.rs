@@ -3,7 +3,7 @@ use futures_util::FutureExt;
 use super::Settings;
 use crate::{
     doctor::{
-        BuiltIn, Examined, Finding, Subject,
+        Examined, Finding, OnServer, ServerCheck,
         text::{counted, grouped},
     },
     error::Error,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How much memory backends use for the definitions of tables.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "memory",
     title: "Relation cache",
     reads: "the tables of tenants",
@@ -22,14 +22,16 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 /// frees them only when it ends.
 const PER_TABLE: u64 = 15_500;
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let settings = on.settings().await?;
     let Some(relations) = on.relations().await? else {
-        return Ok(Examined::unknown(
-            "the tables of tenants cannot be counted: they cannot be listed",
+        let error = on.tenants().err();
+        return Ok(error.map_or_else(
+            || Examined::unknown("the tables of tenants cannot be counted"),
+            |error| Examined::not_listed("the tables of tenants", error),
         ));
     };
-    let server = on.fleet().server();
+    let server = on.server();
     let options = server.options().clone().max_connections(server.max_connections());
     Ok(judge(relations.tables, &options, on.instances(), settings))
 }

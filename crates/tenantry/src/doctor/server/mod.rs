@@ -32,39 +32,33 @@ use std::sync::Arc;
 pub(crate) use pg_settings::Settings;
 pub(crate) use relations::{Largest, Relations};
 
-use super::{BuiltIn, Check};
+use super::Check;
 
 /// The checks, in the order of the report.
 pub(super) fn checks() -> Vec<Arc<dyn Check>> {
-    // Those of drizzle-multitenant's `doctor`, in its order.
-    let of_guide = [
-        database::CHECK,
-        tenants::CHECK,
-        migrations::TENANTS,
-        migrations::SHARED,
-        isolation::CHECK,
-        pool_config::CHECK,
-    ];
-    let of_server = [
-        role::CHECK,
-        rows::CHECK,
-        search_path::CHECK,
-        extensions::CHECK,
-        tls::CHECK,
-        timeouts::CHECK,
-        version::CHECK,
-        transaction_ids::CHECK,
-        old_snapshots::CHECK,
-        autovacuum::CHECK,
-        locks::CHECK,
-        memory::CHECK,
-        replication::CHECK,
-        settings::CHECK,
-    ];
-    let shared = |check: BuiltIn| -> Arc<dyn Check> { Arc::new(check) };
-    let mut checks: Vec<Arc<dyn Check>> = vec![Arc::new(configuration::Configuration)];
-    checks.extend(of_guide.map(shared));
-    checks.push(Arc::new(pooler::Pooler));
-    checks.extend(of_server.map(shared));
-    checks
+    // Those of drizzle-multitenant's `doctor` come first, in its order.
+    vec![
+        Arc::new(configuration::Configuration),
+        Arc::new(database::CHECK),
+        Arc::new(tenants::CHECK),
+        Arc::new(migrations::TENANTS),
+        Arc::new(migrations::SHARED),
+        Arc::new(isolation::CHECK),
+        Arc::new(pool_config::CHECK),
+        Arc::new(pooler::Pooler),
+        Arc::new(role::CHECK),
+        Arc::new(rows::CHECK),
+        Arc::new(search_path::CHECK),
+        Arc::new(extensions::CHECK),
+        Arc::new(tls::CHECK),
+        Arc::new(timeouts::CHECK),
+        Arc::new(version::CHECK),
+        Arc::new(transaction_ids::CHECK),
+        Arc::new(old_snapshots::CHECK),
+        Arc::new(autovacuum::CHECK),
+        Arc::new(locks::CHECK),
+        Arc::new(memory::CHECK),
+        Arc::new(replication::CHECK),
+        Arc::new(settings::CHECK),
+    ]
 }

@@ -3,12 +3,12 @@ use sqlx::{FromRow, Row, postgres::PgRow};
 
 use super::sights::{Sights, hidden};
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
+    doctor::{Examined, Finding, OnServer, ServerCheck, text::counted},
     error::Error,
 };
 
 /// Transactions that have been open or idle for too long.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "oldSnapshots",
     title: "Old transactions",
     reads: "the sessions of the server",
@@ -35,8 +35,8 @@ struct Open {
     pid: i32,
 }
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
-    let system = on.fleet().system();
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
+    let system = on.system();
     let sights = Sights::read(system).await?;
     let open: Vec<Open> =
         sqlx::query_as(OPEN_TRANSACTIONS).persistent(false).fetch_all(system).await?;

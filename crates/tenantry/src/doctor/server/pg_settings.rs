@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use crate::{error::Error, fleet::Fleet};
+use crate::{db::SharedDb, error::Error};
 
 /// Settings of the server as a new session of the manager's role has them in this database, in the units of
 /// `pg_settings`.
@@ -8,8 +8,8 @@ use crate::{error::Error, fleet::Fleet};
 pub(crate) struct Settings(HashMap<String, String>);
 
 impl Settings {
-    pub(crate) async fn read(fleet: &Fleet) -> Result<Self, Error> {
-        let rows = sqlx::query_as(READ).persistent(false).fetch_all(fleet.system()).await?;
+    pub(crate) async fn read(system: &SharedDb) -> Result<Self, Error> {
+        let rows = sqlx::query_as(READ).persistent(false).fetch_all(system).await?;
         Ok(Self(rows.into_iter().collect()))
     }
 

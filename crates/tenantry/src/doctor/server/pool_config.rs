@@ -2,21 +2,21 @@ use futures_util::FutureExt;
 
 use super::capacity::{Capacity, Demand};
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
+    doctor::{Examined, Finding, OnServer, ServerCheck, text::counted},
     error::Error,
     pool::PoolOptions,
 };
 
 /// Whether the pool's options fit each other, the tenants, and the server's limits.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "poolConfig",
     title: "Pool configuration",
     reads: "the limits of the server",
     look: |on| look(on).boxed(),
 };
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
-    let server = on.fleet().server();
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
+    let server = on.server();
     let options = server.options();
     let capacity = Capacity::read(on).await?;
     let demand = Demand { budget: server.max_connections(), instances: on.instances() };
@@ -49,9 +49,8 @@ fn contradictions(options: &PoolOptions) -> Option<Finding> {
 }
 
 /// Checks whether tenant pools are removed while their tenants are active.
-fn forgotten(on: &Subject, options: &PoolOptions) -> Option<Finding> {
-    let tenants = on.tenants().ok()?;
-    let active = tenants.iter().filter(|record| record.state.is_served()).count();
+fn forgotten(on: OnServer<'_>, options: &PoolOptions) -> Option<Finding> {
+    let active = on.active_tenants().ok()?;
     let most = options.max_tenant_pools;
     (active > most).then(|| {
         Finding::warning(

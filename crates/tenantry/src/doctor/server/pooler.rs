@@ -4,7 +4,9 @@ use futures_util::FutureExt;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::{
-    doctor::{BoxFuture, Check, Examined, Finding, NO_CONNECTION, Subject},
+    doctor::{
+        BoxFuture, Check, Examined, Finding, NO_CONNECTION, OnServer, Subject, on_each_server,
+    },
     error::Error,
     pool::Pooling,
 };
@@ -26,30 +28,27 @@ impl Check for Pooler {
     }
 
     fn run<'a>(&'a self, on: &'a Subject) -> BoxFuture<'a, Examined> {
-        let looked = look(on);
-        looked
-            .map(|of| of.unwrap_or_else(|error| Examined::not_read("who answers", &error)))
-            .boxed()
+        on_each_server(on, "who answers", |on| look(on).boxed()).boxed()
     }
 }
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
-    let server = on.fleet().server();
-    if on.server_version().is_err() {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
+    let server = on.server();
+    if on.version().await.is_err() {
         return Ok(match server.pooling() {
             Pooling::Transaction => judge(Pooling::Transaction, None),
-            _ => Examined::skipped(NO_CONNECTION),
+            _ => Examined::skipped(NO_CONNECTION).because(NO_CONNECTION),
         });
     }
     if server.pooling() == Pooling::Unknown {
         // The first two connections are compared when the second one is opened.
-        let system = on.fleet().system();
+        let system = on.system();
         let _ = futures_util::join!(system.ping(), system.ping());
     }
-    let asked = sqlx::query_as(WHO).persistent(false).fetch_one(on.fleet().system()).await;
+    let asked = sqlx::query_as(WHO).persistent(false).fetch_one(on.system()).await;
     let (address, port, age): (Option<String>, Option<i32>, Option<f64>) = asked?;
     let seen = Seen { address: address.and_then(|address| address.parse().ok()), port, age };
-    let between = seen.between(on.manager().connect_options(), server.age());
+    let between = seen.between(on.connect_options(), server.age());
     Ok(judge(server.pooling(), between))
 }
 

@@ -1,4 +1,4 @@
-use crate::{error::Error, fleet::Fleet, tenant::TenantRecord};
+use crate::{doctor::OnServer, error::Error, tenant::TenantRecord};
 
 /// The number of relations of the tenants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,15 +19,18 @@ pub(crate) struct Largest {
 }
 
 impl Relations {
-    /// Counts the relations in the tenants' schemas.
-    pub(crate) async fn read(fleet: &Fleet, tenants: &[TenantRecord]) -> Result<Self, Error> {
-        let placed = tenants.iter().filter_map(|record| {
-            let container = fleet.lookup().container(record).ok()?;
+    /// Counts the relations in the schemas of tenants of this server.
+    pub(crate) async fn read(
+        on: OnServer<'_>,
+        tenants: impl Iterator<Item = &TenantRecord>,
+    ) -> Result<Self, Error> {
+        let placed = tenants.filter_map(|record| {
+            let container = on.fleet().lookup().container(record).ok()?;
             Some((record.id.to_string(), container.to_string()))
         });
         let (ids, schemas): (Vec<_>, Vec<_>) = placed.unzip();
         let rows = sqlx::query_as(COUNT).bind(&schemas).persistent(false);
-        let rows: Vec<(i64, i64, i64)> = rows.fetch_all(fleet.system()).await?;
+        let rows: Vec<(i64, i64, i64)> = rows.fetch_all(on.system()).await?;
         let mut counted = Self::default();
         for (place, tables, relations) in rows {
             let [tables, relations] = [tables, relations].map(i64::unsigned_abs);

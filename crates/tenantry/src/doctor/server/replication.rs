@@ -1,20 +1,20 @@
 use futures_util::FutureExt;
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
+    doctor::{Examined, Finding, OnServer, ServerCheck, text::counted},
     error::Error,
 };
 
 /// Whether the server accepts writes, and whether commits wait for a standby that is missing.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "replication",
     title: "Replication",
     reads: "the state of replication",
     look: |on| look(on).boxed(),
 };
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
-    let asked = sqlx::query_as(STATE).persistent(false).fetch_one(on.fleet().system()).await;
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
+    let asked = sqlx::query_as(STATE).persistent(false).fetch_one(on.system()).await;
     let (in_recovery, standbys): (bool, i64) = asked?;
     let settings = on.settings().await?;
     let read_only = settings.is_on("default_transaction_read_only");

@@ -2,14 +2,14 @@ use futures_util::FutureExt;
 use sqlx::{FromRow, Row, postgres::PgRow};
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject, error_in_words, text::counted},
+    doctor::{Examined, Finding, OnServer, ServerCheck, error_in_words, text::counted},
     error::Error,
     sql::Sql,
     tenant::Ident,
 };
 
 /// Privileges of the request role beyond its work.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "role",
     title: "Database role",
     reads: "the attributes of the role",
@@ -36,7 +36,7 @@ struct Role {
     beyond_total: i64,
 }
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let fleet = on.fleet();
     let lookup = fleet.lookup();
     let tenants = on.tenants();
@@ -46,19 +46,21 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     let known: Vec<_> =
         containers.chain(everybodys.cloned()).map(|name| name.to_string()).collect();
     let asked = sqlx::query_as(ROLE).bind(known).bind(POWERS).persistent(false);
-    let role: Role = asked.fetch_one(fleet.system()).await?;
+    let role: Role = asked.fetch_one(on.system()).await?;
     let upkeep = fleet.server().role_of_manager().is_some();
     let examined = Examined::ok(role.in_words(upkeep)).findings(role.judge(upkeep));
     let examined = examined.findings(if upkeep { of_upkeep(on).await } else { None });
     Ok(match tenants {
         Ok(_) if role.superuser => examined,
         Ok(_) => examined.findings(role.reaches(|name| lookup.may_be_a_tenants(name))),
-        Err(error) => examined.unseen(format!("which schemas belong to no tenant: {error}")),
+        Err(_) => {
+            examined.unseen("which schemas belong to no tenant: the tenants cannot be listed")
+        }
     })
 }
 
 /// Checks whether the maintenance role can log in.
-async fn of_upkeep(on: &Subject) -> Option<Finding> {
+async fn of_upkeep(on: OnServer<'_>) -> Option<Finding> {
     let error = on.fleet().lease().await.err()?;
     let finding =
         Finding::error("upkeep cannot log in with its credentials", error_in_words(&error));

@@ -1,14 +1,14 @@
 use futures_util::FutureExt;
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Severity, Subject, text::counted},
+    doctor::{Examined, Finding, OnServer, ServerCheck, Severity, text::counted},
     error::Error,
     sql::Sql,
     tenant::Ident,
 };
 
 /// Defaults of roles and databases that change the behavior of sessions (`alter role … set`).
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "searchPath",
     title: "Defaults of roles and database",
     reads: "pg_db_role_setting",
@@ -24,14 +24,12 @@ struct Preset {
     value: String,
 }
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let records = on.tenants().unwrap_or_default();
     let roles = records.iter().filter_map(|record| record.role.as_ref());
-    let roles: Vec<_> =
-        roles.chain(on.fleet().server().role_of_manager()).map(Ident::to_string).collect();
+    let roles: Vec<_> = roles.chain(on.server().role_of_manager()).map(Ident::to_string).collect();
     let asked = sqlx::query_as(DEFAULTS).bind(roles).persistent(false);
-    let rows: Vec<(Option<String>, Option<String>, String)> =
-        asked.fetch_all(on.fleet().system()).await?;
+    let rows: Vec<(Option<String>, Option<String>, String)> = asked.fetch_all(on.system()).await?;
     let defaults: Vec<_> = rows.into_iter().filter_map(Preset::of).collect();
     let message = match defaults.len() {
         0 => "none".to_owned(),

@@ -2,21 +2,21 @@ use futures_util::FutureExt;
 
 use super::Settings;
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Severity, Subject},
+    doctor::{Examined, Finding, OnServer, ServerCheck, Severity},
     error::Error,
 };
 
 /// Server settings that can lose data or hide what happens.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "settings",
     title: "Server settings",
     reads: "the settings of the server",
     look: |on| look(on).boxed(),
 };
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let settings = on.settings().await?;
-    let asked = sqlx::query_scalar(PENDING).persistent(false).fetch_all(on.fleet().system()).await;
+    let asked = sqlx::query_scalar(PENDING).persistent(false).fetch_all(on.system()).await;
     let pending: Vec<String> = asked?;
     let examined = judge(settings);
     if pending.is_empty() {

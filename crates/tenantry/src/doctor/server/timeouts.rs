@@ -4,22 +4,22 @@ use futures_util::FutureExt;
 
 use super::Settings;
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject},
+    doctor::{Examined, Finding, OnServer, ServerCheck},
     error::Error,
     pool::PoolOptions,
 };
 
 /// Whether statements and transactions have a timeout, and whether the server ends connections that the pool keeps.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "timeouts",
     title: "Timeouts",
     reads: "the settings of the server",
     look: |on| look(on).boxed(),
 };
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let settings = on.settings().await?;
-    Ok(judge(settings, on.fleet().server().options()))
+    Ok(judge(settings, on.server().options()))
 }
 
 fn judge(settings: &Settings, options: &PoolOptions) -> Examined {

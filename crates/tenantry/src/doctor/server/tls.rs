@@ -2,22 +2,22 @@ use futures_util::FutureExt;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject},
+    doctor::{Examined, Finding, OnServer, ServerCheck},
     error::Error,
 };
 
 /// Whether sessions are encrypted, and the server is verified.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "tls",
     title: "TLS",
     reads: "the encryption of the session",
     look: |on| look(on).boxed(),
 };
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let asked = sqlx::query_as(OWN_SESSION).persistent(false);
-    let session: Option<(bool, Option<String>)> = asked.fetch_optional(on.fleet().system()).await?;
-    let connect = on.manager().connect_options();
+    let session: Option<(bool, Option<String>)> = asked.fetch_optional(on.system()).await?;
+    let connect = on.connect_options();
     let version = match session {
         Some((true, version)) => Some(version.unwrap_or_else(|| "TLS".to_owned())),
         Some((false, _)) => None,

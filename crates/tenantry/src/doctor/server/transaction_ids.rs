@@ -3,13 +3,13 @@ use sqlx::{FromRow, Row, postgres::PgRow};
 
 use super::Settings;
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject, text::grouped},
+    doctor::{Examined, Finding, OnServer, ServerCheck, text::grouped},
     error::Error,
     sql::Sql,
 };
 
 /// How close the server is to running out of transaction ids, and what prevents old rows from being frozen.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "transactionIds",
     title: "Transaction ids",
     reads: "the age of the databases",
@@ -31,9 +31,9 @@ struct Age {
     forced: i64,
 }
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let settings = on.settings().await?;
-    let system = on.fleet().system();
+    let system = on.system();
     let asked = sqlx::query_as(AGES).persistent(false).fetch_one(system).await;
     let (xid_in, xid, multixact_in, multixact): (String, i64, String, i64) = asked?;
     let ages = ages(settings, xid, multixact).into_iter().zip([xid_in, multixact_in]);

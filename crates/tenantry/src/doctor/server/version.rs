@@ -4,12 +4,12 @@ use futures_util::FutureExt;
 use jiff::{Timestamp, civil::Date, tz::Offset};
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject},
+    doctor::{Examined, Finding, OnServer, ServerCheck},
     error::Error,
 };
 
 /// Until when the major version is supported.
-pub(super) const CHECK: BuiltIn = BuiltIn {
+pub(super) const CHECK: ServerCheck = ServerCheck {
     name: "versionEndOfLife",
     title: "PostgreSQL support",
     reads: "the version",
@@ -28,8 +28,8 @@ const LAST_RELEASES: [(i32, Date); 5] = [
 /// How many days before its end of life a version is reported.
 const SOON: i32 = 180;
 
-async fn look(on: &Subject) -> Result<Examined, Error> {
-    let version = on.server_version().map_err(Error::again)?;
+async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
+    let version = on.version().await?;
     let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
     Ok(judge(version.major(), Offset::UTC.to_datetime(now).date()))
 }

@@ -1,7 +1,7 @@
 //! Decides which connections can still be used, and which have to be pinged first.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Liveness {
     /// Connections to a server in recovery that were opened before this time are no longer used.
     standby_before: AtomicU64,
     standby: Mutex<Standby>,
+    /// `server_version_num` of the last connection that was opened; zero before.
+    version: AtomicU32,
 }
 
 impl Liveness {
@@ -33,6 +35,7 @@ impl Liveness {
             round_trip: AtomicU64::new(0),
             standby_before: AtomicU64::new(0),
             standby: Mutex::new(Standby::new()),
+            version: AtomicU32::new(0),
         }
     }
 }
@@ -57,13 +60,21 @@ impl Server {
         }
     }
 
-    /// Records the kind of server to which a connection was opened.
+    /// Records the kind and the version of server to which a connection was opened.
     pub(in crate::pool) fn note_opened(&self, session: &Session) {
+        if let Some(version) = session.server_version() {
+            self.liveness.version.store(version, Ordering::Relaxed);
+        }
         if !session.identity.is_on_standby()
             && self.liveness.standby_before.load(Ordering::Relaxed) > 0
         {
             self.liveness.standby.lock().found_primary();
         }
+    }
+
+    /// Returns the `server_version_num` of the server, such as 170002, once a connection was opened.
+    pub(crate) fn version(&self) -> Option<u32> {
+        Some(self.liveness.version.load(Ordering::Relaxed)).filter(|version| *version > 0)
     }
 
     /// Records that a connection broke: all that are idle now are pinged before their next use.

@@ -264,7 +264,7 @@ impl Session {
     }
 
     fn upkeep(&self) -> Upkeep {
-        let version = self.conn.server_version_num();
+        let version = self.server_version();
         let transaction_timeout =
             version.is_some_and(|version| version >= TRANSACTION_TIMEOUT_SINCE);
         Upkeep { transaction_timeout }

@@ -75,6 +75,13 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Returns the `server_version_num` of its server, such as 170002.
+    pub(in crate::pool) fn server_version(&self) -> Option<u32> {
+        self.conn.server_version_num()
+    }
+}
+
 /// What a new connection has answered.
 struct Acquainted {
     first: Option<FirstAnswer>,

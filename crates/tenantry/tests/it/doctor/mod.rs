@@ -5,6 +5,7 @@ mod framework;
 mod healthy;
 mod planted;
 mod poolers;
+mod servers;
 mod unreachable;
 
 use tenantry::doctor::{CheckReport, CheckStatus, DoctorReport};
