@@ -24,8 +24,8 @@ pub(crate) fn own_schema(tenant: &Tenant) -> Result<&Ident, Failure> {
 }
 
 /// What to do instead for a tenant whose rows are in tables of all tenants.
-const SHARES_TABLES: &str = "in psql, take on the role of tenants' sessions, set the tenant's key, and export its rows \
-    with \\copy (select … from a table) to a file; tenant clone copies them to another tenant";
+const SHARES_TABLES: &str = "its rows are in tables of all tenants: `dump` writes them to a file, which `restore` reads; \
+    in psql, take on the role of tenants' sessions and set the tenant's key";
 
 /// What to do instead for a tenant in another database or on another server.
 const ELSEWHERE: &str = "connect with psql or pg_dump by yourself";

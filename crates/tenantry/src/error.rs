@@ -197,6 +197,9 @@ pub enum ErrorKind {
     /// A clone would differ from its source, or would contain data it must not contain. Nothing of
     /// it was kept.
     Clone,
+    /// A file with the rows of a tenant could not be written or read, is damaged, or does not fit
+    /// the tables. Nothing of it was restored.
+    RowsFile,
     /// A seed failed or refused to run.
     Seed,
     /// An application hook that uses a connection,
@@ -476,6 +479,7 @@ impl ErrorKind {
             Self::ReadOnly => "read-only transaction or server",
             Self::Migration => "migration failed",
             Self::Clone => "clone failed",
+            Self::RowsFile => "file of rows failed",
             Self::Seed => "seed failed",
             Self::Hook => "hook failed",
         }

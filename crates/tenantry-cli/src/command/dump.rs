@@ -8,7 +8,10 @@ use std::{
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::Serialize;
-use tenantry::{Ident, TenantId};
+use tenantry::{
+    Ident, IsolationKind, Tenant, TenantId,
+    rows::{ExportOptions, ExportReport},
+};
 
 use super::{Ended, shell::parse};
 use crate::{
@@ -24,18 +27,21 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(
     after_help = "A dump is a consistent snapshot of the schema: tables, rows, migration records, owners and \
-                        privileges. It does not contain the shared schema, extensions, or the tenant's catalog entry."
+                        privileges. It does not contain the shared schema, extensions, or the tenant's catalog entry.\n\n\
+                        If the tenant is isolated by row, its rows of all tables are written, without their structure, \
+                        and pg_dump is not needed."
 )]
 pub(crate) struct Dump {
     /// The tenant; it may be suspended
     #[arg(value_name = "TENANT")]
     id: String,
-    /// File to write [default: TENANT.dump or TENANT.sql]
+    /// File to write [default: TENANT.dump, TENANT.sql or TENANT.rows]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// `custom` is compressed, for `restore`; `plain` is SQL
-    #[arg(long, value_enum, default_value_t = DumpFormat::Custom)]
-    format: DumpFormat,
+    /// `custom` is compressed, for `restore`; `plain` is SQL; `rows` is that of tenants isolated by row, for `restore`
+    /// [default: rows for these, otherwise custom]
+    #[arg(long, value_enum)]
+    format: Option<DumpFormat>,
     /// Replace the file if it exists
     #[arg(long)]
     force: bool,
@@ -55,6 +61,8 @@ pub(crate) enum DumpFormat {
     Custom,
     /// SQL
     Plain,
+    /// The rows of a tenant that is isolated by row, for `restore`
+    Rows,
 }
 
 /// Result of a dump.
@@ -62,7 +70,7 @@ pub(crate) enum DumpFormat {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DumpReport {
     tenant_id: TenantId,
-    /// The schema that was dumped.
+    /// The schema that was dumped, or that has the tables of all tenants.
     schema: String,
     file: String,
     format: DumpFormat,
@@ -71,8 +79,12 @@ pub(crate) struct DumpReport {
     tables: usize,
     /// The version of the server.
     server_version: String,
-    /// The version of `pg_dump`.
-    pg_dump_version: String,
+    /// How many rows were dumped, if the tenant is isolated by row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<u64>,
+    /// The version of `pg_dump`, unless the tenant is isolated by row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pg_dump_version: Option<String>,
     /// How long it took, in milliseconds.
     duration_ms: u64,
 }
@@ -80,55 +92,94 @@ pub(crate) struct DumpReport {
 impl Dump {
     pub(crate) async fn run(self, on: &Context) -> Ended {
         let id = parse(&self.id)?;
-        let path = self.path(&id);
-        if !self.force && path.exists() {
-            return Err(exists(&path));
-        }
-        let connection = on.upkeep_connection()?;
         let progress = on.output.progress("dump");
         progress.say("looking up the tenant");
-        let dump = self.dump(on, &id, &path, &connection, &progress);
+        let dump = self.dump(on, &id, &progress);
         let report = on.interruptible("the dump was not made; no file is left", dump).await?;
         drop(progress);
         on.output.report(&report, || report.text())?;
         Ok(Exit::Fine)
     }
 
-    fn path(&self, id: &TenantId) -> PathBuf {
-        self.output.clone().unwrap_or_else(|| {
-            let ending = if self.format == DumpFormat::Custom { "dump" } else { "sql" };
-            PathBuf::from(format!("{id}.{ending}"))
-        })
-    }
-
     async fn dump(
         &self,
         on: &Context,
         id: &TenantId,
-        path: &Path,
-        connection: &Connection,
         progress: &Progress,
     ) -> Result<DumpReport, Failure> {
         let began = Instant::now();
-        let manager = on.manager()?;
-        let db = manager.tenant_to_authorize(id).await?;
-        let schema = own_schema(db.tenant())?.clone();
-        let server = manager.server_outline().await?;
+        let db = on.manager()?.tenant_to_authorize(id).await?;
+        let format = self.format_of(db.tenant())?;
+        let path = self.path(id, format);
+        if !self.force && path.exists() {
+            return Err(exists(&path));
+        }
+        let partial = Partial::create(&path)?;
+        let (report, made) = match format {
+            DumpFormat::Rows => {
+                let report = export(on, id, &partial.path, progress).await?;
+                (DumpReport::of_rows(&report, &path), partial)
+            }
+            DumpFormat::Custom | DumpFormat::Plain => {
+                let schema = own_schema(db.tenant())?.clone();
+                (
+                    self.dump_schema(on, id, &schema, &partial, (format, &path), progress).await?,
+                    partial,
+                )
+            }
+        };
+        let bytes = made.finish(&path, self.force)?;
+        Ok(DumpReport { bytes, duration_ms: millis(began), ..report })
+    }
+
+    /// Returns the format of the tenant's dump.
+    fn format_of(&self, tenant: &Tenant) -> Result<DumpFormat, Failure> {
+        let is_in_rows = tenant.placement().isolation() == IsolationKind::Row;
+        match self.format {
+            None if is_in_rows => Ok(DumpFormat::Rows),
+            None => Ok(DumpFormat::Custom),
+            Some(format) if is_in_rows == (format == DumpFormat::Rows) => Ok(format),
+            Some(format) => {
+                let kind = tenant.placement().isolation();
+                let what = format!(
+                    "tenant {} is isolated by {kind}, so its dump is not in the format {}",
+                    tenant.id(),
+                    format.word()
+                );
+                Err(Failure::new(what).hint("leave --format out"))
+            }
+        }
+    }
+
+    fn path(&self, id: &TenantId, format: DumpFormat) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| PathBuf::from(format!("{id}.{}", format.ending())))
+    }
+
+    async fn dump_schema(
+        &self,
+        on: &Context,
+        id: &TenantId,
+        schema: &Ident,
+        partial: &Partial,
+        (format, path): (DumpFormat, &Path),
+        progress: &Progress,
+    ) -> Result<DumpReport, Failure> {
+        let connection = on.upkeep_connection()?;
+        let server = on.manager()?.server_outline().await?;
         let pg_dump = Program::for_server("pg_dump", &server)?;
-        let partial = Partial::create(path)?;
-        let child = self.child(&pg_dump, connection, &schema, &partial.path);
+        let child = self.child(&pg_dump, &connection, schema, (format, &partial.path));
         let ran = child.run(|table| progress.say(table)).await?;
-        let bytes = partial.finish(path, self.force)?;
         Ok(DumpReport {
             tenant_id: id.clone(),
             schema: schema.to_string(),
             file: path.display().to_string(),
-            format: self.format,
-            bytes,
+            format,
+            bytes: 0,
             tables: ran.tables,
             server_version: server.version,
-            pg_dump_version: pg_dump.version,
-            duration_ms: millis(began),
+            rows: None,
+            pg_dump_version: Some(pg_dump.version),
+            duration_ms: 0,
         })
     }
 
@@ -137,11 +188,11 @@ impl Dump {
         pg_dump: &Program,
         connection: &Connection,
         schema: &Ident,
-        file: &Path,
+        (format, file): (DumpFormat, &Path),
     ) -> Child {
         let child = Child::new(pg_dump, connection)
             .arg("--verbose")
-            .arg(format!("--format={}", self.format.word()))
+            .arg(format!("--format={}", format.word()))
             .arg(format!("--schema={}", pattern(schema)))
             .arg("--file")
             .arg(file);
@@ -156,18 +207,60 @@ impl DumpFormat {
         match self {
             Self::Custom => "custom",
             Self::Plain => "plain",
+            Self::Rows => "rows",
+        }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Custom => "dump",
+            Self::Plain => "sql",
+            Self::Rows => "rows",
         }
     }
 }
 
 impl DumpReport {
-    fn text(&self) -> String {
-        let Self { tenant_id, schema, file, tables, bytes, pg_dump_version, .. } = self;
-        format!(
-            "dumped tenant {tenant_id} (schema {schema}) to {file}: {tables} tables, {bytes} bytes, by pg_dump \
-             {pg_dump_version}"
-        )
+    fn of_rows(report: &ExportReport, path: &Path) -> Self {
+        Self {
+            tenant_id: report.tenant_id.clone(),
+            schema: report.schema.to_string(),
+            file: path.display().to_string(),
+            format: DumpFormat::Rows,
+            bytes: report.bytes,
+            tables: report.tables.len(),
+            server_version: report.server_version.clone(),
+            rows: Some(report.rows()),
+            pg_dump_version: None,
+            duration_ms: 0,
+        }
     }
+
+    fn text(&self) -> String {
+        let Self { tenant_id, schema, file, tables, bytes, .. } = self;
+        let what = match (&self.rows, &self.pg_dump_version) {
+            (Some(rows), _) => format!("{rows} rows in {tables} tables, {bytes} bytes"),
+            (None, Some(version)) => {
+                format!("{tables} tables, {bytes} bytes, by pg_dump {version}")
+            }
+            (None, None) => format!("{tables} tables, {bytes} bytes"),
+        };
+        format!("dumped tenant {tenant_id} (schema {schema}) to {file}: {what}")
+    }
+}
+
+/// Writes the rows of a tenant that is isolated by row.
+async fn export(
+    on: &Context,
+    id: &TenantId,
+    path: &Path,
+    progress: &Progress,
+) -> Result<ExportReport, Failure> {
+    let file = fs::File::options().write(true).open(path)?;
+    let shown = progress.clone();
+    let options = ExportOptions::default().on_progress(move |step| shown.say(&step.to_string()));
+    let provisioner = on.manager()?.provisioner();
+    Ok(provisioner.export_rows(id.clone(), tokio::fs::File::from_std(file), options).await?)
 }
 
 /// Returns a `pg_dump` pattern that matches only this schema: within quotes no character is special.

@@ -3,8 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use tenantry_devdb::DevDatabase;
 
-use crate::support::{Fleet, eventually, execute, value};
+use crate::{
+    json::check,
+    support::{Fleet, Folder, eventually, execute, value},
+};
 
 /// Rows, a function, an odd table, and a reference to the shared schema and to an extension.
 async fn fill(fleet: &Fleet, schema: &str) {
@@ -281,12 +286,18 @@ async fn tenants_without_a_schema_of_their_own_are_refused() {
     )
     .await;
     fleet.run("dump acme").await.ended_with(0);
-    fleet.run("dump byrow").await.ended_with(2).says("\\copy (select … from a table)");
+    // Its rows are dumped, where there are tables for rows.
+    fleet.run("dump byrow").await.ended_with(2).says("has no table with the column tenant_id");
+    fleet.run("shell byrow").await.ended_with(2).says("`dump` writes them to a file");
+    fleet
+        .run("dump bydatabase")
+        .await
+        .ended_with(2)
+        .says("has no schema of its own in this database");
     for (id, place) in [("byrow", "is isolated by row"), ("bydatabase", "is isolated by database")]
     {
         let refusal = format!("tenant {id} {place} and has no schema of its own in this database");
         for command in [
-            format!("dump {id}"),
             format!("shell {id} -- -XAtc select"),
             format!("shell {id} --suspended -- -XAtc select"),
             format!("restore {id} --input acme.dump --replace --yes"),
@@ -298,4 +309,75 @@ async fn tenants_without_a_schema_of_their_own_are_refused() {
     assert_eq!(files(&fleet), ["acme.dump"]);
     let ids = "select string_agg(id, ' ' order by id) from tenants";
     assert_eq!(value(&mut admin, ids).await, "acme bydatabase byrow globex initech");
+}
+
+/// Tenants that are isolated by row.
+const IN_ROWS: &str = "[tenants]\ncatalog = \"table\"\nisolation = \"row\"\n";
+
+#[tokio::test]
+async fn the_rows_of_a_tenant_go_into_a_file_and_come_back() {
+    let database = DevDatabase::create().await.unwrap();
+    let mut admin = PgConnection::connect(database.url()).await.unwrap();
+    let folder = Folder::new();
+    folder.write("tenantry.toml", IN_ROWS);
+    let run = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        folder.tenantry(arguments).url(database.url()).env("TENANTRY_PG_BIN", "/nowhere").run()
+    };
+    run("init --yes --create-table --output other.toml").await.ended_with(0);
+    run("migrate new notes --row-table notes").await.ended_with(0);
+    run("migrate --all").await.ended_with(0);
+    execute(&mut admin, "alter table notes add column text text").await;
+    let insert = "insert into notes (tenant_id, text) values ('acme', E'a\\tb\\n'), ('acme', null), ('globex', 'x')";
+    run("tenant create acme").await.ended_with(0);
+    run("tenant create globex").await.ended_with(0);
+    execute(&mut admin, insert).await;
+
+    let dump = run("dump acme --json").await.ended_with(0);
+    check("dump", &dump);
+    let dump = dump.json();
+    assert_eq!(
+        (dump["file"].as_str(), dump["format"].as_str(), dump["rows"].as_u64()),
+        (Some("acme.rows"), Some("rows"), Some(2)),
+        "{dump}"
+    );
+    let path = folder.path().join("acme.rows");
+    let bytes = std::fs::metadata(&path).unwrap();
+    assert_eq!(
+        (bytes.permissions().mode() & 0o777, Some(bytes.len())),
+        (0o600, dump["bytes"].as_u64())
+    );
+    run("dump acme").await.ended_with(2).says("acme.rows already exists").says("--force");
+    run("dump acme --force")
+        .await
+        .ended_with(0)
+        .says("dumped tenant acme (schema public) to acme.rows: 2 rows in");
+    let other = run("dump acme --format plain --force").await.ended_with(2);
+    other.says("tenant acme is isolated by row, so its dump is not in the format plain");
+    run("dump nemo").await.ended_with(2).says("unknown tenant");
+    assert!(!folder.path().join("nemo.rows").exists());
+
+    let restored =
+        run("restore copy --input acme.rows --new-ids --key K --json").await.ended_with(0);
+    check("restore", &restored);
+    assert_eq!(restored.json()["restored"]["created"], true);
+    let rows = "select string_agg(tenant_id || ' ' || coalesce(text, '-'), ', ' order by tenant_id, text) from notes";
+    assert_eq!(value(&mut admin, rows).await, "K a\tb\n, K -, acme a\tb\n, acme -, globex x");
+    run("restore acme --input acme.rows")
+        .await
+        .ended_with(2)
+        .says("has rows with its key \"acme\" already");
+    execute(&mut admin, "delete from notes where text is null and tenant_id = 'acme'").await;
+    run("restore acme --input acme.rows --replace").await.ended_with(2).says("must be confirmed");
+    let replaced = run("restore acme --input acme.rows --replace --yes").await.ended_with(0);
+    replaced
+        .says("restored tenant acme from rows of acme")
+        .says("2 rows in 1 table, in the place of 1");
+    assert_eq!(value(&mut admin, rows).await, "K a\tb\n, K -, acme a\tb\n, acme -, globex x");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    run("restore new --input acme.rows").await.ended_with(2).says("cut off");
+    run("tenant show new").await.ended_with(2);
+    admin.close().await.unwrap();
+    database.close().await.unwrap();
 }

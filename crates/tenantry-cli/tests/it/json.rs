@@ -36,7 +36,7 @@ fn the_published_schemas_are_those_of_the_types() {
 
 /// Checks a report against the schema of its name.
 #[track_caller]
-fn check(name: &str, ran: &Ran) -> Value {
+pub(crate) fn check(name: &str, ran: &Ran) -> Value {
     let value = ran.json();
     let options = jsonschema::options().should_validate_formats(true);
     let validator = options.build(&SCHEMAS[name]).unwrap();

@@ -237,6 +237,7 @@ mod tests {
             ErrorKind::Migration,
             ErrorKind::Seed,
             ErrorKind::Clone,
+            ErrorKind::RowsFile,
             ErrorKind::Hook,
         ];
         for kind in kinds {

@@ -33,5 +33,5 @@ pub use options::CloneOptions;
 pub(crate) use plan::Plan;
 pub use progress::{CloneProgress, CloneStage};
 pub use report::{CloneReport, ClonedTable};
-pub(crate) use settings::in_snapshot_sql;
+pub(crate) use settings::{in_snapshot_sql, session_sql, unlimited_sql};
 pub(crate) use stamp::{PressError, Stamp, different_rows};

@@ -44,7 +44,7 @@ pub(super) fn limits_sql(sql: &mut Sql, lock_timeout: Duration) {
 }
 
 /// Appends the settings and the timeouts.
-pub(super) fn session_sql(sql: &mut Sql, lock_timeout: Duration) {
+pub(crate) fn session_sql(sql: &mut Sql, lock_timeout: Duration) {
     limits_sql(sql, lock_timeout);
     for (name, value) in SETTINGS {
         sql.text("set local ").text(name).text(" to ").literal(value).text("; ");
@@ -80,7 +80,7 @@ impl Before {
 }
 
 /// Appends the removal of the timeout that PostgreSQL 17 added. It takes a snapshot.
-pub(super) fn unlimited_sql(sql: &mut Sql) {
+pub(crate) fn unlimited_sql(sql: &mut Sql) {
     sql.text(
         "select pg_catalog.set_config(s.name, '0', true) from pg_catalog.pg_settings s \
          where s.name operator(pg_catalog.=) 'transaction_timeout'; ",

@@ -40,13 +40,16 @@ mod unassigned;
 mod underway;
 mod written;
 
-pub use crate::migrate::stored_names::{NameOutcome, StoredIn, StoredName, StoredNames};
+pub use crate::{
+    migrate::stored_names::{NameOutcome, StoredIn, StoredName, StoredNames},
+    rows::TableRows,
+};
 pub use adopt::{Adopt, AdoptReport};
 pub use database_spares::{DatabaseSpares, DatabaseSparesReport, SparesOnServer};
 pub(crate) use elsewhere::SpareDatabases;
 pub use options::{CreateOptions, DropOptions};
 pub(crate) use provisional::{Provisional, is_unfinished};
 pub use provisioner::Provisioner;
-pub use report::{Created, DropReport, HowMade, SpareReport, TableRows};
+pub use report::{Created, DropReport, HowMade, SpareReport};
 pub(crate) use scratch::{each_version, model_of_migrations};
 pub(crate) use underway::{LOCK_OF_MAKER, lock_of_maker};

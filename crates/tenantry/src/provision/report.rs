@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::Serialize;
 
 use super::StoredName;
-use crate::{catalog::Site, event::serialize_millis, tenant::TenantId};
+use crate::{catalog::Site, event::serialize_millis, rows::TableRows, tenant::TenantId};
 
 /// A tenant that was created.
 #[derive(Debug, Clone, Serialize)]
@@ -112,18 +112,6 @@ pub struct DropReport {
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-}
-
-/// A table, and how many of its rows are a tenant's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct TableRows {
-    /// The table.
-    pub table: Arc<str>,
-    /// The number of rows.
-    pub rows: u64,
 }
 
 /// Result of filling the spares.

@@ -10,13 +10,20 @@
 //!   reports what goes around the policies, and
 //!   [`refuse_unsafe_rows`](crate::TenantManager::refuse_unsafe_rows) makes that an error when a
 //!   service starts.
+//! - [`Provisioner::export_rows`](crate::provision::Provisioner::export_rows) writes the rows of a
+//!   tenant to a file, and [`restore_rows`](crate::provision::Provisioner::restore_rows) reads it,
+//!   with the options and reports of this module.
 //!
 //! See [`Isolation::row`](crate::Isolation::row) for the sessions, and PostgreSQL's chapter on
 //! [row security policies](https://www.postgresql.org/docs/current/ddl-rowsecurity.html).
 
+pub(crate) mod file;
+mod table_rows;
 mod tables;
 mod verify;
 
+pub use file::{ExportOptions, ExportReport, RestoreOptions, RestoreReport, RowsProgress};
+pub use table_rows::TableRows;
 pub use tables::{RowStep, RowTable, RowTables};
 pub(crate) use verify::verify;
 pub use verify::{RowsFinding, RowsReport, RowsRule, UnsafeRows};

@@ -62,6 +62,37 @@ pub(crate) async fn copy_rows(conn: &mut PgConnection, from: &Site, to: &Site) -
     sqlx::raw_sql(sql.finish()).execute(conn).await.map(drop)
 }
 
+/// Returns the seeds of a tenant that is isolated by row, by name.
+pub(crate) async fn list_rows(conn: &mut PgConnection, site: &Site) -> sqlx::Result<Vec<String>> {
+    let Some(rows) = &site.rows else { return Ok(Vec::new()) };
+    if !has_table(conn, &site.schema, OF_ROWS).await? {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::new("select s.name from ");
+    sql.ident(&site.schema).text(".").text(OF_ROWS);
+    sql.text(" s where s.tenant_key operator(pg_catalog.=) ").literal(&rows.key);
+    sql.text(" order by s.name");
+    let names = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
+    names.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Records seeds of a tenant that is isolated by row, which came with its rows. The table must [exist](ensure_table).
+pub(crate) async fn note_rows(
+    conn: &mut PgConnection,
+    site: &Site,
+    seeds: &[String],
+) -> sqlx::Result<()> {
+    let Some(rows) = &site.rows else { return Ok(()) };
+    for seed in seeds {
+        let mut sql = Sql::default();
+        note_of_rows(&mut sql, &site.schema);
+        sql.literal(&rows.key).text(", ").literal(seed);
+        sql.text(") on conflict (tenant_key, name) do nothing");
+        sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
 /// Forgets the seeds of a tenant that is isolated by row.
 pub(crate) async fn forget_rows(conn: &mut PgConnection, site: &Site) -> sqlx::Result<()> {
     let Some(rows) = &site.rows else { return Ok(()) };

@@ -1,6 +1,7 @@
 mod archived;
 mod clone;
 mod report;
+mod rows;
 mod scratch;
 
 use std::{path::PathBuf, time::Instant};
@@ -8,8 +9,8 @@ use std::{path::PathBuf, time::Instant};
 use clap::Args;
 use tenantry::{ErrorKind, TenantId, TenantRecord, clone::CloneReport, outline::ServerOutline};
 
-pub(super) use self::report::RestoreReport;
-use self::{clone::Clone, scratch::Scratch};
+pub(super) use self::report::Restored;
+use self::{clone::Clone, report::RestoreReport, rows::is_file_of_rows, scratch::Scratch};
 use super::{Ended, shell::parse};
 use crate::{
     context::Context,
@@ -26,7 +27,9 @@ use crate::{
 #[command(
     after_help = "Restores the dump into a scratch database on the same server, and copies it from there into the new \
                         tenant in one transaction, under any id. The scratch database is always removed. The role must be \
-                        allowed to create databases."
+                        allowed to create databases.\n\n\
+                        The rows of a tenant that is isolated by row go into the tables of all tenants, in one \
+                        transaction, without a scratch database."
 )]
 pub(crate) struct Restore {
     /// The tenant to create; its id can differ from the dumped one
@@ -35,9 +38,15 @@ pub(crate) struct Restore {
     /// Dump file, as written by `tenantry dump`
     #[arg(long, short, value_name = "FILE")]
     input: PathBuf,
-    /// Replace an existing tenant, which is dropped once the new one is complete
+    /// Replace an existing tenant, which is dropped once the new one is complete; or all rows of one isolated by row
     #[arg(long)]
     replace: bool,
+    /// Draw new ids where they are unique among all tenants; for rows beside those of the dumped tenant
+    #[arg(long)]
+    new_ids: bool,
+    /// Key of a new tenant that is isolated by row [default: its id]
+    #[arg(long)]
+    key: Option<String>,
     /// Role of its sessions
     #[arg(long)]
     role: Option<String>,
@@ -58,6 +67,13 @@ impl Restore {
     pub(crate) async fn run(self, on: &Context) -> Ended {
         let began = Instant::now();
         let id = parse(&self.id)?;
+        if is_file_of_rows(&self.input)? {
+            return self.restore_rows(on, &id).await;
+        }
+        if self.new_ids || self.key.is_some() {
+            let what = format!("{} is the dump of a schema", self.input.display());
+            return Err(Failure::new(what).hint("leave --new-ids and --key out: they are for rows"));
+        }
         let archive = Archive::read(&self.input)?;
         let shared = on.settings.text(&key::SHARED_SCHEMA).unwrap_or_default();
         let schema = archived::schema(&archive, shared)?;
@@ -83,8 +99,10 @@ impl Restore {
         }
         let replaced = existing.is_some();
         let report = RestoreReport::new(&archive, &schema, server, replaced, made, began);
-        on.output.report(&report, || report.text())?;
-        Ok(if report.has_remarks() { Exit::Warnings } else { Exit::Fine })
+        let ended = if report.has_remarks() { Exit::Warnings } else { Exit::Fine };
+        let restored = Restored::Schema(report);
+        on.output.report(&restored, || restored.text())?;
+        Ok(ended)
     }
 
     /// Fills the scratch database, and turns its contents into the tenant.

@@ -1,12 +1,42 @@
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use tenantry::{Ident, clone::CloneReport, outline::ServerOutline};
+use tenantry::{Ident, clone::CloneReport, outline::ServerOutline, rows};
 
 use crate::{command::dump::millis, postgres::Archive};
 
 /// Result of a restore.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum Restored {
+    Schema(RestoreReport),
+    Rows(RowsRestored),
+}
+
+/// Result of a restore of rows into the tables of all tenants.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RowsRestored {
+    file: String,
+    /// The rows that were restored.
+    restored: rows::RestoreReport,
+}
+
+impl Restored {
+    pub(super) fn rows(file: &Path, restored: rows::RestoreReport) -> Self {
+        Self::Rows(RowsRestored { file: file.display().to_string(), restored })
+    }
+
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Schema(report) => report.text(),
+            Self::Rows(RowsRestored { restored, .. }) => restored.to_string(),
+        }
+    }
+}
+
+/// Result of a restore of a schema.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RestoreReport {
@@ -49,7 +79,7 @@ impl RestoreReport {
         !self.tenant.remarks.is_empty()
     }
 
-    pub(super) fn text(&self) -> String {
+    fn text(&self) -> String {
         let Self { file, dumped_schema, dumped_from, tenant, .. } = self;
         let how = if self.replaced { ", in the place of the old one" } else { "" };
         let mut text = format!(

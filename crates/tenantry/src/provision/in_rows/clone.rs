@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
 use super::{
     super::{
         CreateOptions, Provisioner, commit::roll_back, made::limit_locks,
         retired::claim_key_in_snapshot,
     },
+    collected::{Collected, columns},
     copies::{Copies, copies},
     create::{refuse_key_in_use, refuse_missing_tables},
     drop::lock,
@@ -52,16 +53,8 @@ impl Provisioner {
             lock_timeout: options.lock_timeout,
             ..CreateOptions::default()
         };
-        let record = self.record_of_new(to, &create).await?;
-        let (source, site) = (self.fleet.site_of_rows(from)?, self.site_of_new(&record, &create)?);
-        match self.fleet.record(to).await {
-            Err(error) if error.kind() == ErrorKind::UnknownTenant => {}
-            Err(error) => return Err(error),
-            Ok(_) => return Err(Error::new(ErrorKind::TenantExists, "the catalog lists it")),
-        }
-        let record = self.with_key_on_record(record, &site).await?;
-        self.refuse_retired_key(&site).await?;
-        self.refuse_missing_role(self.fleet.role_of(&site).await?.as_ref()).await?;
+        let source = self.fleet.site_of_rows(from)?;
+        let (record, site) = self.new_of_copy(to, &create).await?;
         let mut lease = self.fleet.lease_for(&site).await?;
         ensure_table(&mut lease, &site).await?;
         let mut tx = TenantTransaction::open(lease).await?;
@@ -150,78 +143,33 @@ impl Pair<'_> {
     /// A policy that applies to the session's role shows it the rows of one key at a time, so the rows of the source
     /// are collected first.
     async fn copy_table(&self, conn: &mut PgConnection, copies: &Copies<'_>) -> Result<u64, Error> {
+        let collected = Collected { copies, number: 0 };
         let mut sql = Sql::default();
         act_as(&mut sql, self.from);
-        sql.text("create temporary table pg_temp.tenantry_rows on commit drop as select ");
+        collected.create(&mut sql);
         columns(&mut sql, copies).text(" from ");
-        self.table(&mut sql, copies).text(" x where ");
+        collected.table(&mut sql, self.site).text(" x where ");
         tables::is_tenants(&mut sql, "x", self.from).text("; ");
         act_as(&mut sql, self.to);
         sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
 
-        let mut sql = Sql::new("insert into ");
-        self.table(&mut sql, copies).text(" (").ident(self.to.of.key_column());
-        for column in &copies.columns {
-            sql.text(", ").name(column);
-        }
-        sql.text(") overriding system value select ");
-        tables::key(&mut sql, self.to);
-        for column in &copies.columns {
-            sql.text(", x.").name(column);
-        }
-        sql.text(" from pg_temp.tenantry_rows x");
+        let mut sql = Sql::default();
+        collected.insert(&mut sql, self.site, self.to);
         let rows = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?.rows_affected();
-        self.compare(conn, copies).await?;
-        sqlx::raw_sql("drop table pg_temp.tenantry_rows").execute(conn).await?;
-        Ok(rows)
-    }
-
-    /// Fails unless the clone has the same rows as the source.
-    async fn compare(&self, conn: &mut PgConnection, copies: &Copies<'_>) -> Result<(), Error> {
-        let rows = |sql: &mut Sql| {
-            sql.text("select d::pg_catalog.text from (select ");
-            columns(sql, copies);
-        };
-        let source = |sql: &mut Sql| {
-            rows(sql);
-            sql.text(" from pg_temp.tenantry_rows x) d");
-        };
-        let clone = |sql: &mut Sql| {
-            rows(sql);
-            self.table(sql.text(" from "), copies).text(" x where ");
-            tables::is_tenants(sql, "x", self.to).text(") d");
-        };
-        let mut sql = Sql::new("select pg_catalog.count(*) from ((");
-        source(&mut sql);
-        sql.text(" except all ");
-        clone(&mut sql);
-        sql.text(") union all (");
-        clone(&mut sql);
-        sql.text(" except all ");
-        source(&mut sql);
-        sql.text(")) d");
-        let different: i64 = sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?;
-        if different == 0 {
-            return Ok(());
+        if !collected.is_inserted(conn, self.site, self.to).await? {
+            return Err(changed(copies));
         }
-        let attempted = format!(
-            "table {} of the clone has other rows than the source: a trigger or a rule changes what is inserted",
-            copies.table
-        );
-        Err(Error::new(ErrorKind::Clone, attempted))
-    }
-
-    fn table<'s>(&self, sql: &'s mut Sql, copies: &Copies<'_>) -> &'s mut Sql {
-        sql.ident(&self.site.schema).text(".").name(copies.table)
+        collected.remove(conn).await?;
+        Ok(rows)
     }
 }
 
-/// Appends the columns of a row `x`.
-fn columns<'s>(sql: &'s mut Sql, copies: &Copies<'_>) -> &'s mut Sql {
-    for (place, column) in copies.columns.iter().enumerate() {
-        sql.text(if place == 0 { "x." } else { ", x." }).name(column);
-    }
-    sql
+fn changed(copies: &Copies<'_>) -> Error {
+    let attempted = format!(
+        "table {} of the clone has other rows than the source: a trigger or a rule changes what is inserted",
+        copies.table
+    );
+    Error::new(ErrorKind::Clone, attempted)
 }
 
 /// Appends the statement after which policies show the rows of this key.

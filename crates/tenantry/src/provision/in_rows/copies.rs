@@ -19,20 +19,29 @@ pub(super) struct Copies<'a> {
 ///
 /// The reason why a copy would refer to rows of the other tenant, or have values that are taken.
 pub(super) fn copies<'a>(tables: &'a [Table], key: &str) -> Result<Vec<Copies<'a>>, String> {
+    let new = new_columns(tables, key)?;
+    let mut copies = Vec::new();
+    for place in parents_first(tables)? {
+        let table = &tables[place];
+        let kept = |column: &&Column| !column.is_key && !new[place].contains(&column.name.as_str());
+        let columns = table.columns.iter().filter(kept).map(|column| column.name.as_str());
+        copies.push(Copies { table: &table.name, columns: columns.collect() });
+    }
+    Ok(copies)
+}
+
+/// Returns the columns of each table that get new values in a copy.
+///
+/// # Errors
+///
+/// As [`copies`].
+pub(super) fn new_columns<'a>(tables: &'a [Table], key: &str) -> Result<Vec<Vec<&'a str>>, String> {
     for table in tables {
         if let Some(reference) = table.foreign_keys.iter().find(|reference| !reference.is_keyed) {
             return Err(refers_to_others(table, reference, key));
         }
     }
-    let mut copies = Vec::new();
-    for place in parents_first(tables)? {
-        let table = &tables[place];
-        let new = new_values(tables, table, key)?;
-        let kept = |column: &&Column| !column.is_key && !new.contains(&column.name.as_str());
-        let columns = table.columns.iter().filter(kept).map(|column| column.name.as_str());
-        copies.push(Copies { table: &table.name, columns: columns.collect() });
-    }
-    Ok(copies)
+    tables.iter().map(|table| new_values(tables, table, key)).collect()
 }
 
 /// Returns the columns that need new values, because they are unique among all tenants.
@@ -58,28 +67,37 @@ fn is_referred_to(tables: &[Table], table: &Table, column: &str) -> bool {
 
 /// Returns the places of the tables, each after those that it refers to.
 fn parents_first(tables: &[Table]) -> Result<Vec<usize>, String> {
+    let mut places = Vec::new();
+    for together in in_order(tables) {
+        let [place] = *together else {
+            let names: Vec<_> = together.iter().map(|place| &*tables[*place].name).collect();
+            return Err(format!(
+                "the tables {} refer to each other in a circle, so no order of copying them is valid: copy their rows \
+                 with your own statements",
+                names.join(", ")
+            ));
+        };
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// Returns the places of the tables, each after those that it refers to, and together those that refer to each other
+/// in a circle.
+pub(super) fn in_order(tables: &[Table]) -> Vec<Vec<usize>> {
     let references = tables.iter().enumerate().map(|(place, table)| {
         let to = table.foreign_keys.iter().filter_map(|reference| reference.target(tables));
         // Rows of one table are inserted together.
         let others = to.filter(|to| *to != place);
         others.map(|to| Reference { to, how: How::Stops }).collect()
     });
-    let mut places = Vec::new();
-    for step in plan(&references.collect::<Vec<_>>()).into_iter().rev() {
-        match step {
-            Step::Delete(place) => places.push(place),
-            Step::Null { .. } => {}
-            Step::Together(circle) => {
-                let names: Vec<_> = circle.iter().map(|place| &*tables[*place].name).collect();
-                return Err(format!(
-                    "the tables {} refer to each other in a circle, so no order of copying them is valid: copy \
-                     their rows with your own statements",
-                    names.join(", ")
-                ));
-            }
-        }
-    }
-    Ok(places)
+    let steps = plan(&references.collect::<Vec<_>>()).into_iter().rev();
+    let places = steps.filter_map(|step| match step {
+        Step::Delete(place) => Some(vec![place]),
+        Step::Together(circle) => Some(circle),
+        Step::Null { .. } => None,
+    });
+    places.collect()
 }
 
 fn refers_to_others(table: &Table, reference: &ForeignKey, key: &str) -> String {
@@ -107,6 +125,8 @@ mod tests {
             name: (*name).to_owned(),
             is_key: *name == "tenant_id",
             is_drawn: *name == "number",
+            is_required: true,
+            of_type: "text".to_owned(),
         };
         let columns = columns.iter().map(column).collect();
         Table { columns, ..Table::new(oid, name.to_owned()) }

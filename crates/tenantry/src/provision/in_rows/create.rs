@@ -23,7 +23,7 @@ use crate::{
     fleet::Fleet,
     seed::ensure_table,
     sql::Sql,
-    tenant::TenantRecord,
+    tenant::{TenantId, TenantRecord},
 };
 
 impl Provisioner {
@@ -46,6 +46,30 @@ impl Provisioner {
             return Err(Error::new(ErrorKind::Config, attempted).with_tenant(&record.id));
         }
         there.site_of_rows(record)
+    }
+
+    /// Returns the record and the site of a tenant that a copy of another one's rows becomes, in one transaction.
+    pub(super) async fn new_of_copy(
+        &self,
+        id: &TenantId,
+        create: &CreateOptions,
+    ) -> Result<(TenantRecord, Site), Error> {
+        let record = self.record_of_new(id, create).await?;
+        let site = self.site_of_new(&record, create)?;
+        if !site.home.is_managers() {
+            let attempted = "a copy of rows becomes a new tenant where the catalog is, in one transaction with it: create \
+                             the tenant on its server first, and restore the rows there";
+            return Err(Error::new(ErrorKind::Placement, attempted));
+        }
+        match self.fleet.record(id).await {
+            Err(error) if error.kind() == ErrorKind::UnknownTenant => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Err(Error::new(ErrorKind::TenantExists, "the catalog lists it")),
+        }
+        let record = self.with_key_on_record(record, &site).await?;
+        self.refuse_retired_key(&site).await?;
+        self.refuse_missing_role(self.fleet.role_of(&site).await?.as_ref()).await?;
+        Ok((record, site))
     }
 
     fn why_not_in_rows(&self, options: &CreateOptions) -> Option<&'static str> {
@@ -168,6 +192,21 @@ pub(super) async fn refuse_key_in_use(
     of: &RowsOfTenant,
     tables: &[Table],
 ) -> Result<(), Error> {
+    let Some(table) = table_with_rows(conn, site, of, tables).await? else { return Ok(()) };
+    let attempted = format!(
+        "table {}.{table} has rows with its key {:?} already: choose another key, or delete them",
+        site.schema, of.key
+    );
+    Err(Error::new(ErrorKind::Placement, attempted))
+}
+
+/// Returns a table that has rows with the tenant's key, if there is one.
+pub(super) async fn table_with_rows(
+    conn: &mut PgConnection,
+    site: &Site,
+    of: &RowsOfTenant,
+    tables: &[Table],
+) -> Result<Option<Arc<str>>, Error> {
     let mut sql = Sql::new("set local row_security to on; ");
     for (place, table) in tables.iter().enumerate() {
         sql.text(if place == 0 { "select t.name from (select " } else { " union all select " });
@@ -178,11 +217,5 @@ pub(super) async fn refuse_key_in_use(
     }
     sql.text(") t limit 1");
     let found = sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?;
-    let Some(row) = found else { return Ok(()) };
-    let table: Arc<str> = row.try_get::<&str, _>(0)?.into();
-    let attempted = format!(
-        "table {}.{table} has rows with its key {:?} already: choose another key, or delete them",
-        site.schema, of.key
-    );
-    Err(Error::new(ErrorKind::Placement, attempted))
+    Ok(found.map(|row| row.try_get::<&str, _>(0).map(Into::into)).transpose()?)
 }

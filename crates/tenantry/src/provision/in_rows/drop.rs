@@ -179,6 +179,20 @@ impl Provisioner {
     }
 }
 
+/// Deletes the rows that the open transaction sees, within it.
+pub(super) async fn delete_within(
+    conn: &mut PgConnection,
+    rows: &Rows<'_>,
+) -> Result<Vec<TableRows>, Error> {
+    rows.refuse_unseen()?;
+    let mut counts = Counts::new();
+    rows.delete(conn, &mut counts).await?;
+    match rows.count(conn).await?.is_empty() {
+        true => Ok(by_table(counts)),
+        false => Err(referred_to(rows)),
+    }
+}
+
 /// Deletes the rows until there are none, whatever transactions were open at the beginning.
 async fn delete_all(
     conn: &mut PgConnection,

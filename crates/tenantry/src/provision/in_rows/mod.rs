@@ -3,12 +3,19 @@
 //! Whatever works on the schema of a tenant never gets here, and nothing here works on schemas: see
 //! [`Site::rows`](crate::catalog::Site).
 
+mod advance;
 mod clone;
+mod collected;
 mod copies;
 mod create;
 mod delete;
 mod drop;
+mod export;
+mod file;
+mod fit;
 mod key;
 mod order;
+mod received;
 mod rename;
+mod restore;
 mod tables;

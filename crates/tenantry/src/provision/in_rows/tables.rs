@@ -29,6 +29,10 @@ pub(super) struct Column {
     pub(super) is_key: bool,
     /// Its default is a new number or `uuid` for each row.
     pub(super) is_drawn: bool,
+    /// It can neither be null nor be left out.
+    pub(super) is_required: bool,
+    /// Its type, without a length.
+    pub(super) of_type: String,
 }
 
 /// A unique index, or an exclusion constraint.
@@ -148,7 +152,9 @@ pub(super) async fn read_columns(
     let asked = |sql| sqlx::query(sql).bind(oids.clone()).bind(key).persistent(false);
     for row in asked(COLUMNS).fetch_all(&mut *conn).await? {
         let (name, is_key) = (row.try_get("name")?, row.try_get("is_key")?);
-        let column = Column { name, is_key, is_drawn: row.try_get("is_drawn")? };
+        let (is_drawn, is_required) = (row.try_get("is_drawn")?, row.try_get("is_required")?);
+        let column =
+            Column { name, is_key, is_drawn, is_required, of_type: row.try_get("of_type")? };
         if let Some(table) = with_oid(tables, row.try_get("oid")?) {
             table.columns.push(column);
         }
@@ -188,7 +194,9 @@ const COLUMNS: &str = "\
       a.attname operator(pg_catalog.=) $2 as is_key, \
       a.attidentity operator(pg_catalog.<>) '' or coalesce( \
         pg_catalog.starts_with(e.text, 'nextval(') or e.text operator(pg_catalog.=) 'gen_random_uuid()', \
-        false) as is_drawn \
+        false) as is_drawn, \
+      a.attnotnull and d.oid is null and a.attidentity operator(pg_catalog.=) '' as is_required, \
+      pg_catalog.format_type(a.atttypid, null) as of_type \
     from pg_catalog.pg_attribute a \
     left join pg_catalog.pg_attrdef d on d.adrelid operator(pg_catalog.=) a.attrelid \
       and d.adnum operator(pg_catalog.=) a.attnum \

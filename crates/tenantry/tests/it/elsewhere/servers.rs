@@ -3,6 +3,7 @@ use std::sync::Arc;
 use tenantry::{
     ErrorKind, Isolation, IsolationKind, Rows, TenantDb,
     provision::{DropOptions, HowMade},
+    rows::{ExportOptions, RestoreOptions},
     seed::Seed,
 };
 use tenantry_devdb::DevServer;
@@ -128,6 +129,33 @@ async fn rows_on_another_server_are_created_and_deleted_there() -> TestResult {
     assert_eq!(report.rows.len(), 1, "{report:?}");
     assert_eq!(plain(eu.ask(notes).await), "globex theirs");
     assert_eq!(main.tenants().await, "globex active");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_go_from_one_server_to_another_in_a_file() -> TestResult {
+    let (mut main, mut eu) = (Host::new().await, Host::new().await);
+    for host in [&mut main, &mut eu] {
+        run(&mut host.admin, &notes_of_all()).await;
+    }
+    let rows = Isolation::rows(Rows::new().role("app")?);
+    let manager = built(of_servers(&main, &eu).isolation(rows)).await;
+    let provisioner = manager.provisioner().seed(super::inside());
+    for (id, server) in [("acme", "eu-1"), ("here", "main")] {
+        provisioner.create(id, options().server(server)).await?;
+    }
+    let acme = manager.tenant("acme").await?;
+    run(&acme, "update notes set text = 'from eu'").await;
+    let mut file = Vec::new();
+    provisioner.export_rows("acme", &mut file, ExportOptions::default()).await?;
+    run(&acme, "delete from notes").await;
+    let notes = "select coalesce(string_agg(tenant_id || ' ' || text, ', ' order by tenant_id), '') from notes";
+    assert_eq!(plain(eu.ask(notes).await), "");
+    provisioner.restore_rows("acme", &file[..], RestoreOptions::default()).await?;
+    let replace = RestoreOptions::default().replace(true);
+    provisioner.restore_rows("here", &file[..], replace).await?;
+    assert_eq!(plain(eu.ask(notes).await), "acme from eu");
+    assert_eq!(plain(main.ask(notes).await), "here from eu");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod clones;
 mod creates;
 mod drops;
+mod files;
 mod in_schemas;
 mod keys;
 mod kills;
