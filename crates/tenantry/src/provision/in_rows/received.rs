@@ -121,16 +121,16 @@ impl<'a> Received<'a> {
     }
 
     fn insert_sql(&self, numbers: &[usize]) -> sqlx::SqlStr {
+        let alias = |place: usize| format!("i{place}");
         let mut sql = Sql::default();
         for (place, number) in numbers.iter().enumerate() {
-            sql.text(if place == 0 { "with i" } else { ", i" }).number(place as u64);
-            sql.text(" as (");
+            sql.text(if place == 0 { "with " } else { ", " }).name(&alias(place)).text(" as (");
             self.collected(*number).insert(&mut sql, self.site, self.of);
             sql.text(" returning 1)");
         }
         for place in 0..numbers.len() {
             sql.text(if place == 0 { " select " } else { ", " });
-            sql.text("(select pg_catalog.count(*) from i").number(place as u64).text(")");
+            sql.text("(select pg_catalog.count(*) from ").name(&alias(place)).text(")");
         }
         sql.finish()
     }
