@@ -148,7 +148,8 @@ impl Server {
         };
         let returning = Returning::new(Arc::clone(self), conn);
         let of = awaited.iter().map(|awaited| awaited.backend);
-        let asked = within(self.sign_of_life(), Backend::which_are_left(&mut session.conn, of)).await;
+        let asked =
+            within(self.sign_of_life(), Backend::which_are_left(&mut session.conn, of)).await;
         let Ok(left) = asked else {
             returning.keep();
             return self.close_lease(conn, session);
