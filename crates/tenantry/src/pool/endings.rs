@@ -1,8 +1,4 @@
-//! Waits until the server has ended the process of a closed connection.
-//!
-//! Before that, another connection would exceed the budget from the server's point of view. sqlx does
-//! not wait for the server's end of the socket, so only the server knows. While requests wait for
-//! places, an idle connection asks it; otherwise, the place stays occupied for a [while](LINGER).
+//! The processes of closed connections that have not ended yet, as far as is known.
 
 use std::{
     sync::{
@@ -13,27 +9,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    backend::Backend,
-    deadline::within,
-    server::{Returning, Server},
-    session::Session,
-    state::TakenOut,
-};
-
-/// The shortest and the longest time that the place of a closed connection stays occupied, if the server is
-/// not asked. One that was slow to start the process is slow to end it.
-const LINGER: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
-
-/// Timeout for a clean disconnect.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The shortest pause before the server is asked again. It is longer if the last connection was closed
-/// longer ago.
-const PAUSE: Duration = Duration::from_millis(2);
+use super::backend::Backend;
 
 /// After so many processes in a row that have not ended, they are not ours: a connection pooler keeps them for
 /// other clients.
@@ -58,18 +37,18 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct Awaited {
-    backend: Backend,
-    closed: Instant,
-    ended: CancellationToken,
+pub(super) struct Awaited {
+    pub(super) backend: Backend,
+    pub(super) closed: Instant,
+    pub(super) ended: CancellationToken,
     /// `true` if the server has said that the process is still there.
-    seen: AtomicBool,
+    pub(super) seen: AtomicBool,
 }
 
 impl Endings {
     /// Adds a process. Returns `true` if nothing watches them yet. `None` if the server is not to be
     /// asked.
-    fn add(&self, backend: Backend) -> Option<(Arc<Awaited>, bool)> {
+    pub(super) fn add(&self, backend: Backend) -> Option<(Arc<Awaited>, bool)> {
         let mut inner = self.inner.lock();
         let now = Instant::now();
         if inner.not_before.is_some_and(|then| now < then) {
@@ -85,7 +64,7 @@ impl Endings {
         Some((awaited, !std::mem::replace(&mut inner.watched, true)))
     }
 
-    fn remove(&self, awaited: &Arc<Awaited>) {
+    pub(super) fn remove(&self, awaited: &Arc<Awaited>) {
         let mut inner = self.inner.lock();
         inner.awaited.retain(|other| !Arc::ptr_eq(other, awaited));
         if awaited.ended.is_cancelled() {
@@ -99,81 +78,9 @@ impl Endings {
     }
 
     /// Returns the processes to ask for; none if the watch is over.
-    fn to_ask_for(&self) -> Vec<Arc<Awaited>> {
+    pub(super) fn to_ask_for(&self) -> Vec<Arc<Awaited>> {
         let mut inner = self.inner.lock();
         inner.watched = !inner.awaited.is_empty();
         inner.awaited.clone()
-    }
-}
-
-impl Server {
-    /// Closes a connection, and waits until the server has ended its process, or until that is likely.
-    pub(super) async fn disconnect(self: &Arc<Self>, session: Session) {
-        let backend = session.identity.backend();
-        let [least, most] = LINGER;
-        let linger = session.opened_in.clamp(least, most);
-        if within(CLOSE_TIMEOUT, session.close()).await.is_err() {
-            tracing::debug!("a connection was closed without a termination message");
-        }
-        let Some((awaited, first)) = backend.and_then(|backend| self.endings.add(backend)) else {
-            return sleep(linger).await;
-        };
-        if first {
-            self.spawn(Arc::clone(self).watch_endings());
-        }
-        let waiting = Waiting { endings: &self.endings, awaited };
-        let awaited = &waiting.awaited;
-        let ended = timeout(linger, awaited.ended.cancelled()).await.is_ok();
-        if !ended && awaited.seen.load(Ordering::Relaxed) {
-            let _ = timeout(most - linger, awaited.ended.cancelled()).await;
-        }
-    }
-
-    /// Asks the server which processes have ended, as long as any is awaited.
-    async fn watch_endings(self: Arc<Self>) {
-        loop {
-            let awaited = self.endings.to_ask_for();
-            let Some(youngest) = awaited.last() else { return };
-            sleep(youngest.closed.elapsed().max(PAUSE)).await;
-            self.ask_for_endings(&awaited).await;
-        }
-    }
-
-    /// Asks for processes, if requests wait and a connection is idle.
-    async fn ask_for_endings(self: &Arc<Self>, awaited: &[Arc<Awaited>]) {
-        let Some(TakenOut { conn, mut session, .. }) =
-            self.change(|state, now| state.take_one_beside_waiters(now))
-        else {
-            return;
-        };
-        let returning = Returning::new(Arc::clone(self), conn);
-        let of = awaited.iter().map(|awaited| awaited.backend);
-        let asked =
-            within(self.sign_of_life(), Backend::which_are_left(&mut session.conn, of)).await;
-        let Ok(left) = asked else {
-            returning.keep();
-            return self.close_lease(conn, session);
-        };
-        session.note_answer(self.now());
-        session.is_witness = true;
-        returning.give_back(session);
-        for (awaited, is_left) in awaited.iter().zip(left.into_iter().flatten()) {
-            match is_left {
-                true => awaited.seen.store(true, Ordering::Relaxed),
-                false => awaited.ended.cancel(),
-            }
-        }
-    }
-}
-
-/// Removes the process when its connection is no longer waited for.
-struct Waiting<'a> {
-    endings: &'a Endings,
-    awaited: Arc<Awaited>,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.endings.remove(&self.awaited);
     }
 }

@@ -17,6 +17,7 @@ mod connect;
 mod connector;
 mod credentials;
 mod deadline;
+mod disconnect;
 mod endings;
 mod extensions;
 mod gate;

@@ -370,7 +370,7 @@ impl State {
     }
 
     /// Takes out any bound connection that is idle while requests wait, and preferably one that was
-    /// [asked](super::endings) before.
+    /// [asked](super::disconnect) before.
     pub(super) fn take_one_beside_waiters(&mut self, now: Time) -> Option<TakenOut> {
         if self.scheduler.counts().waiting == 0 {
             return None;
