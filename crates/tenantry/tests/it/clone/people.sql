@@ -23,7 +23,7 @@ create view adults as select * from people where born < now() - interval '18 yea
 create index on people (lower(email));
 insert into people (email, name, phone, born, height, salary, code, note, avatar, ip)
     select 'person.number' || i || '@personal-' || i % 7 || '.org', 'Xaver' || i || ' Quillon' || i, '+49 30 ' || (5550000 + i), date '1950-01-01' + i * 30,
-        150 + i % 50, 30000 + i * 7, 'C' || (100000 + i), 'met Xaver' || i || ' Quillon' || i || ' at the fair', convert_to('face-' || i, 'UTF8'), ('10.1.' || i % 200 || '.' || i % 250)::inet
+        150 + i % 50, 30000 + i * 7, 'C' || (100000 + i), 'met Xaver' || i || ' Quillon' || i || ' at the fair', convert_to('portrait-' || i, 'UTF8'), ('10.1.' || i % 200 || '.' || i % 250)::inet
     from generate_series(1, {rows}) i;
 update people set salary = salary + 1 where id % 10 = 0;
 insert into logins select email, now() - id * interval '1 hour', md5(email)::uuid from people;
