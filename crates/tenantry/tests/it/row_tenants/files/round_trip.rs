@@ -142,6 +142,7 @@ async fn a_dropped_tenant_comes_back_with_its_seeds() -> TestResult {
     scene.provisioner().seed(seed.clone()).create("acme", CreateOptions::default()).await?;
     let file = scene.export("acme").await;
     scene.provisioner().drop_tenant("acme", "acme", Default::default()).await?;
+    scene.free_keys().await;
     assert_eq!(scene.rows("users").await, "");
     scene.restore("acme", &file, plain()).await?;
     let seeded = scene.manager.seeder().seed_all(&seed, SeedOptions::default()).await?;
@@ -191,6 +192,7 @@ async fn tables_that_refer_to_each_other_come_back() -> TestResult {
     run(&mut scene.admin, "alter table app.one alter constraint one_other not deferrable").await;
     let file = scene.export("acme").await;
     scene.provisioner().drop_tenant("acme", "acme", Default::default()).await?;
+    scene.free_keys().await;
     scene.restore("acme", &file, plain()).await?;
     for table in ["one", "other", "leaf"] {
         assert_eq!(scene.rows(table).await, "acme 2", "{table}");
