@@ -54,15 +54,21 @@ fn parse_all(ids: &[String]) -> Result<Vec<TenantId>, Failure> {
 
 fn exit_of(report: &HealthReport) -> Exit {
     let degraded = report.pools.iter().any(|pool| pool.status != HealthStatus::Ok);
-    match (report.healthy && report.unhealthy_pools == 0, degraded) {
+    match (report.healthy && report.unhealthy_pools == 0 && all_answer(report), degraded) {
         (false, _) => Exit::Problems,
         (true, true) => Exit::Warnings,
         (true, false) => Exit::Fine,
     }
 }
 
+/// Returns `true` unless one of several servers does not answer: its tenants are not served, although the program is
+/// healthy.
+fn all_answer(report: &HealthReport) -> bool {
+    report.servers.iter().all(|server| server.status != HealthStatus::Unhealthy)
+}
+
 fn text(report: &HealthReport, style: Style) -> String {
-    let word = match (report.healthy, report.unhealthy_pools) {
+    let word = match (report.healthy && all_answer(report), report.unhealthy_pools) {
         (true, 0) => style.good("healthy"),
         _ => style.error("unhealthy"),
     };

@@ -64,9 +64,9 @@ pub(crate) enum Command {
     Sql(sql::Sql),
     /// Start psql in a tenant's schema
     Shell(shell::Shell),
-    /// Write a tenant's schema to a file, with pg_dump
+    /// Write a tenant's schema (with pg_dump) or rows to a file
     Dump(dump::Dump),
-    /// Create a tenant from a dump, with pg_restore
+    /// Create a tenant from the file of a dump, or replace its rows
     Restore(restore::Restore),
     /// Create a throwaway tenant, and run a command against it
     Prepare(prepare::Prepare),

@@ -80,13 +80,20 @@ impl Server {
             return self.close_lease(conn, session);
         };
         session.note_answer(self.now());
-        session.is_witness = true;
+        // One that the server refuses is not asked first the next time.
+        session.is_witness = !left.is_empty();
         returning.give_back(session);
-        for (awaited, is_left) in awaited.iter().zip(left.into_iter().flatten()) {
-            match is_left {
-                true => awaited.seen.store(true, Ordering::Relaxed),
-                false => awaited.ended.cancel(),
-            }
+        tell(awaited, &left);
+    }
+}
+
+/// Passes on what the server has said of each process; `None` if it is another server's.
+fn tell(awaited: &[Arc<Awaited>], left: &[Option<bool>]) {
+    for (awaited, is_left) in awaited.iter().zip(left) {
+        match is_left {
+            Some(true) => awaited.seen.store(true, Ordering::Relaxed),
+            Some(false) => awaited.ended.cancel(),
+            None => {}
         }
     }
 }
@@ -100,5 +107,25 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.endings.remove(&self.awaited);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::backend::backend, *};
+
+    #[test]
+    fn each_connection_hears_of_its_own_process() {
+        let endings = Endings::default();
+        let add = |pid| endings.add(backend(pid, 1)).expect("the server can be asked").0;
+        let awaited = [add(1), add(2), add(3)];
+        tell(&awaited, &[None, Some(false), Some(true)]);
+        let heard = awaited
+            .each_ref()
+            .map(|awaited| (awaited.ended.is_cancelled(), awaited.seen.load(Ordering::Relaxed)));
+        assert_eq!(heard, [(false, false), (true, false), (false, true)]);
+        // The server has refused the question.
+        tell(&awaited, &[]);
+        assert!(!awaited[0].ended.is_cancelled() && !awaited[2].ended.is_cancelled());
     }
 }

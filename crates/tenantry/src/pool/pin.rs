@@ -115,7 +115,8 @@ pub(super) const WAIT_FOR_PIN: &str = "pg_catalog.pg_advisory_lock_shared(";
 /// Begins a transaction that pins its occupant until its end, whatever runs in it: the session's pin is
 /// lost with `pg_advisory_unlock_all()`.
 ///
-/// The caller's own statement may end in a comment or a semicolon.
+/// A key is pinned without waiting, as in [`pin_sql`]. The caller's own statement may end in a comment or a
+/// semicolon.
 pub(super) fn begin_pinned_sql(begin: Option<&SqlStr>, what: Pinned<'_>) -> SqlStr {
     let mut sql = Sql::default();
     match begin {
@@ -123,7 +124,11 @@ pub(super) fn begin_pinned_sql(begin: Option<&SqlStr>, what: Pinned<'_>) -> SqlS
         None => sql.text("begin"),
     };
     sql.text("\n; select ");
-    lock(&mut sql, "pg_catalog.pg_advisory_xact_lock_shared(", what);
+    let function = match what {
+        Pinned::Schema(..) => "pg_catalog.pg_advisory_xact_lock_shared(",
+        Pinned::Key(_) => "pg_catalog.pg_try_advisory_xact_lock_shared(",
+    };
+    lock(&mut sql, function, what);
     sql.finish()
 }
 

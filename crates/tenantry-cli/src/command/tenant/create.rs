@@ -36,6 +36,9 @@ pub(crate) struct Create {
     /// Name of its schema [default: from the template]
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
+    /// Value that marks its rows in shared tables, with --isolation row [default: its id]
+    #[arg(long)]
+    key: Option<String>,
     /// Role of its sessions
     #[arg(long)]
     role: Option<String>,
@@ -116,6 +119,9 @@ impl Create {
         }
         if let Some(schema) = &self.schema {
             options = options.container(ident("--schema", schema)?);
+        }
+        if let Some(key) = &self.key {
+            options = options.key(key.as_str());
         }
         if let Some(role) = &self.role {
             options = options.role(ident("--role", role)?);

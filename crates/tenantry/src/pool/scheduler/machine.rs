@@ -251,7 +251,7 @@ impl<W> Scheduler<W> {
     }
 
     /// Temporarily takes out the idle connection of a place, as a lease of the tenant that it is
-    /// bound to. It does not count as granted. None if it is not bound.
+    /// bound to. It does not count as granted, nor as a use by the tenant. None if it is not bound.
     pub(crate) fn borrow_idle(&mut self, now: Time, place: usize) -> Option<(ConnId, TenantKey)> {
         let conn = conn_id(place);
         let slot = self.conn(conn);
@@ -262,8 +262,11 @@ impl<W> Scheduler<W> {
             return None;
         }
         self.take_idle(conn);
+        let (served_at, heat) = (self.tenants[key.0].served_at, self.tenants[key.0].heat);
         self.lease(now, conn, key);
-        self.tenants[key.0].granted -= 1;
+        let tenant = &mut self.tenants[key.0];
+        (tenant.served_at, tenant.heat) = (served_at, heat);
+        tenant.granted -= 1;
         if self.tenants[key.0].is_a_tenant() {
             self.counts.granted -= 1;
         }

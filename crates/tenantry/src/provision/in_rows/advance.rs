@@ -20,6 +20,7 @@ struct Sequence {
     /// The last value, or the one before the first.
     last: i64,
     increment: i64,
+    /// The greatest value of the sequence that the column can have.
     greatest: i64,
 }
 
@@ -80,8 +81,10 @@ pub(super) async fn advance(
                 sql.integer(values).text(")");
             }
             Move::Set => {
-                sql.text("select pg_catalog.setval(").integer(sequence.oid);
-                sql.text("::pg_catalog.oid::pg_catalog.regclass, ").integer(greatest).text(")");
+                // Another column may have the same sequence, and another restore may have moved it.
+                sql.text("select pg_catalog.setval(s.oid, greatest(").integer(greatest);
+                sql.text(", pg_catalog.pg_sequence_last_value(s.oid))) from (select ");
+                sql.integer(sequence.oid).text("::pg_catalog.oid::pg_catalog.regclass as oid) s");
             }
             Move::Refuse => return Err(used_up(table, &sequence, greatest)),
         }
@@ -117,7 +120,11 @@ async fn read(conn: &mut PgConnection, table: &Table) -> Result<Vec<Sequence>, E
 /// The sequences of a table's integer columns: of its identity columns, and in its defaults. Parameter: its oid.
 const SEQUENCES: &str = "\
     select distinct s.seqrelid::pg_catalog.int8 as oid, c.relname::pg_catalog.text as name, \
-      a.attname::pg_catalog.text as column, s.seqincrement as increment, s.seqmax as greatest, \
+      a.attname::pg_catalog.text as column, s.seqincrement as increment, \
+      least(s.seqmax, case \
+        when a.atttypid operator(pg_catalog.=) 'pg_catalog.int2'::pg_catalog.regtype then 32767 \
+        when a.atttypid operator(pg_catalog.=) 'pg_catalog.int4'::pg_catalog.regtype then 2147483647 \
+        end) as greatest, \
       coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid::pg_catalog.regclass), \
         s.seqstart operator(pg_catalog.-) s.seqincrement) as last \
     from pg_catalog.pg_attribute a \

@@ -296,3 +296,27 @@ async fn a_process_that_may_not_read_which_keys_were_given_up_refuses_them_all()
     scene.manager.close().await;
     Ok(())
 }
+
+/// Advisory locks are every login's: one that takes the pin of a key for itself stops no transaction of that tenant.
+#[tokio::test]
+async fn a_pin_that_a_stranger_holds_blocks_no_transaction() -> TestResult {
+    let mut scene = Scene::new(Login::Owner).await;
+    scene.create(&["acme"]).await;
+    // Its transactions are pinned, too.
+    let manager = scene.builder().tenants_see_shared(true).build()?;
+    let acme = manager.tenant("acme").await?;
+    let lease = acme.acquire().await?;
+    let pin = "select (classid::bigint << 32 | objid::bigint)::text from pg_locks \
+               where locktype = 'advisory' and classid = 2118778882 and objsubid = 1 \
+                 and database = (select oid from pg_database where datname = current_database()) limit 1";
+    let pin = observe(&mut scene.admin, pin).await;
+    let pin = pin.trim_start_matches("Some(\"").trim_end_matches("\")").to_owned();
+    drop(lease);
+    run(&mut scene.admin, &format!("select pg_advisory_lock({pin})")).await;
+    let mut tx = tokio::time::timeout(Duration::from_secs(3), acme.begin()).await??;
+    assert_eq!(observe(&mut *tx, COUNT).await, "Some(\"3\")");
+    tx.rollback().await?;
+    manager.close().await;
+    scene.manager.close().await;
+    Ok(())
+}

@@ -145,3 +145,40 @@ async fn a_sequence_of_all_tenants_is_not_used_up() -> TestResult {
     scene.manager.close().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_sequence_with_more_values_than_its_column_is_not_used_up() -> TestResult {
+    let tables = |role: &str| {
+        "create sequence numbers;".to_owned()
+            + &table(
+                "items",
+                "id int default nextval('numbers'), primary key (tenant_id, id)",
+                role,
+            )
+    };
+    let mut scene = Scene::with(Login::Superuser, tables).await;
+    let items = ("items", &[("id", "integer")][..]);
+    let file = forged(&header(&[items]), &[("items", "2147483647\n")]);
+    let error = scene.refusal(&file, plain()).await;
+    let why = "table items has 2147483647 as its id, which would leave the sequence numbers";
+    assert!(error.to_string().contains(why), "{error}");
+    scene.manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sequence_of_two_columns_is_not_set_back() -> TestResult {
+    let tables = |role: &str| {
+        let columns = "a bigint default nextval('numbers'), b bigint default nextval('numbers'), \
+                       primary key (tenant_id, a)";
+        "create sequence numbers;".to_owned() + &table("items", columns, role)
+    };
+    let mut scene = Scene::with(Login::Superuser, tables).await;
+    let items = ("items", &[("a", "bigint"), ("b", "bigint")][..]);
+    let file = forged(&header(&[items]), &[("items", "5000000\t1000000\n")]);
+    scene.restore("acme", &file, plain()).await?;
+    let next = "select nextval('app.numbers')::text";
+    assert_eq!(observe(&mut scene.admin, next).await, "Some(\"5000001\")");
+    scene.manager.close().await;
+    Ok(())
+}
