@@ -50,10 +50,6 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(
 /// transaction mode, another client may have set a role that cannot see the start time.
 const BEGIN: &str = "begin; set local role to none; ";
 
-const SERVER_STARTED: &str = "\
-    (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) \
-       operator(pg_catalog.*) 1000000)::pg_catalog.int8";
-
 const WHO: &str = "\
     select pg_catalog.pg_backend_pid(), \
       (select (pg_catalog.date_part('epoch', a.backend_start) \
@@ -105,30 +101,6 @@ impl Backend {
             in_recovery: row.try_get(3)?,
             database: database.map(|Oid(oid)| oid),
         }))
-    }
-
-    /// Asks on another connection which of these processes are left. `None` for those that belong to
-    /// another server.
-    ///
-    /// Every role can see the ids of all processes.
-    pub(super) async fn which_are_left(
-        conn: &mut PgConnection,
-        processes: impl ExactSizeIterator<Item = Self> + Clone,
-    ) -> sqlx::Result<Vec<Option<bool>>> {
-        let mut sql = Sql::new("select ");
-        sql.text(SERVER_STARTED);
-        for process in processes.clone() {
-            sql.text(", exists (select from pg_catalog.pg_stat_get_activity(");
-            sql.integer(process.pid.into()).text("))");
-        }
-        let Some(row) = row_of(conn, sql).await? else { return Ok(Vec::new()) };
-        let server: i64 = row.try_get(0)?;
-        let each = processes.enumerate();
-        each.map(|(place, process)| {
-            let is_left = row.try_get(place + 1)?;
-            Ok((process.server_started == server).then_some(is_left))
-        })
-        .collect()
     }
 
     /// Begins a transaction and identifies the server process in it. [`end`](Self::end) rolls it

@@ -125,7 +125,7 @@ impl Server {
     ) -> Result<Session, Error> {
         let returning = Returning::new(Arc::clone(self), conn);
         let held = session.held.clone();
-        self.disconnect(session).await;
+        session.disconnect().await;
         let open = self.open_at(LogInAs { login: credentials, home: occupant.home().database() });
         let opened = within(self.options.connect_timeout, open).await;
         let mut session = opened.map_err(|error| self.not_reopened(occupant, error))?;

@@ -17,8 +17,6 @@ mod connect;
 mod connector;
 mod credentials;
 mod deadline;
-mod disconnect;
-mod endings;
 mod extensions;
 mod gate;
 mod holder;

@@ -114,7 +114,7 @@ impl Lease {
     pub(crate) async fn leave_place(mut self) -> Place {
         let place = Returning::new(Arc::clone(&self.server), self.conn);
         if let Some(session) = self.session.take() {
-            self.server.disconnect(session).await;
+            session.disconnect().await;
         }
         Place::from(place)
     }

@@ -200,10 +200,9 @@ impl<W> Scheduler<W> {
             self.tenants[key.0].aimed += 1;
             self.aimed += 1;
         }
-        self.counts.opening += 1;
-        let at_once = self.counts.opening + self.counts.closing;
         let slot = self.conn_mut(conn);
-        (slot.state, slot.aim) = (State::Opening { since: now, at_once, slow: false }, aim);
+        (slot.state, slot.aim) = (State::Opening { since: now, slow: false }, aim);
+        self.counts.opening += 1;
         self.actions.push_back(Action::Open(conn));
         Some(conn)
     }

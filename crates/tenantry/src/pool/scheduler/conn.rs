@@ -29,11 +29,9 @@ pub(super) struct Conn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Free,
+    /// `slow` if requests that could use another connection no longer wait for it.
     Opening {
         since: Time,
-        /// How many places were changing hands then.
-        at_once: usize,
-        /// `true` if requests that could use another connection no longer wait for it.
         slow: bool,
     },
     Idle {

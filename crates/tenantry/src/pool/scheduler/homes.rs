@@ -245,19 +245,6 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_the_pool_borrows_is_not_missed_more() {
-        let (mut scheduler, keys, conns) = full(2);
-        assert_eq!(scheduler.acquire(MS * 20, keys[1], || 0), Acquire::Granted(conns[1], How::Hit));
-        scheduler.release(MS * 21, conns[1], Released::Usable);
-        for at in 30..40 {
-            assert_eq!(scheduler.borrow_idle(MS * at, conns[0].index()), Some((conns[0], keys[0])));
-            scheduler.release(MS * at, conns[0], Released::Usable);
-        }
-        scheduler.acquire(MS * 50, keys[2], || 1);
-        assert_eq!(scheduler.next_action(), Some(Action::Close(conns[0])));
-    }
-
-    #[test]
     fn the_tenant_that_is_used_least_loses_its_connection() {
         let (mut scheduler, keys, conns) = full(3);
         for _ in 0..10 {

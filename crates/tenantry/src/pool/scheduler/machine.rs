@@ -239,34 +239,25 @@ impl<W> Scheduler<W> {
         waiter
     }
 
-    /// Temporarily takes out the idle connection of a place, so that the pool can check it. An
-    /// unbound connection is closed.
-    pub(crate) fn take_out(&mut self, now: Time, place: usize) -> Option<(ConnId, TenantKey)> {
-        let slot = self.conn(conn_id(place));
-        if matches!(slot.state, State::Idle { .. }) && slot.bound.is_none() {
-            self.close_idle(conn_id(place));
-            return None;
-        }
-        self.borrow_idle(now, place)
-    }
-
     /// Temporarily takes out the idle connection of a place, as a lease of the tenant that it is
-    /// bound to. It does not count as granted, nor as a use by the tenant. None if it is not bound.
-    pub(crate) fn borrow_idle(&mut self, now: Time, place: usize) -> Option<(ConnId, TenantKey)> {
+    /// bound to, so that the pool can check it. It does not count as granted. An unbound connection
+    /// is closed.
+    pub(crate) fn take_out(&mut self, now: Time, place: usize) -> Option<(ConnId, TenantKey)> {
         let conn = conn_id(place);
         let slot = self.conn(conn);
-        let (State::Idle { .. }, Some(key)) = (slot.state, slot.bound) else {
+        let (State::Idle { .. }, bound) = (slot.state, slot.bound) else {
+            return None;
+        };
+        let Some(key) = bound else {
+            self.close_idle(conn);
             return None;
         };
         if self.closed || !self.may_lease(key) {
             return None;
         }
         self.take_idle(conn);
-        let (served_at, heat) = (self.tenants[key.0].served_at, self.tenants[key.0].heat);
         self.lease(now, conn, key);
-        let tenant = &mut self.tenants[key.0];
-        (tenant.served_at, tenant.heat) = (served_at, heat);
-        tenant.granted -= 1;
+        self.tenants[key.0].granted -= 1;
         if self.tenants[key.0].is_a_tenant() {
             self.counts.granted -= 1;
         }
@@ -302,9 +293,9 @@ impl<W> Scheduler<W> {
 
     /// Reports that an [`Action::Open`] has succeeded; the connection is closed after `expires`.
     pub(crate) fn opened(&mut self, now: Time, conn: ConnId, expires: Time) {
-        if let State::Opening { since, at_once, .. } = self.conn(conn).state {
+        if let State::Opening { since, .. } = self.conn(conn).state {
             let (took, budget) = (now.saturating_sub(since), self.limits.budget);
-            self.changes.opened(took, at_once, budget);
+            self.changes.opened(now, took, self.counts.opening, budget);
         }
         self.end_opening(conn);
         let slot = self.conn_mut(conn);

@@ -24,7 +24,6 @@ pub(crate) use self::{place::Place, report::Detail};
 use super::{
     connector::Connector,
     credentials::Login,
-    endings::Endings,
     extensions::ExtensionSchemas,
     gate::{GateGuard, Gates},
     manner::Manner,
@@ -76,7 +75,6 @@ pub(crate) struct Server {
     liveness: Liveness,
     life: Lifecycle,
     pub(super) gates: Arc<Gates>,
-    pub(super) endings: Endings,
     /// Hashes of messages that are logged only once.
     told: Mutex<HashSet<u64>>,
 }
@@ -167,7 +165,6 @@ impl Server {
             liveness: Liveness::new(),
             life: Lifecycle::new(shutdown),
             gates: Arc::default(),
-            endings: Endings::default(),
             told: Mutex::default(),
         })
     }

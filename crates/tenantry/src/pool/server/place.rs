@@ -114,16 +114,14 @@ impl Returning {
     pub(crate) async fn close(self, mut session: Session) {
         if let Some(server) = &self.server {
             server.inquire(&mut session).await;
-            server.disconnect(session).await;
         }
+        session.disconnect().await;
     }
 
     /// Closes a connection whose server process notices only after a while, and keeps its place in
     /// the budget until then.
     pub(crate) async fn close_and_wait(self, session: Session, wait: Duration) {
-        if let Some(server) = &self.server {
-            server.disconnect(session).await;
-        }
+        session.disconnect().await;
         sleep(wait).await;
     }
 }
@@ -162,7 +160,7 @@ impl Closing {
 
     pub(crate) async fn close(self, session: Option<Session>) {
         if let Some(session) = session {
-            self.server.disconnect(session).await;
+            session.disconnect().await;
         }
     }
 }

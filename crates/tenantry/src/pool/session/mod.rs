@@ -13,7 +13,7 @@ use sqlx::{
     postgres::{PgDatabaseError, PgRow},
     raw_sql,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 pub(super) use self::statements::Doubt;
 use self::{after_bind::Plain, statements::Statements, wear::Wear};
@@ -71,9 +71,7 @@ pub(crate) struct Session {
     /// The round-trip time when it was opened.
     pub(super) round_trip: Duration,
     /// How long the server took to start its process and to log in.
-    pub(super) opened_in: Duration,
-    /// `true` if it was asked for the ends of other processes: its own has filled its caches for that.
-    pub(super) is_witness: bool,
+    opened_in: Duration,
     wear: Wear,
     /// The `application_name` that it was opened with.
     name: Box<str>,
@@ -106,6 +104,14 @@ const PINNED_IN_VAIN: Duration = Duration::from_secs(3);
 
 /// How soon the server ends a statement whose client has disconnected.
 pub(super) const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Timeout for a clean disconnect.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The shortest and the longest time that the place of a closed connection stays occupied. The server
+/// needs a moment to end the process behind it; an immediate connect would exceed the budget from the
+/// server's point of view. A server that was slow to start the process is slow to end it.
+const LINGER: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
 
 type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
 
@@ -314,5 +320,15 @@ impl Session {
         // client.
         drop(identity);
         conn.close().await
+    }
+
+    /// Closes the connection within a timeout, and gives the server a moment to end its process.
+    pub(super) async fn disconnect(self) {
+        let [least, most] = LINGER;
+        let linger = self.opened_in.clamp(least, most);
+        if within(CLOSE_TIMEOUT, self.close()).await.is_err() {
+            tracing::debug!("a connection was closed without a termination message");
+        }
+        sleep(linger).await;
     }
 }

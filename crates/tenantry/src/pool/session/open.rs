@@ -65,7 +65,6 @@ impl Session {
             answered: None,
             round_trip,
             opened_in,
-            is_witness: false,
             wear: Wear::default(),
             name: connector.options().get_application_name().unwrap_or_default().into(),
             held: Held::default(),

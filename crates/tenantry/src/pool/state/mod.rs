@@ -352,35 +352,16 @@ impl State {
         now: Time,
         which: impl Fn(&Session) -> bool,
     ) -> Vec<TakenOut> {
-        let places = self.places_of(which).into_iter();
-        places
-            .filter_map(|place| {
-                let (conn, key) = self.scheduler.take_out(now, place)?;
-                self.taken_out(now, conn, key)
-            })
-            .collect()
-    }
-
-    fn taken_out(&mut self, now: Time, conn: ConnId, key: TenantKey) -> Option<TakenOut> {
-        let Some(occupant) = self.names.get(key).cloned() else {
-            self.scheduler.release(now, conn, Released::Usable);
-            return None;
-        };
-        Some(TakenOut { conn, session: self.take_session(conn), occupant })
-    }
-
-    /// Takes out any bound connection that is idle while requests wait, and preferably one that was
-    /// [asked](super::disconnect) before.
-    pub(super) fn take_one_beside_waiters(&mut self, now: Time) -> Option<TakenOut> {
-        if self.scheduler.counts().waiting == 0 {
-            return None;
+        let mut taken = Vec::new();
+        for place in self.places_of(which) {
+            let Some((conn, key)) = self.scheduler.take_out(now, place) else { continue };
+            let Some(occupant) = self.names.get(key).cloned() else {
+                self.scheduler.release(now, conn, Released::Usable);
+                continue;
+            };
+            taken.push(TakenOut { conn, session: self.take_session(conn), occupant });
         }
-        let witnesses = self.places_of(|session| session.is_witness);
-        let others = self.places_of(|session| !session.is_witness);
-        witnesses.into_iter().chain(others).find_map(|place| {
-            let (conn, key) = self.scheduler.borrow_idle(now, place)?;
-            self.taken_out(now, conn, key)
-        })
+        taken
     }
 
     /// Closes idle connections.
