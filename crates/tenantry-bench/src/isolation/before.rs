@@ -1,4 +1,4 @@
-//! The pool as it is, beside an earlier build of this benchmark.
+//! The current pool, beside an earlier build of this benchmark.
 
 use std::{
     env, fs,

@@ -433,7 +433,7 @@ impl Rules {
         looked_up: Instant,
     ) -> Result<Known, Error> {
         let class = match placement.database() {
-            // A session cannot change its database, so its connections serve nobody else.
+            // A session cannot change its database, so its connections serve no other tenant.
             Some(_) => Class::Dedicated,
             None => self.class(&record),
         };

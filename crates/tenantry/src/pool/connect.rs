@@ -92,7 +92,7 @@ impl Server {
     async fn open_once(&self, home: Option<&Ident>) -> sqlx::Result<Session> {
         let began = Instant::now();
         let session = match self.open_at(LogInAs { login: None, home }).await {
-            // A tenant's database concerns nobody else: its own acquire gets the error, when it logs in there.
+            // A tenant's database concerns no other tenant: its own acquire gets the error, when it logs in there.
             Err(error)
                 if home.is_some() && (is_of_database(&error) || is_full_database(&error)) =>
             {

@@ -50,7 +50,7 @@ impl New {
         Ok(Exit::Fine)
     }
 
-    /// Creates the files for SQL that somebody will write.
+    /// Creates files for the user's own SQL.
     fn create(&self, create: &Create<'_>) -> Result<(), Failure> {
         let version = create.next_version();
         let endings: &[&str] = if self.reversible { &[".up.sql", ".down.sql"] } else { &[".sql"] };

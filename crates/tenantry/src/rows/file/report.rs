@@ -29,7 +29,7 @@ pub struct ExportReport {
 
 /// The result of [restoring](crate::provision::Provisioner::restore_rows) the rows of a tenant.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema), schemars(rename = "RestoredRows"))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RestoreReport {

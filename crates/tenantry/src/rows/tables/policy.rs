@@ -5,7 +5,7 @@ use crate::{
     tenant::{Ident, KeyType, Rows},
 };
 
-/// The permissive policy, without which nobody sees a row.
+/// The permissive policy, without which no role sees a row.
 pub(crate) const OPEN_POLICY: &str = "tenantry_all";
 
 /// The restrictive policy, which confines statements to the rows of one tenant whatever other

@@ -72,7 +72,7 @@ rules! {
     MaterializedView = "materialized-view";
     /// No function runs with the privileges of its owner.
     DefinerFunction = "definer-function";
-    /// Nobody has privileges that row security does not restrict.
+    /// No role has privileges that row security does not restrict.
     Privilege = "privilege";
     /// No sequence tells how many rows other tenants have.
     Sequence = "sequence";

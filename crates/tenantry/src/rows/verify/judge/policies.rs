@@ -132,7 +132,7 @@ fn open(case: Case<'_>, table: &Table) -> Option<RowsFinding> {
     }
     let finding = Finding::warning(
         format!("table {} has no permissive policy", table.name),
-        "restrictive policies only narrow what permissive ones allow: nobody sees a row",
+        "restrictive policies only narrow what permissive ones allow: no role sees a row",
     );
     let mut sql = Sql::default();
     create_open_policy(&mut sql, Some(case.schema), &table.name);

@@ -1,6 +1,7 @@
+mod partial;
+
 use std::{
-    fs, io,
-    os::unix::fs::OpenOptionsExt,
+    fs,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -13,6 +14,7 @@ use tenantry::{
     rows::{ExportOptions, ExportReport},
 };
 
+use self::partial::{Partial, exists};
 use super::{Ended, shell::parse};
 use crate::{
     context::Context,
@@ -115,20 +117,17 @@ impl Dump {
             return Err(exists(&path));
         }
         let partial = Partial::create(&path)?;
-        let (report, made) = match format {
+        let report = match format {
             DumpFormat::Rows => {
-                let report = export(on, id, &partial.path, progress).await?;
-                (DumpReport::of_rows(&report, &path), partial)
+                let report = export(on, id, partial.path(), progress).await?;
+                DumpReport::of_rows(&report, &path)
             }
             DumpFormat::Custom | DumpFormat::Plain => {
-                let schema = own_schema(db.tenant())?.clone();
-                (
-                    self.dump_schema(on, id, &schema, &partial, (format, &path), progress).await?,
-                    partial,
-                )
+                let schema = own_schema(db.tenant())?;
+                self.dump_schema(on, id, schema, &partial, (format, &path), progress).await?
             }
         };
-        let bytes = made.finish(&path, self.force)?;
+        let bytes = partial.finish(&path, self.force)?;
         Ok(DumpReport { bytes, duration_ms: millis(began), ..report })
     }
 
@@ -167,7 +166,7 @@ impl Dump {
         let connection = on.upkeep_connection()?;
         let server = on.manager()?.server_outline().await?;
         let pg_dump = Program::for_server("pg_dump", &server)?;
-        let child = self.child(&pg_dump, &connection, schema, (format, &partial.path));
+        let child = self.child(&pg_dump, &connection, schema, (format, partial.path()));
         let ran = child.run(|table| progress.say(table)).await?;
         Ok(DumpReport {
             tenant_id: id.clone(),
@@ -270,61 +269,4 @@ pub(super) fn pattern(schema: &Ident) -> String {
 
 pub(super) fn millis(began: Instant) -> u64 {
     u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-fn exists(path: &Path) -> Failure {
-    Failure::new(format!("{} already exists", path.display())).hint("use --force to replace it")
-}
-
-/// A temporary file that only this user can read. It is removed unless it is finished.
-#[derive(Debug)]
-struct Partial {
-    path: PathBuf,
-    is_finished: bool,
-}
-
-impl Partial {
-    fn create(target: &Path) -> Result<Self, Failure> {
-        let Some(name) = target.file_name() else {
-            return Err(Failure::new(format!("{} is not a file name", target.display())));
-        };
-        let mut name = name.to_owned();
-        name.push(format!(".{}.partial", std::process::id()));
-        let path = target.with_file_name(name);
-        let made = fs::File::options().write(true).create_new(true).mode(0o600).open(&path);
-        made.map_err(|error| {
-            Failure::while_doing(format_args!("writing {}", path.display()), &error)
-        })?;
-        Ok(Self { path, is_finished: false })
-    }
-
-    /// Renames it to the target, and returns its size.
-    fn finish(mut self, target: &Path, replace: bool) -> Result<u64, Failure> {
-        let named = match replace {
-            true => fs::rename(&self.path, target),
-            // A link fails if the target file exists by now.
-            false => fs::hard_link(&self.path, target).and_then(|()| fs::remove_file(&self.path)),
-        };
-        let named = match named {
-            // Some file systems do not support links.
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !target.exists() => {
-                fs::rename(&self.path, target)
-            }
-            other => other,
-        };
-        named.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => exists(target),
-            _ => Failure::while_doing(format_args!("writing {}", target.display()), &error),
-        })?;
-        self.is_finished = true;
-        Ok(fs::metadata(target)?.len())
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.is_finished {
-            drop(fs::remove_file(&self.path));
-        }
-    }
 }
