@@ -5,6 +5,7 @@
 
 mod homes;
 mod places;
+mod side_by_side;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use homes::{InHome, in_each_home, while_alive};
 use places::Places;
+use side_by_side::SideBySide;
 
 use crate::{
     catalog::{Asked, CatalogChange, Isolations, Known, Lookup, Site},
@@ -45,6 +47,7 @@ pub(crate) struct Fleet {
     /// Limits how many tenants may be in creation for longer than a transaction: each holds up to
     /// two connections while its seeds need another.
     underway: Arc<Semaphore>,
+    creations: Arc<SideBySide>,
     first_use: Arc<Mutex<FirstUse>>,
     /// Cancels the background watcher.
     watch: Arc<Mutex<Option<CancellationToken>>>,
@@ -93,6 +96,7 @@ impl Fleet {
             lookup,
             places,
             underway,
+            creations: Arc::default(),
             first_use: Arc::default(),
             watch: Arc::default(),
         }
@@ -139,6 +143,11 @@ impl Fleet {
     /// Waits for a slot among the tenants that are in creation for longer than a transaction.
     pub(crate) async fn place_underway(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.underway).acquire_owned().await.ok()
+    }
+
+    /// Returns the creations that run in one transaction each.
+    pub(crate) fn creations(&self) -> &SideBySide {
+        &self.creations
     }
 
     /// Returns this fleet with maintenance in another database: it checks connections out there, and

@@ -70,9 +70,12 @@ impl New<'_> {
 
     /// Does everything in one transaction, and retries after collisions with other transactions.
     async fn at_once_with_retries(&self) -> Result<Seeds, Error> {
-        let mut attempts = Attempts::default();
+        let (mut attempts, mut is_repeated) = (Attempts::default(), false);
         loop {
+            let place = self.provisioner.fleet.creations().place(is_repeated).await;
             let made = self.at_once().await;
+            drop(place);
+            is_repeated = true;
             if !attempts.go_on_after(&made).await {
                 return made;
             }

@@ -119,7 +119,7 @@ async fn tenants_that_are_created_at_once_do_not_fail_because_of_each_other() ->
         let provisioner = provisioner.clone();
         async move { provisioner.create(id, CreateOptions::default()).await }
     };
-    for created in join_all(ids(16).into_iter().map(create)).await {
+    for created in join_all(ids(64).into_iter().map(create)).await {
         assert_eq!(created?.how, HowMade::AtOnce);
     }
     Ok(())
