@@ -19,10 +19,10 @@ use crate::sql::Sql;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Backend {
     pub(super) pid: i32,
-    /// Start time of the process, in microseconds since the Unix epoch. PostgreSQL shows it to the
-    /// role of the session and to members of `pg_read_all_stats`.
+    /// Start time of the process, in microseconds since 2000. PostgreSQL shows it to the role of the
+    /// session and to members of `pg_read_all_stats`.
     started: Option<i64>,
-    /// Start time of its server, in microseconds since the Unix epoch.
+    /// Start time of its server, in microseconds since 2000.
     server_started: i64,
 }
 
@@ -51,23 +51,23 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(
 const BEGIN: &str = "begin; set local role to none; ";
 
 const WHO: &str = "\
-    select pg_catalog.pg_backend_pid(), \
-      (select (pg_catalog.date_part('epoch', a.backend_start) \
-           operator(pg_catalog.*) 1000000)::pg_catalog.int8 \
-         from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a), \
-      (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) \
-         operator(pg_catalog.*) 1000000)::pg_catalog.int8";
+    select pg_catalog.pg_backend_pid() as tenantry_process, \
+      (select pg_catalog.encode(pg_catalog.timestamptz_send(a.backend_start), 'hex') \
+         from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a) as tenantry_started, \
+      pg_catalog.encode(pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time()), 'hex') \
+        as tenantry_server_started";
 
-/// Asks for the same, whether the server is in recovery, and for the database. A new process fills its
-/// caches for each function that a query mentions.
-const FIRST: &str = "\
-    select pg_catalog.pg_backend_pid(), \
-      (pg_catalog.date_part('epoch', a.backend_start) \
-         operator(pg_catalog.*) 1000000)::pg_catalog.int8, \
-      (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) \
-         operator(pg_catalog.*) 1000000)::pg_catalog.int8, \
-      pg_catalog.pg_is_in_recovery(), a.datid \
-    from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a";
+/// The columns and the table that tell the same, whether the server is in recovery, and the database. A new
+/// process reads the catalog and code for each function and operator that a query mentions: times as the
+/// bytes that are sent to clients take fewer than numbers of seconds.
+pub(super) const FIRST: [&str; 2] = [
+    "pg_catalog.pg_backend_pid() as tenantry_process, \
+     pg_catalog.encode(pg_catalog.timestamptz_send(tenantry_a.backend_start), 'hex') as tenantry_started, \
+     pg_catalog.encode(pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time()), 'hex') \
+       as tenantry_server_started, \
+     pg_catalog.pg_is_in_recovery() as tenantry_in_recovery, tenantry_a.datid as tenantry_database",
+    " from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) tenantry_a",
+];
 
 /// What is known of the server process of a new connection.
 #[derive(Debug, Clone, Copy)]
@@ -92,15 +92,10 @@ impl Backend {
         conn: &mut PgConnection,
         then: &'static str,
     ) -> sqlx::Result<Option<FirstAnswer>> {
+        let [columns, table] = FIRST;
         let mut sql = Sql::new(BEGIN);
-        sql.text(FIRST).text("; rollback; ").text(then);
-        let Some(row) = row_of(conn, sql).await? else { return Ok(None) };
-        let database: Option<Oid> = row.try_get(4)?;
-        Ok(Some(FirstAnswer {
-            backend: Self::try_from(&row)?,
-            in_recovery: row.try_get(3)?,
-            database: database.map(|Oid(oid)| oid),
-        }))
+        sql.text("select ").text(columns).text(table).text("; rollback; ").text(then);
+        row_of(conn, sql).await?.as_ref().map(FirstAnswer::try_from).transpose()
     }
 
     /// Begins a transaction and identifies the server process in it. [`end`](Self::end) rolls it
@@ -171,16 +166,16 @@ impl Backend {
         };
         let mut sql = Sql::new(BEGIN);
         sql.text(WHO);
-        sql.text(", exists (select from pg_catalog.pg_stat_get_activity(").integer(self.pid.into());
         sql.text(
-            ") a where (pg_catalog.date_part('epoch', a.backend_start) \
-               operator(pg_catalog.*) 1000000)::pg_catalog.int8 operator(pg_catalog.=) ",
+            ", (select pg_catalog.encode(pg_catalog.timestamptz_send(a.backend_start), 'hex') \
+                from pg_catalog.pg_stat_get_activity(",
         );
-        sql.integer(started).text("); rollback");
+        sql.integer(self.pid.into()).text(") a) as tenantry_there; rollback");
         let Some(row) = row_of(conn, sql).await? else {
             return Ok(None);
         };
-        Ok(Some((Self::try_from(&row)?, row.try_get(3)?)))
+        let there = time_in(&row, "tenantry_there")?;
+        Ok(Some((Self::try_from(&row)?, there == Some(started))))
     }
 }
 
@@ -208,9 +203,34 @@ impl TryFrom<&PgRow> for Backend {
     type Error = sqlx::Error;
 
     fn try_from(row: &PgRow) -> sqlx::Result<Self> {
-        let (pid, started, server_started) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        Ok(Self { pid, started, server_started })
+        let server_started = time_in(row, "tenantry_server_started")?;
+        Ok(Self {
+            pid: row.try_get("tenantry_process")?,
+            started: time_in(row, "tenantry_started")?,
+            server_started: server_started.ok_or(sqlx::Error::RowNotFound)?,
+        })
     }
+}
+
+impl TryFrom<&PgRow> for FirstAnswer {
+    type Error = sqlx::Error;
+
+    fn try_from(row: &PgRow) -> sqlx::Result<Self> {
+        let database: Option<Oid> = row.try_get("tenantry_database")?;
+        Ok(Self {
+            backend: Backend::try_from(row)?,
+            in_recovery: row.try_get("tenantry_in_recovery")?,
+            database: database.map(|Oid(oid)| oid),
+        })
+    }
+}
+
+/// Reads the bytes of a time, in hexadecimal digits.
+fn time_in(row: &PgRow, column: &str) -> sqlx::Result<Option<i64>> {
+    let digits: Option<&str> = row.try_get(column)?;
+    let time = digits.map(|digits| u64::from_str_radix(digits, 16)).transpose();
+    let time = time.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(time.map(u64::cast_signed))
 }
 
 #[cfg(test)]

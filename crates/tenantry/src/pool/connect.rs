@@ -101,7 +101,9 @@ impl Server {
             opened => opened?,
         };
         self.observer.meters.connected(began.elapsed());
-        self.note_round_trip(session.round_trip);
+        if let Some(round_trip) = session.round_trip {
+            self.note_round_trip(round_trip);
+        }
         self.note_opened(&session);
         Ok(session)
     }

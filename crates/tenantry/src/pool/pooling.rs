@@ -79,6 +79,8 @@ struct Inner {
     /// The backends of live connections, by connection number.
     live: Vec<(u64, Backend)>,
     next: u64,
+    /// Whether the server can detect disconnected clients, as a connection of this generation has found.
+    checks_clients: Option<bool>,
 }
 
 impl Separation {
@@ -171,6 +173,17 @@ impl Separation {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// Returns whether the server can detect disconnected clients. `None` if a new connection has to ask it, and
+    /// who it is: to be compared with others, or because none has asked.
+    pub(super) fn checks_clients(&self) -> Option<bool> {
+        self.inner.lock().checks_clients.filter(|_| !self.is_probe_due())
+    }
+
+    /// Makes the next connections ask the server again.
+    pub(super) fn ask_again(&self) {
+        self.inner.lock().checks_clients = None;
+    }
+
     /// Marks every open connection for closing before its next use, and makes new ones be compared.
     fn begin_generation(&self) {
         let mut inner = self.inner.lock();
@@ -178,6 +191,7 @@ impl Separation {
             return;
         }
         inner.verdict = Pooling::Unknown;
+        inner.checks_clients = None;
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.probe_due.store(self.has_room(), Ordering::Release);
     }
@@ -197,7 +211,7 @@ pub(super) struct Identity {
     separation: Arc<Separation>,
     number: u64,
     generation: u64,
-    /// The backend when the connection was opened, if the server reports it.
+    /// The backend when it was first asked, if the server reports it.
     backend: Option<Backend>,
     /// The process id of every answer so far.
     pid: Option<i32>,
@@ -210,27 +224,41 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Records the backend of a connection that was opened in this generation.
-    pub(super) fn new(
-        separation: &Arc<Separation>,
-        generation: u64,
-        backend: Option<Backend>,
-    ) -> Self {
+    /// Begins the record of a connection that was opened in this generation.
+    pub(super) fn new(separation: &Arc<Separation>, generation: u64) -> Self {
         let mut inner = separation.inner.lock();
         let number = inner.next;
         inner.next += 1;
-        inner.live.extend(backend.map(|backend| (number, backend)));
         drop(inner);
         Self {
             separation: Arc::clone(separation),
             number,
             generation,
-            backend,
-            pid: backend.map(|backend| backend.pid),
+            backend: None,
+            pid: None,
             handed_out: false,
             inquiry: None,
             standby_since: None,
         }
+    }
+
+    /// Records the backend.
+    pub(super) fn note_backend(&mut self, backend: Backend) {
+        self.separation.inner.lock().live.push((self.number, backend));
+        self.backend = Some(backend);
+        self.pid = Some(backend.pid);
+    }
+
+    /// Records whether the server can detect disconnected clients.
+    pub(super) fn note_checks_clients(&self, checks_clients: bool) {
+        if self.is_current() {
+            self.separation.inner.lock().checks_clients = Some(checks_clients);
+        }
+    }
+
+    /// Makes the next connections ask the server again.
+    pub(super) fn ask_again(&self) {
+        self.separation.ask_again();
     }
 
     pub(super) fn backend(&self) -> Option<Backend> {
@@ -335,7 +363,9 @@ mod tests {
     use super::{super::backend::backend, *};
 
     fn identity(of: &Arc<Separation>, pid: i32) -> Identity {
-        Identity::new(of, of.generation(), Some(backend(pid, 10)))
+        let mut identity = Identity::new(of, of.generation());
+        identity.note_backend(backend(pid, 10));
+        identity
     }
 
     #[test]

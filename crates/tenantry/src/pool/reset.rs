@@ -9,6 +9,7 @@ use sqlx::{Row, SqlStr, postgres::PgRow};
 
 use super::{
     application_name,
+    backend::{FIRST, FirstAnswer},
     look::look,
     occupant::Occupant,
     pin::{Pin, Pinned, TRY_PIN, WAIT_FOR_PIN, lock, look_after_drop, oid_of, schema_of},
@@ -48,6 +49,8 @@ pub(super) struct Terms<'a> {
     pub(super) idle_in_transaction: Option<Duration>,
     /// Settings of the library's own work that must not depend on server defaults.
     pub(super) upkeep: Option<Upkeep>,
+    /// `true` if the process, which is new, has not said yet who it is.
+    pub(super) who: bool,
     /// `true` if the schemas are inspected in the same round trip.
     pub(super) look: bool,
     pub(super) pin: Pin,
@@ -140,10 +143,14 @@ fn verify(sql: &mut Sql, to: &Occupant, terms: Terms<'_>) {
         _ => sql.text("null"),
     };
     // Quoted, so that it is parsed as the target type and not converted from a `numeric`.
-    sql.text(", pg_catalog.setseed('0.").number(draw().unsigned_abs()).text(
-        "'), pg_catalog.timestamptz_eq(pg_catalog.transaction_timestamp(), \
-         pg_catalog.statement_timestamp()), ",
-    );
+    sql.text(", pg_catalog.setseed('0.").number(draw().unsigned_abs()).text("'), ");
+    sql.text(match terms.reset {
+        Reset::Plain => {
+            "pg_catalog.timestamptz_eq(pg_catalog.transaction_timestamp(), \
+             pg_catalog.statement_timestamp()), "
+        }
+        Reset::Thorough | Reset::Bare => "true, ",
+    });
     match to.binding.own().first() {
         Some(schema) => oid_of(sql, schema),
         None => sql.text("null::pg_catalog.oid"),
@@ -153,6 +160,9 @@ fn verify(sql: &mut Sql, to: &Occupant, terms: Terms<'_>) {
         sql.text(
             ", pg_catalog.count(*) from pg_catalog.pg_prepared_statement() where not from_sql",
         );
+    } else if terms.who {
+        let [columns, table] = FIRST;
+        sql.text(", ").text(columns).text(table);
     }
 }
 
@@ -192,6 +202,11 @@ impl<'r> ResetRow<'r> {
     /// with backslashes as escapes: `standard_conforming_strings` was off.
     pub(super) fn reads_escapes(self) -> sqlx::Result<bool> {
         self.0.try_get(Self::BACKSLASHES).map(|backslashes: &str| backslashes.len() != 2)
+    }
+
+    /// Returns what the process of a new connection has said about itself.
+    pub(super) fn first(self) -> sqlx::Result<FirstAnswer> {
+        FirstAnswer::try_from(self.0)
     }
 
     /// Returns the number of statements that the server has for sqlx; only after a thorough reset.

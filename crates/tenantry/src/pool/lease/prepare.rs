@@ -150,7 +150,11 @@ impl Lease {
         }
         // A pin may have taken a while, and does not tell whose a key is.
         if !bound || !session.is_known_as(occupant, Instant::now()) {
+            let was_unasked = session.is_unasked();
             session.bind(occupant, manner, purpose).await?;
+            if was_unasked {
+                self.server.note_opened(self.session());
+            }
         }
         self.follow_up(occupant).await
     }

@@ -60,12 +60,13 @@ impl Server {
         }
     }
 
-    /// Records the kind and the version of server to which a connection was opened.
+    /// Records the version of server to which a connection was opened, and its kind if that is known.
     pub(in crate::pool) fn note_opened(&self, session: &Session) {
         if let Some(version) = session.server_version() {
             self.liveness.version.store(version, Ordering::Relaxed);
         }
-        if !session.identity.is_on_standby()
+        if !session.is_unasked()
+            && !session.identity.is_on_standby()
             && self.liveness.standby_before.load(Ordering::Relaxed) > 0
         {
             self.liveness.standby.lock().found_primary();

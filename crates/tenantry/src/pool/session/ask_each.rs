@@ -85,6 +85,7 @@ impl Session {
         manner: Manner,
         answers: &mut Answers,
     ) -> Result<()> {
+        self.ask_who().await?;
         let now = Instant::now();
         if let Some(unknown) = occupants.iter().find(|occupant| !self.knows_key(occupant, now)) {
             self.bind(unknown, manner, Purpose::Idle).await?;
@@ -131,6 +132,7 @@ impl Session {
                 echo,
                 checked: self.checks_clients,
                 idle_in_transaction: manner.idle_in_transaction_of(occupant),
+                who: false,
                 upkeep: None,
                 look: false,
                 pin: Purpose::Statement.pin(occupant),

@@ -97,12 +97,17 @@ impl Session {
                 Some(Bound { to: Arc::clone(to), changes, limits, seen_as, hooked, pinned });
             return Ok(());
         }
+        let reset = self.begin_reset();
+        if reset != Reset::Bare || to.retired_keys().is_some() {
+            // What is asked about keys depends on whether the server is a standby.
+            self.ask_who().await?;
+        }
         let owner = self.owner(before.as_ref(), to);
         let binding = Binding {
             to,
             manner,
             purpose,
-            reset: self.begin_reset(),
+            reset,
             discard_plans: owner == Owner::Other && (self.odd_plans || makes_odd_plans(to)),
             pin: pin_of(to, purpose, before.filter(|_| owner == Owner::Same)),
         };
@@ -165,13 +170,19 @@ impl Session {
     /// not undo.
     async fn reset_to_the_end(&mut self, binding: Binding<'_>) -> Result<Found> {
         let thoroughly = Binding { reset: Reset::Thorough, ..binding };
-        let mut found = match self.reset_and_set(binding).await {
+        let first = self.reset_and_set(binding).await;
+        if self.is_unasked {
+            // It did not answer, or refused what another connection has found to be possible.
+            self.identity.ask_again();
+        }
+        let mut found = match first {
             Ok(found) if found.is_complete() => found,
             Err(error) if !leaves_session_usable(&error) => return Err(error),
             // A transaction is open after all, or the failure is that of the previous statement,
             // whose response was not read, or that of the reset inside a failed transaction.
             Ok(_) | Err(_) => {
                 self.settle().await?;
+                self.ask_who().await?;
                 self.reset_and_set(thoroughly).await?
             }
         };
@@ -198,7 +209,9 @@ impl Session {
         let retired_keys = to.retired_keys();
         let on_standby = self.identity.is_on_standby();
         let keys = retired_keys.and_then(|keys| keys.question(began, on_standby));
-        let sql = bind_sql(to, self.terms(binding, look, echo, keys));
+        let terms = self.terms(binding, look, echo, keys);
+        let asks_who = terms.who;
+        let sql = bind_sql(to, terms);
         #[cfg(test)]
         let sql = binding.manner.broken.break_sql(sql);
         let rows = self.send(sql).await.inspect_err(|error| {
@@ -211,6 +224,9 @@ impl Session {
         let answer = ResetRow::find(&rows).filter(|row| row.echo().is_ok_and(|got| got == echo));
         let row = answer.ok_or_else(|| lost("the response to a reset is missing"))?;
         let backend = row.backend()?;
+        if asks_who {
+            self.note_first(row.first()?);
+        }
         self.identity.compare(backend)?;
         self.backend = Some(backend);
         let schema = match binding.pin {
@@ -255,6 +271,7 @@ impl Session {
             echo,
             checked: self.checks_clients,
             idle_in_transaction: manner.idle_in_transaction_of(to),
+            who: self.is_unasked,
             upkeep: is_upkeep.then(|| self.upkeep()),
             look,
             pin,

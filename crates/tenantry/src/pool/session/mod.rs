@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) conn: PgConnection,
     /// The backend behind it.
     pub(super) identity: Box<Identity>,
+    /// `true` if the backend has not been asked yet who it is: the first [`bind`](Self::bind) does.
+    is_unasked: bool,
     /// `None` until the first [`bind`](Self::bind) and during one.
     bound: Option<Bound>,
     /// `true` if an extension schema was missing when it was opened.
@@ -68,8 +70,8 @@ pub(crate) struct Session {
     touched: bool,
     /// When the server last answered since the session was returned.
     answered: Option<Time>,
-    /// The round-trip time when it was opened.
-    pub(super) round_trip: Duration,
+    /// The round-trip time when it was opened, if a message was sent then.
+    pub(super) round_trip: Option<Duration>,
     /// How long the server took to start its process and to log in.
     opened_in: Duration,
     wear: Wear,
@@ -133,6 +135,11 @@ impl Bound {
 }
 
 impl Session {
+    /// Returns `true` if its backend has not been asked yet who it is.
+    pub(super) fn is_unasked(&self) -> bool {
+        self.is_unasked
+    }
+
     /// Returns `true` if it is bound: the last [`bind`](Self::bind) has finished.
     pub(super) fn is_bound(&self) -> bool {
         self.bound.is_some()

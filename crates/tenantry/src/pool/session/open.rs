@@ -38,29 +38,32 @@ impl Session {
         let began = Instant::now();
         let mut conn = connector.connect(log_in).await.map_err(no_server)?;
         let opened_in = began.elapsed();
+        // One whose database a tenant waits for is bound at once, and asked in the same message.
+        let known = log_in.home.and_then(|_| separation.checks_clients());
         let asked = Instant::now();
-        let Acquainted { first, checks_clients } = get_acquainted(&mut conn).await?;
-        let round_trip = asked.elapsed();
+        let acquainted = match known {
+            Some(checks_clients) => Acquainted { first: None, checks_clients },
+            None => get_acquainted(&mut conn).await?,
+        };
+        let round_trip = known.is_none().then(|| asked.elapsed());
         let lacks_extensions = !extensions.missing(&mut conn).await?.is_empty();
         connector.prepare(&mut conn).await?;
-        let backend = first.map(|first| first.backend);
-        let mut identity = Box::new(Identity::new(separation, generation, backend));
-        identity.standby_since = first.is_some_and(|first| first.in_recovery).then_some(now);
-        Ok(Self {
+        let mut session = Self {
             conn,
-            identity,
+            identity: Box::new(Identity::new(separation, generation)),
+            is_unasked: known.is_some(),
             bound: None,
             lacks_extensions,
             plain: None,
             login: None,
             home: log_in.home.cloned().map(Box::new),
-            database: first.and_then(|first| first.database),
+            database: None,
             statements: Statements::new(),
             odd_plans: false,
             backend: None,
             escapes: None,
             seen: now,
-            checks_clients,
+            checks_clients: false,
             touched: true,
             answered: None,
             round_trip,
@@ -70,11 +73,37 @@ impl Session {
             held: Held::default(),
             #[cfg(test)]
             broken: super::super::broken::Broken::default(),
-        })
+        };
+        session.note(acquainted);
+        Ok(session)
     }
-}
 
-impl Session {
+    /// Asks the backend who it is, unless it has been asked.
+    pub(super) async fn ask_who(&mut self) -> Result<()> {
+        if self.is_unasked {
+            let acquainted = get_acquainted(&mut self.conn).await?;
+            self.is_unasked = false;
+            self.note(acquainted);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, acquainted: Acquainted) {
+        self.checks_clients = acquainted.checks_clients;
+        if let Some(first) = acquainted.first {
+            self.note_first(first);
+            self.identity.note_checks_clients(acquainted.checks_clients);
+        }
+    }
+
+    /// Records what the backend has said about itself.
+    pub(super) fn note_first(&mut self, first: FirstAnswer) {
+        self.is_unasked = false;
+        self.identity.note_backend(first.backend);
+        self.identity.standby_since = first.in_recovery.then_some(self.seen);
+        self.database = first.database;
+    }
+
     /// Returns the `server_version_num` of its server, such as 170002.
     pub(in crate::pool) fn server_version(&self) -> Option<u32> {
         self.conn.server_version_num()
