@@ -95,7 +95,12 @@ impl Backend {
         let [columns, table] = FIRST;
         let mut sql = Sql::new(BEGIN);
         sql.text("select ").text(columns).text(table).text("; rollback; ").text(then);
-        row_of(conn, sql).await?.as_ref().map(FirstAnswer::try_from).transpose()
+        let Some(row) = row_of(conn, sql).await? else {
+            // What was refused may have failed in the transaction.
+            Self::end(conn).await?;
+            return Ok(None);
+        };
+        FirstAnswer::try_from(&row).map(Some)
     }
 
     /// Begins a transaction and identifies the server process in it. [`end`](Self::end) rolls it

@@ -101,9 +101,6 @@ impl Server {
             opened => opened?,
         };
         self.observer.meters.connected(began.elapsed());
-        if let Some(round_trip) = session.round_trip {
-            self.note_round_trip(round_trip);
-        }
         self.note_opened(&session);
         Ok(session)
     }
@@ -127,7 +124,8 @@ impl Server {
     ) -> Result<Session, Error> {
         let returning = Returning::new(Arc::clone(self), conn);
         let held = session.held.clone();
-        session.disconnect().await;
+        let linger = self.linger(&session);
+        session.disconnect(linger).await;
         let open = self.open_at(LogInAs { login: credentials, home: occupant.home().database() });
         let opened = within(self.options.connect_timeout, open).await;
         let mut session = opened.map_err(|error| self.not_reopened(occupant, error))?;

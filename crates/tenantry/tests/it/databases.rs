@@ -357,3 +357,38 @@ async fn a_database_dropped_under_load_concerns_its_tenant_only() -> TestResult 
     manager.close().await;
     Ok(())
 }
+
+/// Takes the right to look up processes from everyone but superusers, in one database.
+async fn keep_processes_secret(url: &str) {
+    let secret = "revoke execute on function pg_stat_get_activity(int) from public";
+    run(&mut connect(url).await, secret).await;
+}
+
+#[tokio::test]
+async fn a_database_whose_processes_do_not_say_who_they_are_is_served_too() -> TestResult {
+    let ids = ["acme", "globex", "initech"];
+    let server = server(&ids).await;
+    run(&mut connect(&server.url()).await, "create role app login").await;
+    for id in ids {
+        let url = server.database_url(&format!("db_{id}"));
+        run(&mut connect(&url).await, "grant select on users to app").await;
+    }
+    keep_processes_secret(&server.database_url("db_globex")).await;
+    let url = server.url().replace("//postgres@", "//app@");
+    assert!(url.contains("//app@"), "{url}");
+    let manager = TenantManager::builder(url)
+        .isolation(Isolation::database("db_{id}"))
+        .catalog(FixedCatalog::new(ids.iter().map(|id| record(id))))
+        .max_connections(2)
+        .build()?;
+    for round in 0..3 {
+        for id in ids {
+            let db = manager.tenant(id).await?;
+            assert_eq!(name_of(&db).await?, id, "round {round}");
+            assert!(pid_of(&db).await? > 0);
+        }
+    }
+    assert!(sessions(&server).await <= 2);
+    manager.close().await;
+    Ok(())
+}

@@ -114,7 +114,8 @@ impl Lease {
     pub(crate) async fn leave_place(mut self) -> Place {
         let place = Returning::new(Arc::clone(&self.server), self.conn);
         if let Some(session) = self.session.take() {
-            session.disconnect().await;
+            let linger = self.server.linger(&session);
+            session.disconnect(linger).await;
         }
         Place::from(place)
     }

@@ -3,7 +3,7 @@
 //! A place that changes hands serves no request meanwhile, and more connects at a time than the
 //! server has processors for only make each of them slower. So their number follows the time that connects
 //! take: as with TCP Vegas, the excess over the fastest one shows how many of them wait for the
-//! server.
+//! server. As many connections are closed meanwhile, for the next connects.
 
 use std::time::Duration;
 
@@ -41,8 +41,15 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// Returns how many places may change hands at a time.
-    pub(super) fn most(&self, budget: usize) -> usize {
+    /// Returns `true` if another place may change hands, beside so many for which a connection is being opened,
+    /// and so many whose connection is being closed: that takes time, and hardly any of the server.
+    pub(super) fn allow_another(&self, opening: usize, closing: usize, budget: usize) -> bool {
+        let part = ((budget as f64 / PART) as usize).max(1);
+        opening.max(closing) < self.most(budget) && opening + closing < part
+    }
+
+    /// Returns how many connects there may be at a time.
+    fn most(&self, budget: usize) -> usize {
         (self.most.min(budget as f64 / PART) as usize).max(1)
     }
 
@@ -104,6 +111,15 @@ mod tests {
     fn connects_that_do_not_hinder_each_other_take_half_of_the_places() {
         assert_eq!(settles_at(20, |_| MS * 80), 10);
         assert_eq!(settles_at(1, |_| MS * 80), 1);
+    }
+
+    #[test]
+    fn connections_are_closed_for_the_next_connects_meanwhile() {
+        let changes = Changes::default();
+        let allowed = |budget, opening, closing| changes.allow_another(opening, closing, budget);
+        assert!(allowed(20, 3, 3) && !allowed(20, 4, 0) && !allowed(20, 0, 4));
+        assert!(allowed(8, 2, 1) && !allowed(8, 2, 2), "half of the places at most");
+        assert!(allowed(1, 0, 0) && !allowed(1, 1, 0) && !allowed(1, 0, 1));
     }
 
     #[test]

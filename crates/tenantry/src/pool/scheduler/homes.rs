@@ -166,7 +166,7 @@ impl<W> Scheduler<W> {
         if self.tenants[key.0].class == Class::Upkeep {
             return self.find_victim();
         }
-        if changing >= self.changes.most(self.limits.budget) {
+        if !self.changes.allow_another(self.aimed, self.counts.closing, self.limits.budget) {
             return None;
         }
         let pooled = self.shelf(Shelf::Pooled).front().map(conn_id);

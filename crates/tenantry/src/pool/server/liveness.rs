@@ -13,6 +13,9 @@ use super::{
     Server,
 };
 
+/// The shortest and the longest time that the place of a closed connection stays occupied.
+const LINGER: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
+
 /// Observations about the server and the network. Times are in nanoseconds since the pool was
 /// created.
 #[derive(Debug)]
@@ -60,10 +63,14 @@ impl Server {
         }
     }
 
-    /// Records the version of server to which a connection was opened, and its kind if that is known.
+    /// Records the version of server to which a connection was opened, and its kind and how soon it has answered,
+    /// if that is known.
     pub(in crate::pool) fn note_opened(&self, session: &Session) {
         if let Some(version) = session.server_version() {
             self.liveness.version.store(version, Ordering::Relaxed);
+        }
+        if let Some(round_trip) = session.round_trip {
+            self.note_round_trip(round_trip);
         }
         if !session.is_unasked()
             && !session.identity.is_on_standby()
@@ -94,8 +101,17 @@ impl Server {
         nanos(session.seen) < self.liveness.suspect_before.load(Ordering::Relaxed)
     }
 
+    /// Returns how long the place of a connection stays occupied that is closed now. The server needs a moment to
+    /// end the process behind it; an immediate connect would exceed the budget from the server's point of
+    /// view. The process ends about as soon as a new one answers a first message, however busy the server is.
+    pub(in crate::pool) fn linger(&self, session: &Session) -> Duration {
+        let [least, most] = LINGER;
+        let answer = session.round_trip.unwrap_or_default().max(self.round_trip());
+        (answer * 2).min(session.opened_in).clamp(least, most)
+    }
+
     /// Records the round-trip time of a message to the server.
-    pub(in crate::pool) fn note_round_trip(&self, took: Duration) {
+    fn note_round_trip(&self, took: Duration) {
         // A moment of load changes the estimate little; a new network path replaces it.
         let known = self.round_trip();
         let now = if known.is_zero() { took } else { (known * 3 + took) / 4 };

@@ -3,8 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
-
 use super::{
     super::{
         breaker::Opener,
@@ -114,15 +112,16 @@ impl Returning {
     pub(crate) async fn close(self, mut session: Session) {
         if let Some(server) = &self.server {
             server.inquire(&mut session).await;
+            let linger = server.linger(&session);
+            session.disconnect(linger).await;
         }
-        session.disconnect().await;
     }
 
     /// Closes a connection whose server process notices only after a while, and keeps its place in
     /// the budget until then.
     pub(crate) async fn close_and_wait(self, session: Session, wait: Duration) {
-        session.disconnect().await;
-        sleep(wait).await;
+        let linger = self.server.as_ref().map(|server| server.linger(&session));
+        session.disconnect(wait + linger.unwrap_or_default()).await;
     }
 }
 
@@ -160,7 +159,8 @@ impl Closing {
 
     pub(crate) async fn close(self, session: Option<Session>) {
         if let Some(session) = session {
-            session.disconnect().await;
+            let linger = self.server.linger(&session);
+            session.disconnect(linger).await;
         }
     }
 }

@@ -225,6 +225,7 @@ impl Session {
         let row = answer.ok_or_else(|| lost("the response to a reset is missing"))?;
         let backend = row.backend()?;
         if asks_who {
+            self.round_trip = Some(began.elapsed());
             self.note_first(row.first()?);
         }
         self.identity.compare(backend)?;

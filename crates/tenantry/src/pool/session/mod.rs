@@ -70,10 +70,10 @@ pub(crate) struct Session {
     touched: bool,
     /// When the server last answered since the session was returned.
     answered: Option<Time>,
-    /// The round-trip time when it was opened, if a message was sent then.
+    /// The round-trip time of the message in which the backend was asked who it is.
     pub(super) round_trip: Option<Duration>,
     /// How long the server took to start its process and to log in.
-    opened_in: Duration,
+    pub(super) opened_in: Duration,
     wear: Wear,
     /// The `application_name` that it was opened with.
     name: Box<str>,
@@ -109,11 +109,6 @@ pub(super) const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Timeout for a clean disconnect.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The shortest and the longest time that the place of a closed connection stays occupied. The server
-/// needs a moment to end the process behind it; an immediate connect would exceed the budget from the
-/// server's point of view. A server that was slow to start the process is slow to end it.
-const LINGER: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
 
 type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
 
@@ -330,9 +325,7 @@ impl Session {
     }
 
     /// Closes the connection within a timeout, and gives the server a moment to end its process.
-    pub(super) async fn disconnect(self) {
-        let [least, most] = LINGER;
-        let linger = self.opened_in.clamp(least, most);
+    pub(super) async fn disconnect(self, linger: Duration) {
         if within(CLOSE_TIMEOUT, self.close()).await.is_err() {
             tracing::debug!("a connection was closed without a termination message");
         }

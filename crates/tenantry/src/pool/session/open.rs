@@ -130,8 +130,6 @@ async fn get_acquainted(conn: &mut PgConnection) -> Result<Acquainted> {
     if first.is_some() {
         return Ok(Acquainted { first, checks_clients: true });
     }
-    // What was refused may have failed in the transaction.
-    Backend::end(conn).await?;
     let checks_clients = accepts(conn, CHECK_CLIENTS).await?;
     Ok(Acquainted { first: Backend::ask_first(conn, "").await?, checks_clients })
 }
