@@ -273,7 +273,8 @@ async fn a_server_that_hangs_during_a_run_ends_the_run_of_its_tenants() -> TestR
     for id in ["b", "c", "f"] {
         let failure = failure(&report, id);
         assert_eq!(failure.reason, FailureReason::Connection, "{failure}");
-        assert!(failure.message.contains("server eu-1 does not answer"), "{failure}");
+        // It hangs, or the next connect was refused before that was certain.
+        assert!(failure.message.contains("server eu-1"), "{failure}");
     }
     drop(frozen);
     manager.close_within(Duration::from_secs(2)).await;
