@@ -244,12 +244,6 @@ impl Error {
         if self.0.tenant.is_some() { self } else { self.with_tenant(tenant) }
     }
 
-    /// Says which server it is about.
-    pub(crate) fn on_server(mut self, name: &str) -> Self {
-        self.0.attempted = format!("server {name}: {}", self.0.attempted).into();
-        self
-    }
-
     pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER, own},
     event::{AcquireTimeout, Event, PoolError},
-    tenant::{MAIN, TenantId},
+    tenant::TenantId,
 };
 
 /// Result of an acquire that did not wait.
@@ -117,19 +117,7 @@ impl Server {
     fn not_given(&self, occupant: &Occupant, error: Error) -> Error {
         self.observer.meters.failed(error.class());
         self.outcomes.not_given(error.kind());
-        occupant.name(self.name_further(error))
-    }
-
-    /// Names the server in an error about it, unless it is the main one.
-    fn name_further(&self, error: Error) -> Error {
-        let is_about_server = matches!(
-            error.kind(),
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Overloaded
-        );
-        match self.name() {
-            name if is_about_server && name != MAIN => error.on_server(name),
-            _ => error,
-        }
+        occupant.name(error)
     }
 
     /// Returns the error of an acquire that has waited for the end of the tenant's move, and counts
