@@ -149,7 +149,7 @@ impl Cli {
         };
         let context = Context::new(&global, settings, Arc::new(self.given), self.name);
         let result = command.run(&context).await;
-        let result = result.map_err(|failure| failure.of_database(|| context.database()));
+        let result = result.map_err(|failure| failure.of_database(|what| context.configured(what)));
         context.close().await;
         ended(result, strict)
     }

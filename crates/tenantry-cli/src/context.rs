@@ -12,7 +12,7 @@ use tenantry::{
 };
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, Unreachable},
     given::Given,
     global::Global,
     interrupt::Interrupt,
@@ -90,11 +90,12 @@ impl Context {
         Ok(())
     }
 
-    /// Returns the database that the settings name, without its password.
-    pub(crate) fn database(&self) -> Option<String> {
-        let url = self.settings.text(&key::DATABASE_URL).filter(|_| !self.has_given_manager())?;
-        let place = self.settings.place(&key::DATABASE_URL);
-        Some(format!("{place} is {}", redact::url(url)))
+    /// Returns the settings that name a database which cannot be reached, without its password.
+    pub(crate) fn configured(&self, what: &Unreachable) -> Option<String> {
+        if self.has_given_manager() {
+            return None;
+        }
+        self.settings.where_configured(what)
     }
 
     /// Returns the tenants' migrations, if there are any.
@@ -139,7 +140,7 @@ impl Context {
                 "{} opens its own connections, so PostgreSQL's programs do not know the database",
                 self.program()
             ))
-            .hint("set DATABASE_URL to the same database"),
+            .hint("set DATABASE_URL=postgres://user@host/database to the same database, or give --database-url"),
             false => failure,
         }
     }

@@ -1,18 +1,27 @@
 use std::{error::Error as StdError, fmt};
 
-use tenantry::{ErrorKind, ErrorReport};
+use tenantry::{Error, ErrorKind, ErrorReport};
 
 /// Why a command could not run, in one sentence, with a hint on what to do about it.
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
-    /// Whether the database could not be reached.
-    is_unreachable: bool,
+    /// What could not be reached, if that is why.
+    unreachable: Option<Unreachable>,
+}
+
+/// A database that could not be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unreachable {
+    /// Its server, if there are several.
+    pub(crate) server: Option<String>,
+    /// Whether the login was that of the maintenance role.
+    pub(crate) is_upkeep: bool,
 }
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, is_unreachable: false }
+        Self { message: message.into(), hint: None, unreachable: None }
     }
 
     /// Adds a hint on what to do about it.
@@ -21,11 +30,16 @@ impl Failure {
         self
     }
 
-    /// Adds the database, if it could not be reached.
-    pub(crate) fn of_database(self, database: impl FnOnce() -> Option<String>) -> Self {
-        match self.is_unreachable && self.hint.is_none() {
-            true => database().into_iter().fold(self, Self::hint),
-            false => self,
+    /// Adds where the database that could not be reached is configured.
+    pub(crate) fn of_database(
+        self,
+        configured: impl FnOnce(&Unreachable) -> Option<String>,
+    ) -> Self {
+        match &self.unreachable {
+            Some(what) if self.hint.is_none() => {
+                configured(what).into_iter().fold(self, Self::hint)
+            }
+            _ => self,
         }
     }
 
@@ -72,9 +86,12 @@ impl fmt::Display for Failure {
 impl<E: StdError + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let kind = ErrorKind::in_chain(&error);
-        let is_unreachable = kind == Some(ErrorKind::Unavailable);
         let message = chain(&error);
+        let unreachable = (kind == Some(ErrorKind::Unavailable)).then(|| Unreachable {
+            server: Error::server_in_chain(&error).map(str::to_owned),
+            is_upkeep: message.contains("with the credentials of upkeep"),
+        });
         let hint = hint_of_catalog(&message).filter(|_| kind == Some(ErrorKind::Catalog));
-        Self { is_unreachable, hint: hint.map(str::to_owned), ..Self::new(message) }
+        Self { unreachable, hint: hint.map(str::to_owned), ..Self::new(message) }
     }
 }

@@ -7,7 +7,9 @@ mod in_chain;
 mod options;
 mod texts;
 
-use std::{borrow::Cow, convert::Infallible, error::Error as StdError, fmt, io, time::Duration};
+use std::{
+    borrow::Cow, convert::Infallible, error::Error as StdError, fmt, io, sync::Arc, time::Duration,
+};
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
@@ -83,6 +85,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     tenant: Option<TenantId>,
+    /// The server, if there are several.
+    server: Option<Arc<str>>,
     attempted: Cow<'static, str>,
     retry_after: Option<Duration>,
     /// The class, where the sources do not determine it.
@@ -100,7 +104,8 @@ pub enum ErrorKind {
     UnknownTenant,
     /// The tenant is suspended.
     Suspended,
-    /// The tenant has no usable container: it is taken, does not exist, or has no valid name.
+    /// The tenant's place cannot be used: its schema, database or key is taken, does not exist or has no valid
+    /// name, its server is unknown, or the operation is for tenants of another kind of isolation.
     Placement,
     /// The tenant or its container already exists.
     TenantExists,
@@ -183,8 +188,8 @@ pub enum ErrorKind {
     /// The server cancelled the statement, because of its `statement_timeout` or on request:
     /// SQLSTATE 57014.
     Cancelled,
-    /// The role lacks a privilege: SQLSTATE 42501. When creating a tenant, the message names the
-    /// privilege and the role.
+    /// The role lacks a privilege: SQLSTATE 42501. When creating a tenant or the table of tenants, the
+    /// message names the privilege and the role.
     PermissionDenied,
     /// The transaction or the server is read-only: SQLSTATE 25006.
     ///
@@ -215,6 +220,7 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             tenant: None,
+            server: None,
             attempted: attempted.into(),
             retry_after: None,
             class: None,
@@ -242,6 +248,12 @@ impl Error {
 
     pub(crate) fn with_tenant_unless_named(self, tenant: &TenantId) -> Self {
         if self.0.tenant.is_some() { self } else { self.with_tenant(tenant) }
+    }
+
+    /// Sets the server, unless the error has one: the first that knows it is where it failed.
+    pub(crate) fn with_server(mut self, server: &Arc<str>) -> Self {
+        self.0.server.get_or_insert_with(|| Arc::clone(server));
+        self
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
@@ -282,10 +294,11 @@ impl Error {
 
     /// Creates one error for each of several callers that waited for the same thing.
     pub(crate) fn shared(original: &std::sync::Arc<Self>) -> Self {
-        let Inner { kind, tenant, attempted, retry_after, class, .. } = &*original.0;
+        let Inner { kind, tenant, server, attempted, retry_after, class, .. } = &*original.0;
         Self(Box::new(Inner {
             kind: *kind,
             tenant: tenant.clone(),
+            server: server.clone(),
             attempted: attempted.clone(),
             retry_after: *retry_after,
             class: *class,
@@ -295,10 +308,11 @@ impl Error {
 
     /// Creates a copy with the same message and tenant, without the source.
     pub(crate) fn without_source(&self) -> Self {
-        let Inner { kind, ref tenant, ref attempted, retry_after, .. } = *self.0;
+        let Inner { kind, ref tenant, ref server, ref attempted, retry_after, .. } = *self.0;
         Self(Box::new(Inner {
             kind,
             tenant: tenant.clone(),
+            server: server.clone(),
             attempted: attempted.clone(),
             retry_after,
             class: self.class_of_source(),
@@ -308,12 +322,17 @@ impl Error {
 
     /// Creates a copy with the same message, without the source.
     pub(crate) fn again(&self) -> Self {
-        Self::new(self.0.kind, self.0.attempted.clone())
+        self.at_its_server(Self::new(self.0.kind, self.0.attempted.clone()))
     }
 
     /// Creates a copy for something in the database that it is about.
     pub(crate) fn in_home(&self, home: &Home) -> Self {
-        Self::new(self.0.kind, format!("{home}: {self:#}"))
+        self.at_its_server(Self::new(self.0.kind, format!("{home}: {self:#}")))
+    }
+
+    /// Gives another error the server of this one.
+    fn at_its_server(&self, error: Self) -> Self {
+        self.0.server.iter().fold(error, Self::with_server)
     }
 
     /// Returns the kind of the error.
@@ -326,6 +345,23 @@ impl Error {
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantId> {
         self.0.tenant.as_ref()
+    }
+
+    /// Returns the name of the server that did not do what was attempted, if the manager has
+    /// [several](crate::ManagerBuilder::server): `main` is the one of the manager's URL.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// if let Err(error) = manager.tenant("acme").await?.acquire().await.map_err(tenantry::Error::from) {
+    ///     println!("{} does not serve it", error.server().unwrap_or("the server"));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.0.server.as_deref()
     }
 
     /// Returns the coarse class of the error, as used in metrics and events.
@@ -375,8 +411,14 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.kind.describe())?;
-        if let Some(tenant) = &self.0.tenant {
-            write!(f, " (tenant {tenant})")?;
+        // Errors about a server, or a database of it, name it in their text.
+        let is_told = |server: &&str| self.0.attempted.contains(&format!("server {server}"));
+        let server = self.server().filter(|server| !is_told(server));
+        match (&self.0.tenant, server) {
+            (Some(tenant), Some(server)) => write!(f, " (tenant {tenant}, server {server})")?,
+            (Some(tenant), None) => write!(f, " (tenant {tenant})")?,
+            (None, Some(server)) => write!(f, " (server {server})")?,
+            (None, None) => {}
         }
         write!(f, ": {}", self.0.attempted)
     }
@@ -445,10 +487,10 @@ impl ErrorKind {
             Self::InvalidTenantId => "invalid tenant id",
             Self::UnknownTenant => "unknown tenant",
             Self::Suspended => "tenant is suspended",
-            Self::Placement => "tenant does not have its own container",
+            Self::Placement => "placement cannot be used",
             Self::TenantExists => "tenant already exists",
             Self::StaleHandle => "stale handle",
-            Self::NameInUse => "name is not free yet",
+            Self::NameInUse => "name or key is not free yet",
             Self::StoredName => "name is stored as text",
             Self::Busy => "tenant is being changed",
             Self::Catalog => "catalog failed",
@@ -657,9 +699,16 @@ mod tests {
     }
 
     #[test]
-    fn says_what_whose_and_doing_what() {
+    fn says_what_whose_where_and_doing_what() {
         let id = TenantId::parse("acme").unwrap();
         let error = Error::new(ErrorKind::Timeout, "waited 5s").with_tenant(&id);
         assert_eq!(error.to_string(), "no connection in time (tenant acme): waited 5s");
+        let error = error.with_server(&"eu-1".into()).with_server(&"main".into());
+        let told = "no connection in time (tenant acme, server eu-1): waited 5s";
+        assert_eq!((error.to_string(), error.server()), (told.to_owned(), Some("eu-1")));
+        assert_eq!(error.again().to_string(), "no connection in time (server eu-1): waited 5s");
+        let named = Error::new(ErrorKind::Unavailable, "server eu-1 does not answer");
+        let named = named.with_server(&"eu-1".into());
+        assert_eq!(named.to_string(), "database unavailable: server eu-1 does not answer");
     }
 }

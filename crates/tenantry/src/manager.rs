@@ -161,7 +161,7 @@ impl TenantManager {
     /// [`InvalidTenantId`](crate::ErrorKind::InvalidTenantId) when the text is not a valid id,
     /// [`UnknownTenant`](crate::ErrorKind::UnknownTenant) and
     /// [`Suspended`](crate::ErrorKind::Suspended) when the catalog says so,
-    /// [`Placement`](crate::ErrorKind::Placement) when the tenant does not have its own container,
+    /// [`Placement`](crate::ErrorKind::Placement) when the tenant's place cannot be used,
     /// [`Closed`](crate::ErrorKind::Closed) after [`close`](Self::close), and connection errors of
     /// the catalog query.
     ///

@@ -1,13 +1,15 @@
 use std::time::Duration;
 
 use clap::Args;
-use tenantry::{HealthOf, HealthOptions, HealthReport, HealthStatus, TenantId};
+use tenantry::{
+    Error, ErrorClass, HealthOf, HealthOptions, HealthReport, HealthStatus, TenantId, TenantManager,
+};
 
 use super::Ended;
 use crate::{
     context::Context,
     exit::Exit,
-    failure::Failure,
+    failure::{Failure, chain},
     output::{Style, Table, counted},
     selection::Selection,
     settings,
@@ -15,6 +17,13 @@ use crate::{
 
 /// Arguments of `health`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Every server is pinged, whatever is selected; the exit code is 1 if one of them does not answer.\n\n\
+                        Tenants are checked only if they are selected with --all, --tenant or --tenants: whether their \
+                        schema or database exists and their role may use it, and whether connections to them are in use. \
+                        One that cannot be reached makes the exit code 1, too. In a service's own binary, tenants that \
+                        have connections in the process are checked by default."
+)]
 pub(crate) struct Health {
     #[command(flatten)]
     selection: Selection,
@@ -26,14 +35,10 @@ pub(crate) struct Health {
 impl Health {
     pub(crate) async fn run(self, on: &Context) -> Ended {
         let manager = on.manager()?;
-        let tenants = match self.selection.ids()? {
-            Some(ids) => HealthOf::These(parse_all(&ids)?),
-            None if self.selection.all => {
-                let records =
-                    on.interruptible("the tenants were not listed", manager.tenants()).await?;
-                HealthOf::These(records.into_iter().map(|record| record.id).collect())
-            }
-            None => HealthOf::Bound,
+        let (tenants, unlisted) = match self.selection.ids()? {
+            Some(ids) => (HealthOf::These(parse_all(&ids)?), None),
+            None if self.selection.all => listed(on, manager).await?,
+            None => (HealthOf::Bound, None),
         };
         let options = HealthOptions::default().tenants(tenants).ping_timeout(self.timeout);
         let report = on
@@ -42,8 +47,40 @@ impl Health {
             })
             .await?;
         on.output.styled_report(&report, || text(&report, on.output.style()))?;
+        if let Some(error) = unlisted {
+            on.output.warn(format_args!(
+                "no tenant was checked, because they could not be listed: {}",
+                chain(&error)
+            ));
+            return Ok(Exit::Problems);
+        }
         Ok(exit_of(&report))
     }
+}
+
+/// Returns all tenants. If the list could not be read because its server does not answer, the servers are checked all
+/// the same.
+async fn listed(
+    on: &Context,
+    manager: &TenantManager,
+) -> Result<(HealthOf, Option<Error>), Failure> {
+    let list = async { Ok::<_, Failure>(manager.tenants().await) };
+    match on.interruptible("the tenants were not listed", list).await? {
+        Ok(records) => {
+            let ids = records.into_iter().map(|record| record.id).collect();
+            Ok((HealthOf::These(ids), None))
+        }
+        Err(error) if is_about_connections(&error) => Ok((HealthOf::Bound, Some(error))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_about_connections(error: &Error) -> bool {
+    use ErrorClass as C;
+    matches!(
+        error.class(),
+        C::Connection | C::TooManyConnections | C::Shutdown | C::Authentication | C::Tls | C::Pool
+    )
 }
 
 fn parse_all(ids: &[String]) -> Result<Vec<TenantId>, Failure> {
@@ -52,7 +89,8 @@ fn parse_all(ids: &[String]) -> Result<Vec<TenantId>, Failure> {
         .collect()
 }
 
-fn exit_of(report: &HealthReport) -> Exit {
+/// Judges a report: a server that does not answer is a problem, and so is a tenant that cannot be reached.
+pub(super) fn exit_of(report: &HealthReport) -> Exit {
     let degraded = report.pools.iter().any(|pool| pool.status != HealthStatus::Ok);
     match (report.healthy && report.unhealthy_pools == 0 && all_answer(report), degraded) {
         (false, _) => Exit::Problems,
@@ -63,7 +101,7 @@ fn exit_of(report: &HealthReport) -> Exit {
 
 /// Returns `true` unless one of several servers does not answer: its tenants are not served, although the program is
 /// healthy.
-fn all_answer(report: &HealthReport) -> bool {
+pub(super) fn all_answer(report: &HealthReport) -> bool {
     report.servers.iter().all(|server| server.status != HealthStatus::Unhealthy)
 }
 

@@ -53,7 +53,7 @@ pub(crate) enum Command {
     Schema(schema::Schema),
     /// Find problems in the configuration, on the server and in the tenants, and explain how to fix them
     Doctor(doctor::Doctor),
-    /// Check the health of the database and the tenants
+    /// Check the health of every server, and of the selected tenants
     Health(health::Health),
     /// Show sessions and load, from a service or the database
     Metrics(metrics::Metrics),

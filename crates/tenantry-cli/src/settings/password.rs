@@ -81,7 +81,8 @@ impl Settings {
     pub(crate) fn database_url(&self) -> Result<String, Failure> {
         let Some(url) = self.text(&key::DATABASE_URL) else {
             return Err(Failure::new("no database is given").hint(
-                "set DATABASE_URL=postgres://user@host/database, or database.url in tenantry.toml; `tenantry init` writes one",
+                "set DATABASE_URL=postgres://user@host/database, give --database-url, or set database.url in tenantry.toml, which \
+                 `tenantry init` writes",
             ));
         };
         Ok(with_password(url, self.password(&key::PASSWORD_FILE, &key::PASSWORD_COMMAND)?))

@@ -2,8 +2,13 @@
 
 use tenantry::ServerOptions;
 
-use super::{Key, Settings, key, password::with_password};
-use crate::failure::Failure;
+use super::{
+    Key, Settings,
+    key::{self, Kind},
+    password::with_password,
+    redact,
+};
+use crate::failure::{Failure, Unreachable};
 
 impl Settings {
     /// Returns the servers, by their names.
@@ -13,6 +18,23 @@ impl Settings {
     /// With the invalid key, and where it was set.
     pub(super) fn servers(&self) -> Result<Vec<(String, ServerOptions)>, Failure> {
         self.names(&key::SERVERS).into_iter().map(|name| self.server(name)).collect()
+    }
+
+    /// Returns the settings of a server that cannot be reached with their values and places, without passwords.
+    pub(crate) fn where_configured(&self, what: &Unreachable) -> Option<String> {
+        let url = match what.server.as_deref() {
+            None | Some("main") => key::DATABASE_URL.clone(),
+            Some(name) => key::SERVERS.key(name, &key::SERVER_URL),
+        };
+        let of_upkeep = [&key::UPKEEP_URL, &key::UPKEEP_USER].into_iter().cloned();
+        let keys = std::iter::once(url).chain(of_upkeep.filter(|_| what.is_upkeep));
+        let told = keys.filter_map(|key| {
+            let value = self.text(&key)?;
+            let shown = if key.kind == Kind::Url { redact::url(value) } else { value.into() };
+            Some(format!("{} is {shown}", self.place(&key)))
+        });
+        let told: Vec<_> = told.collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     fn server(&self, name: String) -> Result<(String, ServerOptions), Failure> {

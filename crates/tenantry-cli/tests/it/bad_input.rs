@@ -346,3 +346,42 @@ async fn a_wave_that_fails_is_the_last() {
     fleet.run("migrate --all --wave 1 --error-budget 1").await.ended_with(1).says("migrated");
     fleet.run("doctor --instances 0").await.ended_with(2);
 }
+
+#[tokio::test]
+async fn files_that_cannot_be_restored_are_told_apart() {
+    let folder = Folder::new();
+    folder.write("acme.dump", b"PGDMP and more");
+    folder.program("gzip", ["acme.dump"]).run().await.ended_with(0);
+    folder.write("bom.dump", b"\xef\xbb\xbfPGDMP");
+    folder.write("bom.rows", b"\xef\xbb\xbftenantry rows 1\n");
+    folder.write("utf16.dump", b"\xff\xfeP\0G\0");
+    folder.write("empty.dump", b"");
+    folder.write("plain.sql", b"select 1;\n");
+    folder.write("dir/toc.dat", b"PGDMP");
+    folder.program("mkfifo", ["pipe"]).run().await.ended_with(0);
+    for (file, says, help) in [
+        ("acme.dump.gz", "is compressed with gzip", "gzip --decompress"),
+        ("bom.dump", "begins with a byte order mark", "dump the tenant again"),
+        ("bom.rows", "begins with a byte order mark", "dump the tenant again"),
+        ("utf16.dump", "is UTF-16 text", "dump the tenant again"),
+        ("empty.dump", "is empty", "dump the tenant again"),
+        ("plain.sql", "is not a dump in the custom format", "psql --file"),
+        ("dir", "is a folder", "tenantry dump"),
+        ("pipe", "is a pipe or device", "write the dump to a file first"),
+        ("-", "is not read from standard input", "write the dump to a file first"),
+        ("/dev/stdin", "is not read from standard input", "write the dump to a file first"),
+    ] {
+        let restore = ["restore", "acme", "--yes", "--input", file];
+        let ran = folder.tenantry(restore).url("postgres://127.0.0.1:1/none").stdin("PGDMP");
+        let ran = ran.run().await.ended_with(2).says(says).says(help);
+        assert_eq!(ran.stderr.lines().count(), 2, "one sentence, and what to do: {ran:#?}");
+    }
+    let dump =
+        folder.tenantry(["dump", "acme", "--output", "-"]).url("postgres://127.0.0.1:1/none");
+    dump.run().await.ended_with(2).says("is not written to standard output").says("name a file");
+    assert!(!folder.path().join("-").exists());
+    for command in [&["dump", "acme"][..], &["shell", "acme"]] {
+        let ran = folder.tenantry(command).run().await.ended_with(2);
+        ran.says("no database is given").says("DATABASE_URL=postgres://").says("--database-url");
+    }
+}

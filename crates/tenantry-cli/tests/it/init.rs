@@ -1,5 +1,8 @@
 //! `init` writes a configuration that is read again, and proposes what it sees.
 
+use sqlx::{Connection, PgConnection};
+use tenantry_devdb::{DevDatabase, DevServer};
+
 use crate::support::{Fleet, Folder, execute, value};
 
 #[tokio::test]
@@ -86,4 +89,32 @@ async fn the_catalogs_table_is_made_on_request() {
     assert_eq!(fleet.folder.read("other.toml"), written);
     fleet.run("--config other.toml tenant create acme").await.ended_with(0);
     assert_eq!(value(&mut admin, "select string_agg(id, ',') from tenants").await, "acme");
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_create_the_table_is_told_what_to_grant() {
+    let (server, folder) = (DevServer::start().await.unwrap(), Folder::new());
+    let database = DevDatabase::create_at(&server.url()).await.unwrap();
+    let mut admin = PgConnection::connect(database.url()).await.unwrap();
+    execute(&mut admin, "revoke create on schema public from public; create role poor login").await;
+    let url = database.url().replace("postgres@", "poor@");
+    let init = || folder.tenantry(["init", "--yes", "--create-table"]).url(&url);
+    let ran = init().run().await.ended_with(2);
+    let grant = "grant usage, create on schema \"public\" to \"poor\"";
+    let ran = ran.says("the role \"poor\" may not create tables in the schema \"public\"");
+    ran.says(&format!("have its owner run `{grant}`"))
+        .says("init --create-table --output tenantry.toml` again");
+    execute(&mut admin, grant).await;
+    init().run().await.ended_with(0).says("the catalog table exists");
+    // With a role for maintenance, that role has to be granted it.
+    execute(
+        &mut admin,
+        "drop table tenants cascade; create role upkeep login; grant poor to upkeep",
+    )
+    .await;
+    execute(&mut admin, "revoke create on schema public from poor").await;
+    let upkeep = init().env("TENANTRY_UPKEEP_USER", "upkeep").run().await.ended_with(2);
+    upkeep.says("have its owner run `grant usage, create on schema \"public\" to \"upkeep\"`");
+    drop(admin);
+    database.close().await.unwrap();
 }

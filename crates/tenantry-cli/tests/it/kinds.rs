@@ -207,3 +207,87 @@ async fn the_load_of_every_server_is_read_and_one_that_is_away_is_named() {
     let text = run("metrics").await.ended_with(0);
     text.says("not read").says("not seen: sessions and statements on server eu-1: ");
 }
+
+#[tokio::test]
+async fn a_server_that_is_away_is_told_with_its_own_setting() {
+    let (server, other) = (DevServer::start().await.unwrap(), DevServer::start().await.unwrap());
+    let folder = Folder::new();
+    let file = |url: &str| tiers(url).replace("[rows]\nrole = \"app_rows_cli\"\n\n", "");
+    folder.write("tenantry.toml", file(&other.url()));
+    let run = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        folder.tenantry(arguments).url(server.url()).run()
+    };
+    run("init --yes --create-table --output other.toml").await.ended_with(0);
+    run("tenant create big --attributes plan=large").await.ended_with(0);
+
+    let refused = other.url().replace("postgres@", "nobody:geheim@");
+    folder.write("tenantry.toml", file(&refused));
+    let ran = run("tenant drop big --yes").await.ended_with(2);
+    let line = file(&refused).lines().position(|line| line.starts_with("url")).unwrap() + 1;
+    ran.clone().says("(tenant big, server eu-1)").never_says("geheim");
+    ran.says(&format!("help: servers.eu-1.url (tenantry.toml:{line}) is "))
+        .never_says("database.url");
+
+    folder.write("tenantry.toml", file(&other.url()));
+    other.stop_now().await.unwrap();
+    let sizes = run("metrics --sizes").await.ended_with(0);
+    let big = sizes.stdout.lines().find(|line| line.starts_with("big ")).unwrap();
+    let cells: Vec<_> = big.split_whitespace().collect();
+    assert_eq!(cells, ["big", "not", "read", "-", "-"], "{big}");
+    for command in ["tenant drop big --yes", "tenant create large --attributes plan=large"] {
+        let ran = run(command).await.ended_with(2);
+        ran.says("help: servers.eu-1.url (tenantry.toml:").never_says("$DATABASE_URL");
+    }
+    // The main server has the settings of the main one.
+    server.stop_now().await.unwrap();
+    let ran = run("tenant list").await.ended_with(2);
+    ran.says("server main").says("help: database.url ($DATABASE_URL) is ").never_says("eu-1");
+}
+
+#[tokio::test]
+async fn health_asks_every_server_and_the_selected_tenants() {
+    let (server, other) = (DevServer::start().await.unwrap(), DevServer::start().await.unwrap());
+    let folder = Folder::new();
+    folder.write(
+        "tenantry.toml",
+        tiers(&other.url()).replace("[rows]\nrole = \"app_rows_cli\"\n\n", ""),
+    );
+    let run = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        folder.tenantry(arguments).url(server.url()).run()
+    };
+    run("init --yes --create-table --output other.toml").await.ended_with(0);
+    run("tenant create here --attributes plan=pro").await.ended_with(0);
+    run("tenant create there --attributes plan=large").await.ended_with(0);
+    run("health").await.ended_with(0).says("healthy: 0 tenants checked");
+    run("health --all")
+        .await
+        .ended_with(0)
+        .says("healthy: 2 tenants checked, 0 degraded, 0 unhealthy");
+    run("health --tenant there").await.ended_with(0).says("healthy: 1 tenant checked");
+    // A tenant without its schema is noticed only if it is checked.
+    let drop_schema = ["-qc", "drop schema tenant_here cascade", &server.url()];
+    folder.program("psql", drop_schema).run().await.ended_with(0);
+    run("health").await.ended_with(0);
+    let all = run("health --all").await.ended_with(1);
+    let here = all.stdout.lines().find(|line| line.starts_with("here ")).unwrap();
+    assert!(here.contains("main") && here.contains("unhealthy"), "{here}");
+
+    other.stop_now().await.unwrap();
+    for arguments in ["health", "health --tenant here", "health --json"] {
+        let ran = run(arguments).await.ended_with(1);
+        assert!(ran.stdout.contains("eu-1"), "{arguments}: {ran:#?}");
+    }
+    run("metrics --health").await.ended_with(1).says("health: unhealthy");
+    let all = run("health --all").await.ended_with(1).says("unhealthy: 2 tenants checked");
+    let there = all.stdout.lines().find(|line| line.starts_with("there ")).unwrap();
+    assert!(there.contains("eu-1") && there.contains("unhealthy"), "{there}");
+
+    server.stop_now().await.unwrap();
+    run("health").await.ended_with(1).says("unhealthy: 0 tenants checked");
+    let ran = run("health --all").await.ended_with(1).says("shared database: unhealthy");
+    ran.says("no tenant was checked, because they could not be listed");
+    let json = run("health --all --json").await.ended_with(1).json();
+    assert_eq!(json["healthy"], false, "{json}");
+}

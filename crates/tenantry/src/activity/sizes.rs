@@ -59,31 +59,69 @@ pub struct TenantSizes {
     pub unseen: Vec<Unseen>,
 }
 
-/// Disk space of one tenant's tables.
+/// Disk space of one tenant's tables. In JSON, figures that are unknown are `null`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[serde(into = "Written")]
 #[non_exhaustive]
 pub struct TenantSize {
     /// The tenant.
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub tenant_id: TenantId,
     /// Its server, if there are several.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<Arc<str>>,
     /// Its database, if it is not the one in the URL of its server.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<Arc<str>>,
+    /// `true` if its tables could not be read, such as because its server is away: [`TenantSizes::unseen`] says why.
+    /// All figures are unknown then.
+    pub unread: bool,
     /// Bytes of tables, indexes and TOAST; `None` if unknown, such as for a tenant without a
     /// schema.
     pub bytes: Option<u64>,
-    /// Number of rows, always as of the last `vacuum` or `analyze`.
+    /// Number of rows, always as of the last `vacuum` or `analyze`; 0 if `bytes` is `None`.
     pub rows: u64,
-    /// Number of tables, including partitions and materialized views.
+    /// Number of tables, including partitions and materialized views; 0 if `bytes` is `None`.
     pub tables: u64,
     /// Number of those that were never analyzed: their rows, and in an estimate their bytes, are
     /// not counted.
     pub never_analyzed: u64,
+}
+
+/// A size as JSON has it.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema), schemars(rename = "TenantSize"))]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    /// The tenant.
+    #[cfg_attr(feature = "schemars", schemars(with = "String"))]
+    tenant_id: TenantId,
+    /// Its server, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Arc<str>>,
+    /// Its database, if it is not the one in the URL of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<Arc<str>>,
+    /// Whether its tables could not be read, such as because its server is away.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unread: bool,
+    /// Bytes of tables, indexes and TOAST; null if unknown, as are the other figures then.
+    bytes: Option<u64>,
+    /// Number of rows, always as of the last `vacuum` or `analyze`.
+    rows: Option<u64>,
+    /// Number of tables, including partitions and materialized views.
+    tables: Option<u64>,
+    /// Number of those that were never analyzed.
+    never_analyzed: Option<u64>,
+}
+
+impl From<TenantSize> for Written {
+    fn from(size: TenantSize) -> Self {
+        let known = |figure| size.bytes.map(|_| figure);
+        let [rows, tables, never_analyzed] =
+            [size.rows, size.tables, size.never_analyzed].map(known);
+        let TenantSize { tenant_id, server, database, unread, bytes, .. } = size;
+        Self { tenant_id, server, database, unread, bytes, rows, tables, never_analyzed }
+    }
 }
 
 /// Catalog data of one schema.
@@ -117,11 +155,12 @@ pub(crate) async fn read(fleet: &Fleet, method: SizeMethod) -> Result<TenantSize
     let (mut tenants, mut lost) = (Vec::with_capacity(records.len()), Lost::default());
     for ((record, site), sized) in records.into_iter().zip(sites).zip(sized) {
         let (server, database) = fleet.names_of(site.as_ref().map(|site| &site.home));
+        let unread = sized.is_err();
         let found = sized.unwrap_or_else(|why| {
             *lost.entry((server.clone(), why)).or_default() += 1;
             Found::default()
         });
-        tenants.push(TenantSize { server, database, ..found.of(record.id) });
+        tenants.push(TenantSize { server, database, unread, ..found.of(record.id) });
     }
     tenants.sort_by(|one, other| {
         let key = |of: &TenantSize| Reverse(of.bytes);
@@ -214,8 +253,8 @@ async fn in_home(
 impl Found {
     fn of(self, tenant_id: TenantId) -> TenantSize {
         let Self { bytes, rows, tables, never_analyzed } = self;
-        let (server, database) = (None, None);
-        TenantSize { tenant_id, server, database, bytes, rows, tables, never_analyzed }
+        let (server, database, unread) = (None, None, false);
+        TenantSize { tenant_id, server, database, unread, bytes, rows, tables, never_analyzed }
     }
 }
 

@@ -482,6 +482,11 @@ impl Lookup {
             && !self.0.catalog.excludes(schema)
     }
 
+    /// Returns the table of the shared schema that lists the tenants, if there is one.
+    pub(crate) fn table_in_shared_schema(&self) -> Option<&Ident> {
+        self.0.catalog.table_in_shared_schema()
+    }
+
     /// Returns `true` if the catalog can record a tenant whose creation is incomplete.
     pub(crate) async fn keeps_steps(&self, conn: &mut PgConnection) -> Result<bool, Error> {
         let write = Write { conn, shared_schema: &self.0.rules.shared_schema };

@@ -177,6 +177,13 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Returns the table or view of the shared schema that this catalog reads, if it reads one. Default: `None`.
+    ///
+    /// It belongs to no tenant, so it needs no policy where the shared schema also has the rows of all tenants.
+    fn table_in_shared_schema(&self) -> Option<&Ident> {
+        None
+    }
+
     /// Returns `true` if records can have a [role](TenantRecord::role). Default: `true`, so that
     /// the record is looked up before a tenant is created, and its role gets its privileges from
     /// the start.

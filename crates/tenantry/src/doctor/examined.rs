@@ -1,9 +1,12 @@
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{collections::BTreeMap, error::Error as StdError, fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{Finding, Severity};
-use crate::error::{Error, ErrorKind};
+use super::{Finding, Severity, text::counted};
+use crate::{
+    error::{Error, ErrorKind},
+    plain::plain,
+};
 
 /// Result of a [`Check`](super::Check).
 ///
@@ -30,6 +33,8 @@ pub struct Examined {
     pub(super) latency: Option<Duration>,
     pub(super) findings: Vec<Finding>,
     pub(super) unseen: Vec<String>,
+    /// Those of the notes that are about a server that is away, with its name.
+    pub(super) away: BTreeMap<String, String>,
     /// Why the check could not run, if other checks cannot run for the same reason.
     pub(super) cause: Option<&'static str>,
 }
@@ -116,6 +121,7 @@ impl Examined {
             latency: None,
             findings: Vec::new(),
             unseen: Vec::new(),
+            away: BTreeMap::new(),
             cause: None,
         }
     }
@@ -186,6 +192,22 @@ impl Examined {
         self.raise(CheckStatus::Unknown);
         self.unseen.push(what.into());
         self
+    }
+
+    /// Records that the check could not see a server, or so many tenants on it, because it does not answer. The text
+    /// report says so once for all checks.
+    pub(super) fn away(self, server: &str, tenants: Option<usize>) -> Self {
+        let note = match tenants {
+            None => format!("server {}, which does not answer", plain(server)),
+            Some(tenants) => format!(
+                "{} on server {}, which does not answer",
+                counted(tenants, "tenant", "tenants"),
+                plain(server)
+            ),
+        };
+        let mut examined = self.unseen(note.clone());
+        examined.away.insert(note, server.to_owned());
+        examined
     }
 
     /// Sets the text that the text report shows instead of the message, such as `Found 42 tenants`.

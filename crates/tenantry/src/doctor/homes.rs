@@ -101,6 +101,20 @@ impl Sample {
     }
 }
 
+/// Returns the number of tenants on each server that is away, of those in these databases.
+pub(super) fn away<'a>(
+    homes: &Homes,
+    of_tenants: impl Iterator<Item = &'a Home>,
+) -> BTreeMap<String, usize> {
+    let mut away: BTreeMap<_, _> = homes.away.keys().map(|server| (server.clone(), 0)).collect();
+    of_tenants.for_each(|home| {
+        if let Some(tenants) = away.get_mut(home.server()) {
+            *tenants += 1;
+        }
+    });
+    away
+}
+
 /// Returns the database that a finding names.
 ///
 /// # Errors

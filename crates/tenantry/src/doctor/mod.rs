@@ -13,7 +13,8 @@
 //!
 //! Checks of the configuration and of the server. With [several servers](crate::ManagerBuilder::server), those of the
 //! server run on each of them at the same time, and each finding names the servers that it is about. A server that
-//! does not answer is a finding of the check `databases`, and the others list it as not seen. The checks
+//! does not answer is a finding of the check `databases`, which comes first in the text report and in the
+//! recommendations; the others list it as not seen. The checks
 //! `configuration`, `tenants`, `migrations`, `sharedMigrations` and `isolation` are about the whole fleet.
 //!
 //!
@@ -67,6 +68,7 @@
 //! | `largestTenants` | tenants that are much larger than most |
 //! | `eventTriggers` | event triggers that fire when migrations change tables |
 
+mod away;
 mod builder;
 mod built_in;
 mod check;

@@ -16,14 +16,19 @@ pub(super) struct Repeated<'a> {
 }
 
 impl<'a> Repeated<'a> {
-    pub(super) fn of(checks: &'a [CheckReport]) -> Self {
+    /// Finds them among the causes, and the notes that pass a test.
+    pub(super) fn of(
+        checks: &'a [CheckReport],
+        is_told: impl Fn(&CheckReport, &str) -> bool,
+    ) -> Self {
         let mut causes = BTreeMap::<&str, Vec<_>>::new();
         let mut unseen = BTreeMap::<&str, Vec<_>>::new();
         for check in checks {
             match check.cause() {
                 Some(cause) if is_all(check) => causes.entry(cause).or_default().push(check),
                 _ => {
-                    check.unseen.iter().for_each(|what| unseen.entry(what).or_default().push(check))
+                    let notes = check.unseen.iter().filter(|note| is_told(check, note));
+                    notes.for_each(|note| unseen.entry(note).or_default().push(check));
                 }
             }
         }
@@ -90,7 +95,7 @@ mod tests {
             check("G", partly()),
             check("H", partly()),
         ];
-        let repeated = Repeated::of(&checks);
+        let repeated = Repeated::of(&checks, |_, note| note != "told elsewhere");
         let apart: Vec<_> = checks.iter().filter(|check| !repeated.has_cause_of(check)).collect();
         assert_eq!(titles(&apart), "B, E, F, G, H");
         assert_eq!(

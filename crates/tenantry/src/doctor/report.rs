@@ -2,6 +2,7 @@
 
 use std::{
     cmp::Reverse,
+    collections::BTreeMap,
     time::{Duration, SystemTime},
 };
 
@@ -98,6 +99,9 @@ pub struct CheckReport {
     /// The start of the line in the text report, if it is not the title.
     #[serde(skip)]
     pub(super) heading: Option<String>,
+    /// Notes of `unseen` about a server that is away, with its name.
+    #[serde(skip)]
+    pub(super) away: BTreeMap<String, String>,
     #[serde(skip)]
     cause: Option<&'static str>,
 }
@@ -137,10 +141,12 @@ pub struct Versions {
 impl CheckReport {
     pub(super) fn new(name: &str, title: &str, examined: Examined, duration: Duration) -> Self {
         let status = examined.status();
-        let Examined { message, text, heading, latency, findings, unseen, cause, .. } = examined;
+        let Examined { message, text, heading, latency, findings, unseen, away, cause, .. } =
+            examined;
         let (message, text) = (printable(message), text.map(printable));
         let heading = heading.map(printable);
         let unseen = unseen.into_iter().map(printable).collect();
+        let away = away.into_iter().map(|(note, server)| (printable(note), server)).collect();
         let mut findings: Vec<_> = findings.into_iter().map(Finding::printable).collect();
         findings.sort_by_key(|finding| Reverse(finding.severity));
         let (name, title) = (name.to_owned(), title.to_owned());
@@ -155,6 +161,7 @@ impl CheckReport {
             duration,
             text,
             heading,
+            away,
             cause,
         }
     }
@@ -201,7 +208,8 @@ impl DoctorReport {
 /// Collects recommendations without duplicates, the most important first.
 fn recommendations(checks: &[CheckReport]) -> Vec<String> {
     let mut findings: Vec<_> = checks.iter().flat_map(|check| &check.findings).collect();
-    findings.sort_by_key(|finding| Reverse(finding.severity));
+    // A server that is away can be the cause of anything else.
+    findings.sort_by_key(|finding| (Reverse(finding.severity), finding.away.is_none()));
     let mut told = Vec::<String>::new();
     for Finding { how, .. } in findings {
         if !how.is_empty() && !told.contains(how) {

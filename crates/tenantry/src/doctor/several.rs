@@ -48,12 +48,7 @@ pub(super) fn combined(main: Examined, further: Vec<(String, Seen)>) -> Examined
         }
     }
     all.findings = findings.into_iter().map(Finding::naming_servers).collect();
-    away.iter().fold(all, |all, server| all.unseen(is_away(server)))
-}
-
-/// Reports a server that does not answer.
-pub(super) fn is_away(server: &str) -> String {
-    format!("server {}, which does not answer", plain(server))
+    away.iter().fold(all, |all, server| all.away(server, None))
 }
 
 /// Returns the text of all servers if it is the same, or that of each.
@@ -94,6 +89,7 @@ mod tests {
         assert_eq!(all.unseen, ["server us: sessions", "server gone, which does not answer"]);
         let whats: Vec<_> = all.findings.iter().map(|of| of.what.as_str()).collect();
         assert_eq!(whats, ["fsync is off (servers main, eu)", "old (server eu)"]);
+        assert_eq!(all.away["server gone, which does not answer"], "gone");
         assert_eq!(all.findings[0].servers, ["main", "eu"]);
         assert_eq!(all.findings[0].sql, ["fix main", "fix eu"]);
         assert_eq!(all.findings[0].sql_in[1].to_string(), "server eu");

@@ -6,7 +6,9 @@ pub(super) use crate::plain::{grouped, printable};
 
 use super::{
     CheckReport, CheckStatus, DoctorHealth, DoctorReport, Finding, FindingPlace, FixReport,
-    Severity, repeated::Repeated,
+    Severity,
+    away::{Away, is_of_away, says_who_is_away},
+    repeated::Repeated,
 };
 
 /// The maximum number of tenants per finding that the text report names.
@@ -14,9 +16,15 @@ const NAMED: usize = 5;
 
 impl fmt::Display for DoctorReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let repeated = Repeated::of(&self.checks);
-        for check in self.checks.iter().filter(|check| !repeated.has_cause_of(check)) {
-            write_check(f, check, |unseen| !repeated.unseen.contains_key(unseen))?;
+        let away = Away::of(&self.checks);
+        let repeated = Repeated::of(&self.checks, |check, note| !away.tells(check, note));
+        let (first, rest): (Vec<_>, Vec<_>) =
+            self.checks.iter().partition(|check| says_who_is_away(check));
+        for check in first.into_iter().chain(rest).filter(|check| !repeated.has_cause_of(check)) {
+            write_check(f, check, |note| {
+                !repeated.unseen.contains_key(note) && !away.tells(check, note)
+            })?;
+            away.lines(check).try_for_each(|line| write!(f, "\n  {line}"))?;
             writeln!(f)?;
         }
         write!(f, "{repeated}")?;
@@ -27,7 +35,9 @@ impl fmt::Display for DoctorReport {
             writeln!(f, "  {}. {recommendation}", index + 1)?;
         }
         write!(f, "\n📊 Health Summary:\n{}", self.health)?;
-        for (check, finding) in self.findings() {
+        let (first, rest): (Vec<_>, Vec<_>) =
+            self.findings().partition(|(_, finding)| is_of_away(finding));
+        for (check, finding) in first.into_iter().chain(rest) {
             write!(f, "\n\n{} [{}] {finding}", mark(finding.severity), check.name)?;
             write_details(f, finding)?;
         }

@@ -39,6 +39,22 @@ impl ErrorKind {
 }
 
 impl Error {
+    /// Returns the [server](Self::server) of the first error of this crate in a chain of
+    /// [sources](StdError::source) that names one, the error itself included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(tenantry::Error::server_in_chain(&std::fmt::Error), None);
+    /// ```
+    #[must_use]
+    pub fn server_in_chain<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a str> {
+        chain(error).find_map(|error| match known(error)? {
+            Known::Own(error) => error.server(),
+            Known::Sqlx(_) => None,
+        })
+    }
+
     /// Describes an error if it is one of this crate or of sqlx: kind, class, tenant and retry
     /// delay, without its sources.
     pub(crate) fn described(error: &(dyn StdError + 'static)) -> Option<Self> {
@@ -91,7 +107,8 @@ mod tests {
     #[test]
     fn finds_the_first_one_that_is_known() {
         let acme = TenantId::parse("acme").unwrap();
-        let overloaded = || Error::new(ErrorKind::Overloaded, "x").with_tenant(&acme);
+        let overloaded =
+            || Error::new(ErrorKind::Overloaded, "x").with_tenant(&acme).with_server(&"eu".into());
         for error in [
             under(overloaded()),
             under(Arc::new(overloaded())),
@@ -102,6 +119,8 @@ mod tests {
             assert_eq!(ErrorKind::in_chain(&error), Some(ErrorKind::Overloaded), "{error:?}");
             let described = chain(&error).find_map(Error::described).unwrap();
             assert_eq!(described.tenant(), Some(&acme), "{error:?}");
+            assert_eq!(described.server(), Some("eu"), "{error:?}");
+            assert_eq!(Error::server_in_chain(&error), Some("eu"), "{error:?}");
         }
         let unknown = under(io::Error::other("x"));
         assert_eq!(ErrorKind::in_chain(&unknown), None);

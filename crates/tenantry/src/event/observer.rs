@@ -106,6 +106,11 @@ impl Observer {
         self.server.get_or_init(|| name.into());
     }
 
+    /// Returns the name of the server, if there are several.
+    pub(crate) fn server(&self) -> Option<&Arc<str>> {
+        self.server.get()
+    }
+
     /// Takes the hooks' worker futures. The caller must run them.
     pub(crate) fn take_workers(&self) -> Vec<BoxFuture<'static, ()>> {
         std::mem::take(&mut self.workers.lock())

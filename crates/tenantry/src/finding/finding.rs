@@ -82,6 +82,9 @@ pub struct Finding {
     /// The servers that it is about, if it was found by a check of servers and the manager has several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<String>,
+    /// The server, if the finding says that it is away.
+    #[serde(skip)]
+    pub(crate) away: Option<String>,
 }
 
 impl Finding {
@@ -96,6 +99,7 @@ impl Finding {
             harmless: false,
             tenants: None,
             servers: Vec::new(),
+            away: None,
         }
     }
 
@@ -123,6 +127,12 @@ impl Finding {
     /// Adds a statement that helps to fix the problem.
     pub fn sql(mut self, sql: impl Into<String>) -> Self {
         self.sql.push(sql.into());
+        self
+    }
+
+    /// Marks it as the cause of all that could not be examined on this server, which is away.
+    pub(crate) fn about_away(mut self, server: &str) -> Self {
+        self.away = Some(server.to_owned());
         self
     }
 

@@ -149,7 +149,8 @@ impl Fleet {
             in_vain = if self.answers(limit).await { 0 } else { in_vain + 1 };
         }
         let attempted = format!("server {} does not answer", self.server().name());
-        Error::new(ErrorKind::Unavailable, attempted).with_retry_after(RETRY_AFTER)
+        let error = Error::new(ErrorKind::Unavailable, attempted).with_retry_after(RETRY_AFTER);
+        self.server().name_in(error)
     }
 
     /// Returns why the server does not answer within a time, if so. A server without a free connection does.

@@ -214,7 +214,7 @@ pub(super) fn in_words(error: &Error) -> &'static str {
     match error.kind() {
         ErrorKind::UnknownTenant => "unknown tenant",
         ErrorKind::Suspended => "suspended",
-        ErrorKind::Placement => "it does not have its own container",
+        ErrorKind::Placement => "its placement cannot be used",
         ErrorKind::Timeout | ErrorKind::Overloaded => "no connection in time",
         ErrorKind::Unavailable => "the database cannot be reached",
         ErrorKind::Catalog => "the catalog cannot be queried",

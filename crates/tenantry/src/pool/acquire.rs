@@ -117,7 +117,7 @@ impl Server {
     fn not_given(&self, occupant: &Occupant, error: Error) -> Error {
         self.observer.meters.failed(error.class());
         self.outcomes.not_given(error.kind());
-        occupant.name(error)
+        self.name_in(occupant.name(error))
     }
 
     /// Returns the error of an acquire that has waited for the end of the tenant's move, and counts

@@ -151,7 +151,7 @@ impl Server {
             false => ErrorKind::Unavailable,
         };
         self.observer.tell(Event::PoolError(PoolError::new(occupant.tenant(), opening, &error)));
-        Error::new(kind, opening).with_source(error)
+        self.name_in(Error::new(kind, opening).with_source(error))
     }
 
     /// Checks after a delay whether connections can be opened again.

@@ -51,7 +51,10 @@ pub(super) fn taken(error: sqlx::Error) -> Error {
     Error::schema_taken(error).unwrap_or_else(Error::from)
 }
 
-/// Returns the error of an operation that finds the lock of a schema taken.
-pub(super) fn busy() -> Error {
-    Error::new(ErrorKind::Busy, "another session is migrating, renaming or dropping it")
+/// Returns the error of an operation that finds the lock of a schema taken, with the session that has it in words.
+pub(super) fn busy(who: &str) -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        format!("another session is migrating, renaming or dropping it{who}"),
+    )
 }

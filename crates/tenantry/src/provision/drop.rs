@@ -7,6 +7,7 @@ use super::{
     DropOptions, DropReport, Provisioner, StoredName,
     answer::{busy, has_code},
     commit::TransactionNumber,
+    holders::{self, Held, name_holders},
     inventory::{self, Inventory},
     patience::patiently,
     provisional, retired,
@@ -195,7 +196,10 @@ impl Provisioner {
         let mut tx = conn.begin().await?;
         if let Some(site) = site {
             self.lock_out(&mut tx, &site.schema).await?;
-            patiently(&mut tx, take_away_sql(site, to, options), options).await?;
+            if let Err(error) = patiently(&mut tx, take_away_sql(site, to, options), options).await
+            {
+                return Err(name_holders(&mut tx, error, Held::Relations(&site.schema)).await);
+            }
         }
         self.fleet.write(&mut tx, CatalogChange::Dropped(&record.id)).await?;
         if let Some(site) = site {
@@ -266,7 +270,7 @@ impl Provisioner {
         try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", &site.schema);
         match sqlx::raw_sql(sql.finish()).fetch_one(&mut *lease).await?.try_get(0)? {
             true => Ok(lease),
-            false => Err(busy()),
+            false => Err(busy(&holders::in_words(&mut lease, Held::lock_of(&site.schema)).await)),
         }
     }
 }
@@ -297,7 +301,9 @@ pub(super) async fn drop_everything(
             Err(error) if has_code(&error, "53200") && !stuck && batch.min(left) > 1 => {
                 batch = batch.min(left) / 2;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                return Err(name_holders(conn, error, Held::Relations(&site.schema)).await);
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod create;
 mod database_spares;
 mod drop;
 mod elsewhere;
+mod holders;
 mod in_parts;
 mod in_rows;
 mod inventory;

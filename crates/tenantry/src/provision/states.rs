@@ -6,6 +6,7 @@ use super::{
     Provisioner, StoredName,
     answer::{busy, is_lock_timeout, taken},
     commit::roll_back,
+    holders::{self, Held},
     inventory, retired,
     step::refuse_unfinished,
     written::rename_sql,
@@ -196,12 +197,19 @@ impl Provisioner {
         if !self.fleet.lookup().tenants_see_others() {
             return Ok(());
         }
-        sqlx::raw_sql("set local lock_timeout = '5s'").execute(&mut *conn).await?;
-        match sqlx::raw_sql(retired::lock_out_sql(schema)).execute(conn).await {
-            Ok(_) => Ok(()),
+        let begin = "set local lock_timeout = '5s'; savepoint locking_out";
+        sqlx::raw_sql(begin).execute(&mut *conn).await?;
+        match sqlx::raw_sql(retired::lock_out_sql(schema)).execute(&mut *conn).await {
+            Ok(_) => {
+                sqlx::raw_sql("release savepoint locking_out").execute(conn).await?;
+                Ok(())
+            }
             Err(error) if is_lock_timeout(&error) => {
-                let attempted = "another session has a lease or a transaction of it, and would continue in the shared \
-                                 schema";
+                sqlx::raw_sql("rollback to savepoint locking_out").execute(&mut *conn).await?;
+                let who = holders::in_words(conn, Held::Pin(schema)).await;
+                let attempted = format!(
+                    "another session has a lease or a transaction of it, and would continue in the shared schema{who}"
+                );
                 Err(Error::new(ErrorKind::Busy, attempted).with_source(error))
             }
             Err(error) => Err(error.into()),
@@ -261,6 +269,6 @@ pub(super) async fn lock(tx: &mut TenantTransaction, schema: &Ident) -> Result<(
     let row = sqlx::raw_sql(sql.finish()).fetch_one(&mut **tx).await?;
     match row.try_get(0)? {
         true => Ok(()),
-        false => Err(busy()),
+        false => Err(busy(&holders::in_words(tx, Held::lock_of(schema)).await)),
     }
 }

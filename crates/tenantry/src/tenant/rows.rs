@@ -156,7 +156,8 @@ impl Rows {
     /// Sets the tables of that schema which belong to no tenant, such as `plans`. Default: none.
     ///
     /// [`verify_rows`](crate::TenantManager::verify_rows) reports every other table that has no
-    /// tenant column, and does not look at these.
+    /// tenant column, and does not look at these, nor at the library's tables and
+    /// [that of the catalog](crate::Catalog::table_in_shared_schema).
     ///
     /// # Errors
     ///

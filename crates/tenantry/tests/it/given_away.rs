@@ -74,6 +74,13 @@ async fn handles_transactions_and_leases_do_not_reach_the_next_tenant_of_the_nam
     for _ in 0..3 {
         let busy = provisioner.create("acme", CreateOptions::default()).await.unwrap_err();
         assert_eq!(busy.kind(), ErrorKind::NameInUse);
+        let says = busy.to_string();
+        assert!(
+            says.contains(" is still open: process ")
+                && says.contains(" of role postgres (tenantry/"),
+            "{says}"
+        );
+        assert!(says.contains(", in a transaction for 0s; "), "{says}");
         assert!(try_run(&mut *lease, gone).await.is_err(), "its tables are gone");
     }
     transaction.rollback().await?;
@@ -81,6 +88,8 @@ async fn handles_transactions_and_leases_do_not_reach_the_next_tenant_of_the_nam
     drop(inside);
     let busy = provisioner.create("acme", CreateOptions::default()).await.unwrap_err();
     assert_eq!(busy.kind(), ErrorKind::NameInUse, "there is a lease yet");
+    let says = busy.to_string();
+    assert!(says.contains(", idle for ") && !says.contains("in a transaction"), "{says}");
     drop(lease);
     let took = create_when_free(&provisioner, "acme").await?;
     assert!(took < Duration::from_secs(5), "{took:?}");
@@ -409,8 +418,14 @@ async fn transactions_of_others_count_though_nobody_sees_when_they_began() -> Te
     // One of the superuser's, and one that begins when the first has been noted.
     let mut before = world.admin().await;
     run(&mut before, "begin; select 1").await;
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut before).await?;
     let busy = provisioner.create("acme", CreateOptions::default()).await.unwrap_err();
     assert_eq!(busy.kind(), ErrorKind::NameInUse);
+    // Since when it is open is hidden from the role.
+    assert!(
+        busy.to_string().contains(&format!("still open: process {pid} of role postgres")),
+        "{busy}"
+    );
     let mut after = world.admin().await;
     run(&mut after, "begin; select 1").await;
     let busy = provisioner.create("acme", CreateOptions::default()).await.unwrap_err();

@@ -3,12 +3,13 @@
 
 use sqlx::PgConnection;
 use tenantry::{
-    Credentials, ErrorKind, FixedCatalog, Ident, Isolation, KeyType, Rows, TenantId, TenantManager,
-    TenantRecord,
+    CatalogColumns, Credentials, ErrorKind, FixedCatalog, Ident, Isolation, KeyType, Rows,
+    TableCatalog, TenantId, TenantManager, TenantRecord,
     doctor::{
         CheckStatus,
         Severity::{self, Error, Info, Warning},
     },
+    provision::{CreateOptions, DropOptions},
     rows::{
         RowTable, RowTables, RowsReport,
         RowsRule::{self, *},
@@ -706,5 +707,46 @@ async fn the_doctor_contains_what_is_found() -> TestResult {
     let check = report.check("rows").expect("it was run");
     assert_eq!((check.status, &*check.message), (CheckStatus::Ok, "no tenant is isolated by row"));
     by_schema.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_list_of_tenants_and_the_librarys_tables_need_no_policy() -> TestResult {
+    let server = private_server(&[]).await;
+    let mut admin = connect(&server.url()).await;
+    run(&mut admin, "create role app; create role service login; grant app to service").await;
+    run(&mut admin, "grant create on schema public to service").await;
+    let (url, rows) = (server.url().replace("postgres@", "service@"), Rows::new().role("app")?);
+    let manager = |catalog: TableCatalog| {
+        let builder = TenantManager::builder(&url).isolation(Isolation::rows(rows.clone()));
+        builder.catalog(catalog).build().expect("the configuration is sound")
+    };
+    let ours = TableCatalog::new().table("customers")?;
+    let writes = manager(ours.clone());
+    ours.create_table(writes.shared()).await?;
+    let notes = RowTables::new(&rows).table(RowTable::new("notes")?).create();
+    run(&mut admin, &format!("set role service; {notes}; reset role")).await;
+    // The library's tables of keys and names are beside the rows then.
+    let provisioner = writes.provisioner();
+    provisioner.create("acme", CreateOptions::default()).await?;
+    drop(provisioner.drop_tenant("acme", "acme", DropOptions::default()).await?);
+    let found = |report: RowsReport| {
+        let without = report.findings.into_iter().filter(|found| found.rule != RowsRule::Role);
+        without.map(|found| (found.rule, found.object)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(writes.verify_rows().await?), []);
+    let doctor = writes.doctor().only(["rows"]).run().await?;
+    assert!(!doctor.to_string().contains("customers"), "{doctor}");
+
+    // A list of another form can have a column of that name.
+    run(&mut admin, "create table accounts (tenant_id text primary key)").await;
+    run(&mut admin, "grant select on accounts to service").await;
+    let columns = CatalogColumns::new().id("tenant_id");
+    let reads = manager(TableCatalog::new().table("accounts")?.columns(columns));
+    let others = [(RowsRule::TenantColumn, "customers".to_owned())];
+    assert_eq!(found(reads.verify_rows().await?), others, "it is not the list of this manager");
+    for manager in [writes, reads] {
+        manager.close().await;
+    }
     Ok(())
 }

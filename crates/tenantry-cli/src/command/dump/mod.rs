@@ -94,6 +94,12 @@ pub(crate) struct DumpReport {
 impl Dump {
     pub(crate) async fn run(self, on: &Context) -> Ended {
         let id = parse(&self.id)?;
+        if self.output.as_deref() == Some(Path::new("-")) {
+            return Err(Failure::new(
+                "--output - is not a file: a dump is not written to standard output",
+            )
+            .hint("name a file; without --output, it is TENANT.dump, TENANT.sql or TENANT.rows"));
+        }
         let progress = on.output.progress("dump");
         progress.say("looking up the tenant");
         let dump = self.dump(on, &id, &progress);

@@ -186,6 +186,10 @@ impl Init {
         made.map_err(|failure| {
             let path = self.output.display();
             Failure::new(format!("{path} exists, but the catalog table was not created: {failure}"))
+                .hint(format!(
+                    "then run `{} init --create-table --output {path}` again: it creates only the table",
+                    on.program()
+                ))
         })
     }
 }

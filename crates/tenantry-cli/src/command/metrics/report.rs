@@ -7,7 +7,7 @@ use tenantry::{
     activity::{Activity, ActivityRates, ServiceFigures, ServiceRates, SlowStatement, TenantSizes},
 };
 
-use super::super::health::servers_in;
+use super::super::health::{all_answer, exit_of, servers_in};
 use crate::{exit::Exit, output::Table};
 
 /// What a service or the database says of the load.
@@ -44,7 +44,7 @@ const LISTED: usize = 20;
 
 impl MetricsReport {
     pub(super) fn exit(&self) -> Exit {
-        Exit::fine_if(self.health.as_ref().is_none_or(|health| health.healthy))
+        self.health.as_ref().map_or(Exit::Fine, exit_of)
     }
 
     pub(super) fn text(&self) -> String {
@@ -65,7 +65,8 @@ impl MetricsReport {
         }
         parts.extend(self.sizes.as_ref().map(sizes));
         if let Some(health) = &self.health {
-            let word = if health.healthy { "healthy" } else { "unhealthy" };
+            let is_well = health.healthy && all_answer(health);
+            let word = if is_well { "healthy" } else { "unhealthy" };
             parts.push(format!(
                 "health: {word}, {} degraded, {} unhealthy",
                 health.degraded_pools, health.unhealthy_pools
@@ -199,11 +200,14 @@ fn tenant_on(slow: &SlowStatement) -> String {
 fn sizes(sizes: &TenantSizes) -> String {
     let mut table = Table::new(["tenant", "size", "rows", "tables"]);
     for size in sizes.tenants.iter().take(LISTED) {
+        let unknown = || if size.unread { "not read" } else { "-" }.to_owned();
+        // Without a size, there are no other figures either.
+        let figure = |count: u64| size.bytes.map_or_else(|| "-".to_owned(), |_| count.to_string());
         table.row([
             size.tenant_id.to_string(),
-            size.bytes.map_or_else(|| "-".to_owned(), bytes),
-            size.rows.to_string(),
-            size.tables.to_string(),
+            size.bytes.map_or_else(unknown, bytes),
+            figure(size.rows),
+            figure(size.tables),
         ]);
     }
     let unseen = sizes.unseen.iter().map(|of| format!("\nnot seen: {of}: {}", of.why));

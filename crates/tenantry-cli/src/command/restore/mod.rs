@@ -1,5 +1,6 @@
 mod archived;
 mod clone;
+mod input;
 mod report;
 mod rows;
 mod scratch;
@@ -10,7 +11,7 @@ use clap::Args;
 use tenantry::{ErrorKind, TenantId, TenantRecord, clone::CloneReport, outline::ServerOutline};
 
 pub(super) use self::report::Restored;
-use self::{clone::Clone, report::RestoreReport, rows::is_file_of_rows, scratch::Scratch};
+use self::{clone::Clone, input::Input, report::RestoreReport, scratch::Scratch};
 use super::{Ended, shell::parse};
 use crate::{
     context::Context,
@@ -67,7 +68,7 @@ impl Restore {
     pub(crate) async fn run(self, on: &Context) -> Ended {
         let began = Instant::now();
         let id = parse(&self.id)?;
-        if is_file_of_rows(&self.input)? {
+        if input::look(&self.input)? == Input::Rows {
             return self.restore_rows(on, &id).await;
         }
         if self.new_ids || self.key.is_some() {

@@ -1,23 +1,7 @@
-use std::{fs::File, io::Read, path::Path};
-
 use tenantry::{ErrorKind, Ident, TenantId, rows::RestoreOptions};
 
 use super::{Restore, Restored};
 use crate::{command::Ended, context::Context, exit::Exit, failure::Failure};
-
-/// The beginning of a file with the rows of a tenant.
-const MAGIC: &[u8] = b"tenantry rows ";
-
-/// Returns `true` if a file has the rows of a tenant that is isolated by row.
-pub(super) fn is_file_of_rows(path: &Path) -> Result<bool, Failure> {
-    let mut start = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
-        .map_err(|error| {
-            Failure::while_doing(format_args!("reading the dump {}", path.display()), &error)
-        })?;
-    Ok(start == MAGIC)
-}
 
 impl Restore {
     /// Restores the rows of a tenant into the tables of all tenants.

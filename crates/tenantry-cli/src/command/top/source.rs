@@ -1,6 +1,6 @@
 //! Reads the data for `top`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tenantry::{
     TenantManager,
@@ -19,6 +19,9 @@ use crate::{
 /// The maximum age of sizes: reading them costs more than everything else.
 const SIZES: Duration = Duration::from_secs(60);
 
+/// The minimum age of sizes that lack those of a server, before they are read again.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// What the database cannot show unless sessions are named after their tenants.
 const TENANTS_OF_SESSIONS: &str = "the tenants of sessions";
 
@@ -30,21 +33,44 @@ pub(super) struct Source {
     activity: Option<Activity>,
     wants_sizes: bool,
     sizes: Option<TenantSizes>,
-    sized: Option<Instant>,
+    sized: Option<Measured>,
+}
+
+/// An attempt to read the sizes.
+struct Measured {
+    at: Instant,
+    /// The servers whose sizes are missing.
+    without: BTreeSet<Arc<str>>,
+    /// Why there are none at all.
+    error: Option<String>,
+}
+
+impl Measured {
+    /// Returns `true` if they have to be read again, now that these servers answer.
+    fn is_over(&self, now: Instant, answering: &BTreeSet<Arc<str>>) -> bool {
+        let age = now.saturating_duration_since(self.at);
+        let is_back = age >= AGAIN && !self.without.is_disjoint(answering);
+        age >= SIZES || is_back
+    }
 }
 
 impl Source {
     pub(super) fn new(on: &Context, url: Option<&str>, wants_sizes: bool) -> Result<Self, Failure> {
         let url = url.or_else(|| on.settings.text(&key::METRICS_URL));
-        Ok(Self {
-            manager: on.manager()?.clone(),
-            service: url.map(Service::new).transpose()?,
+        let service = url.map(Service::new).transpose()?;
+        Ok(Self { service, ..Self::of(on.manager()?.clone(), wants_sizes) })
+    }
+
+    fn of(manager: TenantManager, wants_sizes: bool) -> Self {
+        Self {
+            manager,
+            service: None,
             before: None,
             activity: None,
             wants_sizes,
             sizes: None,
             sized: None,
-        })
+        }
     }
 
     /// Reads all data once.
@@ -62,9 +88,21 @@ impl Source {
             look.summary.extend(rates.as_ref().map(rates_summary));
         }
         sessions(&mut look, &activity);
+        let is_first = self.activity.is_none();
+        let answering: BTreeSet<_> = activity
+            .servers
+            .iter()
+            .filter(|of| of.reading.is_some())
+            .map(|of| Arc::clone(&of.server))
+            .collect();
+        let all_answer = answering.len() == activity.servers.len();
         self.activity = Some(activity);
         self.ask_service(&mut look).await?;
-        self.measure(&mut look).await?;
+        // Waiting for a server that is away must not keep the first screen from being shown.
+        if all_answer || !is_first {
+            self.measure(&answering, &look).await?;
+        }
+        self.sizes(&mut look);
         Ok(look)
     }
 
@@ -94,26 +132,45 @@ impl Source {
         Ok(())
     }
 
-    /// Adds the sizes of tenants, which are read once a minute.
-    async fn measure(&mut self, look: &mut Look) -> Result<(), Failure> {
-        if self.wants_sizes && self.sized.is_none_or(|at| at.elapsed() >= SIZES) {
-            match self.manager.tenant_sizes(SizeMethod::Estimate).await {
-                Ok(sizes) => self.sizes = Some(sizes),
-                // The catalog is on the main server: the others are shown all the same.
-                Err(error) if look.has_servers => look.unseen.push(format!("sizes: {error}")),
-                Err(error) => return Err(error.into()),
-            }
-            self.sized = Some(Instant::now());
+    /// Reads the sizes of tenants once a minute, and soon after a server has come back.
+    async fn measure(
+        &mut self,
+        answering: &BTreeSet<Arc<str>>,
+        look: &Look,
+    ) -> Result<(), Failure> {
+        let is_known =
+            self.sized.as_ref().is_some_and(|sized| !sized.is_over(Instant::now(), answering));
+        if !self.wants_sizes || is_known {
+            return Ok(());
         }
+        let (without, error) = match self.manager.tenant_sizes(SizeMethod::Estimate).await {
+            Ok(sizes) => {
+                let unread = sizes.tenants.iter().filter(|size| size.unread);
+                let without = unread.filter_map(|size| size.server.clone()).collect();
+                self.sizes = Some(sizes);
+                (without, None)
+            }
+            // The catalog is on the main server: the others are shown all the same.
+            Err(error) if look.has_servers => {
+                (BTreeSet::from(["main".into()]), Some(format!("sizes: {error}")))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.sized = Some(Measured { at: Instant::now(), without, error });
+        Ok(())
+    }
+
+    /// Adds the sizes that were last read, and the tenants whose size could not be.
+    fn sizes(&self, look: &mut Look) {
+        look.unseen.extend(self.sized.as_ref().and_then(|sized| sized.error.clone()));
         let sizes = self.sizes.iter().flat_map(|sizes| &sizes.tenants);
-        for (size, bytes) in sizes.filter_map(|size| Some((size, size.bytes?))) {
+        for size in sizes.filter(|size| size.bytes.is_some() || size.unread) {
             let row = row(look, size.tenant_id.as_str());
-            row.bytes = Some(bytes);
+            row.bytes = size.bytes;
             if row.server.is_none() {
                 row.server = size.server.as_deref().map(ToOwned::to_owned);
             }
         }
-        Ok(())
     }
 }
 
@@ -224,4 +281,89 @@ fn sessions(look: &mut Look, activity: &Activity) {
 
 fn add(sum: &mut Option<f64>, more: f64) {
     *sum = Some(sum.unwrap_or_default() + more);
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry::{PoolOptions, ServerOptions, TableCatalog, provision::CreateOptions};
+    use tenantry_devdb::DevServer;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Two servers with a tenant each, and a manager that waits for neither for long.
+    async fn two() -> (DevServer, DevServer, TenantManager) {
+        let (main, eu) = (DevServer::start().await.unwrap(), DevServer::start().await.unwrap());
+        let mut quick = PoolOptions::default();
+        quick.connect_timeout = Duration::from_millis(500);
+        quick.acquire_timeout = Duration::from_secs(1);
+        let server = ServerOptions::new(eu.url()).pool_options(quick.clone());
+        let builder = TenantManager::builder(main.url()).pool_options(quick);
+        let builder = builder.catalog(TableCatalog::new()).server("eu-1", server);
+        let manager = builder.build().unwrap();
+        TableCatalog::new().create_table(manager.shared()).await.unwrap();
+        let provisioner = manager.provisioner();
+        provisioner.create("here", CreateOptions::default()).await.unwrap();
+        provisioner.create("there", CreateOptions::default().server("eu-1")).await.unwrap();
+        (main, eu, manager)
+    }
+
+    /// Looks until a tenant has a size.
+    async fn until_sized(source: &mut Source, tenant: &str) -> Look {
+        let began = Instant::now();
+        loop {
+            let look = source.look().await.unwrap();
+            if look.rows.get(tenant).is_some_and(|row| row.bytes.is_some()) {
+                return look;
+            }
+            assert!(began.elapsed() < SIZES / 2, "{tenant} never appears: {look:?}");
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn tenants_of_a_server_that_was_away_appear_when_it_is_back() {
+        let (_main, eu, manager) = two().await;
+        eu.stop_now().await.unwrap();
+        let mut source = Source::of(manager, true);
+        let first = source.look().await.unwrap();
+        let line = first.summary.iter().find(|line| line.starts_with("eu-1: ")).unwrap();
+        assert!(line.starts_with("eu-1: not read: "), "{line}");
+        let away = until_sized(&mut source, "here").await;
+        let there = &away.rows["there"];
+        assert_eq!((there.server.as_deref(), there.bytes), (Some("eu-1"), None));
+        eu.start_again().await.unwrap();
+        until_sized(&mut source, "there").await;
+    }
+
+    #[tokio::test]
+    async fn the_other_servers_are_shown_if_the_main_one_is_away() {
+        let (main, _eu, manager) = two().await;
+        main.stop_now().await.unwrap();
+        let mut source = Source::of(manager, true);
+        let look = source.look().await.unwrap();
+        let starts = |with: &str| look.summary.iter().any(|line| line.starts_with(with));
+        assert!(starts("main: not read: ") && starts("eu-1: PostgreSQL "), "{look:?}");
+        let look = source.look().await.unwrap();
+        assert!(look.unseen.iter().any(|line| line.starts_with("sizes: ")), "{look:?}");
+        main.start_again().await.unwrap();
+        let look = until_sized(&mut source, "there").await;
+        assert!(look.unseen.iter().all(|line| !line.starts_with("sizes: ")), "{look:?}");
+        assert!(look.rows["here"].bytes.is_some(), "{look:?}");
+    }
+
+    #[test]
+    fn sizes_are_read_again_once_a_minute_or_when_a_server_is_back() {
+        let now = Instant::now();
+        let sized = |without: &[&str]| Measured {
+            at: now,
+            without: without.iter().map(|name| Arc::from(*name)).collect(),
+            error: None,
+        };
+        let main = BTreeSet::from(["main".into()]);
+        assert!(!sized(&["eu"]).is_over(now + AGAIN, &main), "it is not back");
+        assert!(!sized(&["main"]).is_over(now, &main), "it was read a moment ago");
+        assert!(sized(&["main"]).is_over(now + AGAIN, &main));
+        assert!(!sized(&[]).is_over(now + AGAIN, &main) && sized(&[]).is_over(now + SIZES, &main));
+    }
 }

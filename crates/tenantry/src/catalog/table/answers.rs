@@ -170,6 +170,10 @@ fn twice(id: &TenantId) -> Error {
 }
 
 impl Catalog for TableCatalog {
+    fn table_in_shared_schema(&self) -> Option<&Ident> {
+        self.query.is_none().then_some(&self.table)
+    }
+
     fn lists_new(&self) -> bool {
         self.is_ours()
     }

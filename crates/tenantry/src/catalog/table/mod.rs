@@ -8,6 +8,7 @@ mod own;
 mod query;
 mod reading;
 mod record;
+mod rights;
 mod shape;
 mod upgrade;
 
@@ -15,6 +16,7 @@ pub use columns::CatalogColumns;
 
 use install::{install, install_for};
 use reading::{Remembered, Source};
+use rights::name_missing_right;
 
 use crate::{
     db::SharedDb,
@@ -177,8 +179,9 @@ impl TableCatalog {
     ///
     /// [`Config`](ErrorKind::Config) when the catalog is [read-only](Self::columns), or when the
     /// existing object of that name has another form, is a view, or belongs to another role;
-    /// nothing is changed then. Otherwise the server's error, such as when the role may not create
-    /// in the shared schema.
+    /// nothing is changed then. [`PermissionDenied`](ErrorKind::PermissionDenied) when the role may
+    /// not create in the shared schema; the message has the statement that grants it. Otherwise the
+    /// server's error.
     ///
     /// # Cancel safety
     ///
@@ -189,6 +192,15 @@ impl TableCatalog {
             let attempted = format!("{of} is read-only: nothing was created");
             return Err(Error::new(ErrorKind::Config, attempted));
         }
+        match self.install(shared).await {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                Err(name_missing_right(shared, error).await)
+            }
+            result => result,
+        }
+    }
+
+    async fn install(&self, shared: &SharedDb) -> Result<(), Error> {
         let mut tx = shared.begin_upkeep().await?;
         let schema = shared.schema();
         match shared.role_of_manager() {

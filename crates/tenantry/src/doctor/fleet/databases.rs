@@ -75,7 +75,11 @@ fn of_server(server: &str, why: &str, placed: &[Placed<'_>]) -> Finding {
         format!("server {} cannot be reached: {}", plain(server), plain(why)),
         "no request of its tenants is served, and the checks of tenants do not see them; other servers are not affected",
     )
-    .how("start the server, or correct its URL in the configuration");
+    .how(format!(
+        "start the server {}, or correct its URL in the configuration; run the doctor again then",
+        plain(server)
+    ))
+    .about_away(server);
     finding.tenants(affected(&on, placed.len(), "its server is away"))
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     doctor::{
         Examined, Subject, error_in_words,
-        homes::Homes,
+        homes::away,
         text::{counted, grouped},
     },
     error::{Error, ErrorKind},
@@ -60,7 +60,9 @@ pub(super) struct Everywhere<T> {
     pub(super) examined: usize,
     /// The number of tenants that could be examined.
     pub(super) of: usize,
-    /// What could not be examined.
+    /// The number of tenants on each server that is away.
+    away: BTreeMap<String, usize>,
+    /// What else could not be examined.
     unseen: Vec<String>,
 }
 
@@ -109,7 +111,9 @@ pub(super) async fn everywhere<'a, T: Send>(
     done.sort_by(|a, b| a.home.cmp(&b.home));
     let count = |places: &[usize]| places.iter().filter(|at| placed[**at].1.is_some()).count();
     let mut unseen = Unseen::default();
-    let mut all = Everywhere { found: Vec::new(), examined: 0, of, unseen: Vec::new() };
+    let away =
+        away(homes, placed.iter().filter(|(_, record)| record.is_some()).map(|(home, _)| home));
+    let mut all = Everywhere { found: Vec::new(), examined: 0, of, away, unseen: Vec::new() };
     for in_home in done {
         let tenants = count(&in_home.places);
         match in_home.result {
@@ -120,7 +124,7 @@ pub(super) async fn everywhere<'a, T: Send>(
             Err(error) => unseen.add(&in_home.home, tenants, &error_in_words(&error)),
         }
     }
-    all.unseen = unseen.notes(away(homes, &placed));
+    all.unseen = unseen.notes();
     Ok(Ok(all))
 }
 
@@ -140,19 +144,6 @@ impl Besides {
     }
 }
 
-/// Returns a note for each server that is away.
-fn away(homes: &Homes, placed: &[(Home, Option<&TenantRecord>)]) -> Vec<String> {
-    let note = |server: &String| {
-        let on = placed.iter().filter(|(home, record)| record.is_some() && home.server() == server);
-        format!(
-            "{} on server {}, which does not answer",
-            counted(on.count(), "tenant", "tenants"),
-            plain(server)
-        )
-    };
-    homes.away.keys().map(note).collect()
-}
-
 /// Databases that could not be examined, by server and reason.
 #[derive(Debug, Default)]
 struct Unseen(BTreeMap<(String, String), (Vec<Home>, usize)>);
@@ -164,8 +155,9 @@ impl Unseen {
         *all += tenants;
     }
 
-    /// Returns a bounded number of notes after those about whole servers.
-    fn notes(self, mut notes: Vec<String>) -> Vec<String> {
+    /// Returns a bounded number of notes.
+    fn notes(self) -> Vec<String> {
+        let mut notes = Vec::new();
         for ((server, why), (homes, tenants)) in self.0 {
             let tenants = counted(tenants, "tenant", "tenants");
             notes.push(match &homes[..] {
@@ -204,6 +196,9 @@ impl<T> Everywhere<T> {
 
     /// Adds to the result of a check what could not be examined.
     pub(super) fn unseen(&self, examined: Examined) -> Examined {
+        let away = self.away.iter();
+        let examined = away
+            .fold(examined, |examined, (server, tenants)| examined.away(server, Some(*tenants)));
         self.unseen.iter().fold(examined, Examined::unseen)
     }
 }

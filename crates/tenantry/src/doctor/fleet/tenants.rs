@@ -86,11 +86,16 @@ impl Tenants {
     }
 }
 
+/// Since version 15, the schema `public` of a new database belongs to `pg_database_owner`, whose only member is the
+/// owner of the database.
 const BEGIN: &str = "\
     with recursive n as materialized ( \
-    select asked.place::pg_catalog.int4 as place, s.oid, s.nspname as name, s.nspowner as owner, s.nspacl as acl, \
+    select asked.place::pg_catalog.int4 as place, s.oid, s.nspname as name, \
+    coalesce(case when o.rolname operator(pg_catalog.=) 'pg_database_owner' then d.datdba end, s.nspowner) as owner, s.nspacl as acl, \
     r.oid as role, coalesce(r.oid, m.oid) as serves \
     from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) with ordinality as asked (schema, role, place) \
     join pg_catalog.pg_namespace s on s.nspname operator(pg_catalog.=) asked.schema::pg_catalog.name \
+    join pg_catalog.pg_database d on d.datname operator(pg_catalog.=) pg_catalog.current_database() \
+    left join pg_catalog.pg_roles o on o.oid operator(pg_catalog.=) s.nspowner \
     join pg_catalog.pg_roles m on m.rolname operator(pg_catalog.=) coalesce($3::pg_catalog.text::pg_catalog.name, session_user) \
     left join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) asked.role::pg_catalog.name)";

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use futures_util::FutureExt;
 
 use crate::{
@@ -33,14 +35,37 @@ async fn tenants(on: &Subject) -> Result<Examined, Error> {
         return Ok(Examined::not_listed("the migration records of tenants", error));
     }
     let migrator = on.manager().migrator().tenants(set.clone());
-    let plan = migrator.plan(Schemas::AllTenants, &MigrateOptions::default()).await?;
+    let mut plan = migrator.plan(Schemas::AllTenants, &MigrateOptions::default()).await?;
+    let away = leave_out_away(on, &mut plan).await;
     let left = [(plan.pending, "pending"), (plan.blocked, "blocked")];
     let left = left.into_iter().filter(|(count, _)| *count > 0);
     let left: Vec<_> =
         left.map(|(count, how)| format!("{} {how}", counted(count, "tenant", "tenants"))).collect();
     let examined = counted_files(set, &left).findings(in_files(&plan.lint, set));
     let examined = examined.findings(pending(&plan)).findings(blocked(&plan));
-    Ok(examined.findings(unrecorded(&plan)).findings(doubtful(&plan)))
+    let examined = examined.findings(unrecorded(&plan)).findings(doubtful(&plan));
+    let away = away.iter();
+    Ok(away.fold(examined, |examined, (server, tenants)| examined.away(server, Some(*tenants))))
+}
+
+/// Takes the tenants that could not be read, because their server is away, out of a plan: nothing is wrong with their
+/// records. Returns how many there are on each server.
+async fn leave_out_away(on: &Subject, plan: &mut MigrationPlan) -> BTreeMap<String, usize> {
+    let homes = on.homes().await;
+    let is_away = |status: &SchemaStatus| {
+        let server = status.server.as_deref();
+        status.error.is_some() && server.is_some_and(|name| homes.away.contains_key(name))
+    };
+    let (away, rest): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut plan.tenants).into_iter().partition(is_away);
+    plan.blocked = plan.blocked.saturating_sub(away.len());
+    plan.tenants = rest;
+    let mut by_server = BTreeMap::new();
+    for status in &away {
+        let server = status.server.as_deref().unwrap_or_default().to_owned();
+        *by_server.entry(server).or_default() += status.row_tenants.unwrap_or(1);
+    }
+    by_server
 }
 
 async fn shared(on: &Subject) -> Result<Examined, Error> {

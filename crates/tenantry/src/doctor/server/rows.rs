@@ -1,7 +1,13 @@
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
+    doctor::{
+        BuiltIn, Examined, Finding, Subject,
+        homes::{Homes, away},
+        text::counted,
+    },
     error::Error,
     rows::verify,
     tenant::{Ident, IsolationKind},
@@ -19,7 +25,12 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     if !is_used(on) {
         return Ok(Examined::ok("no tenant is isolated by row"));
     }
-    let report = verify(on.fleet()).await?;
+    let mut report = verify(on.fleet()).await?;
+    let homes = on.homes().await;
+    let is_away = |server: &Option<Arc<str>>| {
+        server.as_deref().is_some_and(|server| homes.away.contains_key(server))
+    };
+    report.findings.retain(|found| !is_away(&found.server));
     let tables = counted(report.tables, "table", "tables");
     let message = match &report.findings[..] {
         [] => format!("{tables} in {}, without a way around the policies", report.schema),
@@ -31,7 +42,17 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     };
     let examined =
         Examined::ok(message).findings(report.findings.into_iter().map(|found| found.finding));
-    Ok(examined.findings((report.tables == 0).then(|| no_table(&report.schema))))
+    let examined = examined.findings((report.tables == 0).then(|| no_table(&report.schema)));
+    Ok(away_with_rows(on, homes)
+        .fold(examined, |examined, (server, tenants)| examined.away(&server, Some(tenants))))
+}
+
+/// Returns the servers that are away, with the number of their tenants that are isolated by row, if there are some.
+fn away_with_rows(on: &Subject, homes: &Homes) -> impl Iterator<Item = (String, usize)> {
+    let fleet = on.fleet();
+    let in_rows = on.tenants().unwrap_or_default().iter().filter(|record| fleet.is_in_rows(record));
+    let placed: Vec<_> = in_rows.filter_map(|record| fleet.home_of(record).ok()).collect();
+    away(homes, placed.iter()).into_iter().filter(|(_, tenants)| *tenants > 0)
 }
 
 /// Returns `true` if a tenant is isolated by row, as far as it is known.

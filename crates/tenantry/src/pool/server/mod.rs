@@ -38,7 +38,7 @@ use super::{
     state::State,
 };
 use crate::{
-    error::OptionsError,
+    error::{Error, OptionsError},
     event::{EventOptions, EvictReason, Hooks, Observer},
     tenant::{Binding, Home, Ident, MAIN, TenantId},
 };
@@ -253,6 +253,11 @@ impl Server {
     /// Returns its name in the manager's configuration.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Names the server in an error, if there are several.
+    pub(crate) fn name_in(&self, error: Error) -> Error {
+        self.observer.server().into_iter().fold(error, Error::with_server)
     }
 
     /// Returns the library's occupant for operations on the schemas of a database.

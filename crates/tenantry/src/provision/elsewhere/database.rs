@@ -6,7 +6,12 @@ use sqlx::{PgConnection, Row, SqlStr, postgres::types::Oid};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{CreateOptions, mark::Mark, underway::LOCK_OF_MAKER},
+    super::{
+        CreateOptions,
+        holders::{self, Held},
+        mark::Mark,
+        underway::LOCK_OF_MAKER,
+    },
     found::{Database, Next, next},
     spare_taking::{Eligible, Taken, take_spare},
 };
@@ -81,7 +86,8 @@ impl NewDatabase<'_> {
             };
             let Err(error) = sqlx::raw_sql(sql).execute(&mut *conn).await else { continue };
             if !is_passing(&error, step) || Instant::now() >= deadline {
-                return Err(self.refused(error));
+                let who = users_of_template(conn, self.template(), &error).await;
+                return Err(self.refused(error, &who));
             }
             sleep(LOOK_AGAIN).await;
         }
@@ -94,7 +100,7 @@ impl NewDatabase<'_> {
     async fn take_spare(&self, conn: &mut PgConnection) -> Result<Option<Taken>, Error> {
         let Some(eligible) = &self.spares else { return Ok(None) };
         let taken = take_spare(conn, eligible, |spare| self.name_sql(spare)).await?;
-        taken.map_err(|error| self.refused(error))
+        taken.map_err(|error| self.refused(error, ""))
     }
 
     /// Returns the statements that run in one transaction: a database with the tenant's name always has the mark.
@@ -126,12 +132,14 @@ impl NewDatabase<'_> {
         Error::new(ErrorKind::TenantExists, attempted)
     }
 
-    fn refused(&self, error: sqlx::Error) -> Error {
+    fn template(&self) -> Option<&Ident> {
+        self.options.database_template.as_ref()
+    }
+
+    fn refused(&self, error: sqlx::Error, who: &str) -> Error {
         match code(&error).as_deref() {
             Some("42P04") => self.taken().with_source(error),
-            _ => {
-                not_created("creating its database", self.options.database_template.as_ref(), error)
-            }
+            _ => not_created("creating its database", self.template(), error, who),
         }
     }
 }
@@ -147,13 +155,34 @@ pub(super) fn create_closed_sql(name: &Ident, template: Option<&Ident>) -> SqlSt
     sql.finish()
 }
 
-/// Explains why a database could not be created.
-pub(super) fn not_created(attempted: &str, template: Option<&Ident>, error: sqlx::Error) -> Error {
-    let template = template.map_or("template1", Ident::as_str);
+/// Returns the sessions that keep a database from being copied, in words, if they are why that failed.
+pub(super) async fn users_of_template(
+    conn: &mut PgConnection,
+    template: Option<&Ident>,
+    error: &sqlx::Error,
+) -> String {
+    let template = template.map_or(TEMPLATE, Ident::as_str);
+    match code(error).as_deref() {
+        Some("55006") => holders::in_words(conn, Held::Database(template)).await,
+        _ => String::new(),
+    }
+}
+
+/// The database that new ones are copied from unless another one is named.
+const TEMPLATE: &str = "template1";
+
+/// Explains why a database could not be created, with the sessions in its template in words.
+pub(super) fn not_created(
+    attempted: &str,
+    template: Option<&Ident>,
+    error: sqlx::Error,
+    who: &str,
+) -> Error {
+    let template = template.map_or(TEMPLATE, Ident::as_str);
     let attempted = match code(&error).as_deref() {
         Some("55006") => {
             format!(
-                "{attempted}: sessions are connected to the template {template:?}; end them first"
+                "{attempted}: sessions are connected to the template {template:?}{who}; end them first"
             )
         }
         Some("3D000") => format!("{attempted}: there is no template database {template:?}"),
@@ -169,7 +198,9 @@ pub(super) async fn lock(conn: &mut PgConnection, mark: Mark) -> Result<(), Erro
     let deadline = Instant::now() + PATIENCE_FOR_LOCK;
     while !try_lock(conn, mark).await? {
         if Instant::now() >= deadline {
-            let attempted = "another session is still making or dropping its database";
+            let who = holders::in_words(conn, Held::Lock(&mark.comment(), LOCK_OF_MAKER)).await;
+            let attempted =
+                format!("another session is still making or dropping its database{who}");
             return Err(Error::new(ErrorKind::Busy, attempted));
         }
         sleep(LOOK_AGAIN).await;

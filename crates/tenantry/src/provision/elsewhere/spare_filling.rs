@@ -5,9 +5,16 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     super::{
-        CreateOptions, Provisioner, SparesOnServer, mark::Mark, provisional, spare_note::SpareNote,
+        CreateOptions, Provisioner, SparesOnServer,
+        holders::{self, Held},
+        mark::Mark,
+        provisional,
+        spare_note::SpareNote,
     },
-    database::{self, LOOK_AGAIN, PATIENCE, PATIENCE_FOR_LOCK, create_closed_sql, not_created},
+    database::{
+        self, LOOK_AGAIN, PATIENCE, PATIENCE_FOR_LOCK, create_closed_sql, not_created,
+        users_of_template,
+    },
     schema::Found,
     spare::{self, SpareDatabase, State, made_from},
 };
@@ -263,7 +270,8 @@ async fn create(
     {
         let is_passing = database::code(&error).as_deref() == Some("55006");
         if !is_passing || Instant::now() >= deadline {
-            return Err(not_created("creating a spare database", template, error));
+            let who = users_of_template(conn, template, &error).await;
+            return Err(not_created("creating a spare database", template, error, &who));
         }
         sleep(LOOK_AGAIN).await;
     }
@@ -279,8 +287,9 @@ async fn until_unused(conn: &mut PgConnection, name: &Ident) -> Result<(), Error
     let deadline = Instant::now() + PATIENCE_FOR_LOCK;
     while spare::find(conn, name).await?.is_some_and(|found| found.is_in_use) {
         if Instant::now() >= deadline {
+            let who = holders::in_words(conn, Held::Database(name.as_str())).await;
             let attempted =
-                format!("making the spare database {name}: a session stays connected to it");
+                format!("making the spare database {name}: a session stays connected to it{who}");
             return Err(Error::new(ErrorKind::Busy, attempted));
         }
         sleep(LOOK_AGAIN / 10).await;

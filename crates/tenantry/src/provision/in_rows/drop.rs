@@ -10,6 +10,7 @@ use super::{
         DropOptions, Provisioner, TableRows,
         answer::busy,
         commit::TransactionNumber,
+        holders::{self, Held},
         retired::{self, KeyThen},
     },
     delete::{Counts, Rows},
@@ -67,7 +68,7 @@ impl Provisioner {
         self.refuse_when_shared(record, site).await?;
         let mut lease = self.fleet.lease_for(site).await?;
         if !lock(&mut lease, site, "pg_catalog.pg_try_advisory_lock").await? {
-            return Err(busy());
+            return Err(locked(&mut lease, site).await);
         }
         let dropped = self.drop_rows_locked(&mut lease, record, site, of, options).await;
         lease.settle().await;
@@ -146,7 +147,7 @@ impl Provisioner {
     ) -> Result<Deleted, Error> {
         let mut lease = self.fleet.lease_for(site).await?;
         if !lock(&mut lease, site, "pg_catalog.pg_try_advisory_lock").await? {
-            return Err(busy());
+            return Err(locked(&mut lease, site).await);
         }
         let deleted = self.delete_rows_locked(&mut lease, site, of, options, key).await;
         lease.settle().await;
@@ -218,26 +219,29 @@ async fn wait_for_writers(conn: &mut PgConnection, rows: &Rows<'_>) -> Result<()
     let schema = &rows.site.schema;
     let deadline = Instant::now() + PATIENCE;
     let tables: Vec<_> = rows.tables.iter().map(|table| table.name.as_str()).collect();
-    let mut first: Option<Vec<String>> = None;
+    let mut first: Option<Vec<(String, i32)>> = None;
     loop {
-        let writers = sqlx::query_scalar(WRITERS).bind(schema.as_str()).bind(&tables);
-        let now: Vec<String> = writers.persistent(false).fetch_all(&mut *conn).await?;
+        let writers = sqlx::query_as(WRITERS).bind(schema.as_str()).bind(&tables);
+        let now: Vec<(String, i32)> = writers.persistent(false).fetch_all(&mut *conn).await?;
         let first = first.get_or_insert_with(|| now.clone());
         first.retain(|writer| now.contains(writer));
         if first.is_empty() {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            let attempted = "a transaction that has written to its tables is still open";
+            let pids: Vec<_> = first.iter().map(|(_, pid)| *pid).collect();
+            let who = holders::in_words(conn, Held::Processes(&pids)).await;
+            let attempted =
+                format!("a transaction that has written to its tables is still open{who}");
             return Err(Error::new(ErrorKind::Busy, attempted));
         }
         sleep(LOOK_AGAIN).await;
     }
 }
 
-/// Transactions of other sessions that have changed rows of these tables. They hold the lock until they end.
+/// Transactions of other sessions, with their processes, that have changed rows of these tables. They hold the lock until they end.
 const WRITERS: &str = "\
-    select distinct l.virtualtransaction from pg_catalog.pg_locks l \
+    select distinct l.virtualtransaction, l.pid from pg_catalog.pg_locks l \
     join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) l.relation \
     join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
     join pg_catalog.pg_database d on d.oid operator(pg_catalog.=) l.database \
@@ -263,12 +267,22 @@ pub(super) async fn lock(
     site: &Site,
     function: &'static str,
 ) -> Result<bool, Error> {
-    let (_, schema, key) = site.spot();
     let mut sql = Sql::new("select ");
     sql.text(function).text("(pg_catalog.hashtextextended(");
-    sql.literal(&format!("{schema} {}", key.unwrap_or_default())).text(", ");
+    sql.literal(&name_of_lock(site)).text(", ");
     sql.integer(LOCK_OF_SCHEMA).text("))");
     Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
+}
+
+fn name_of_lock(site: &Site) -> String {
+    let (_, schema, key) = site.spot();
+    format!("{schema} {}", key.unwrap_or_default())
+}
+
+/// Returns the error of an operation that finds the lock of a tenant's rows taken.
+pub(super) async fn locked(conn: &mut PgConnection, site: &Site) -> Error {
+    let name = name_of_lock(site);
+    busy(&holders::in_words(conn, Held::Lock(&name, LOCK_OF_SCHEMA)).await)
 }
 
 fn by_table(counts: Counts) -> Vec<TableRows> {

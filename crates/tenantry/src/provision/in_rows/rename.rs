@@ -1,8 +1,8 @@
 //! Renames a tenant that is isolated by row: its rows keep their key.
 
 use super::{
-    super::{Provisioner, answer::busy, commit::roll_back},
-    drop::lock,
+    super::{Provisioner, commit::roll_back},
+    drop::{lock, locked},
 };
 use crate::{catalog::CatalogChange, error::Error, tenant::TenantRecord};
 
@@ -20,7 +20,7 @@ impl Provisioner {
         let mut tx = self.begin_shared().await?;
         let renamed = async {
             if !lock(&mut tx, &site, "pg_catalog.pg_try_advisory_xact_lock").await? {
-                return Err(busy());
+                return Err(locked(&mut tx, &site).await);
             }
             self.fleet.write(&mut tx, CatalogChange::Renamed { from, to: after }).await
         };

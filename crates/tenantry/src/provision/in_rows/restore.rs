@@ -5,12 +5,12 @@ use tokio::{io::AsyncRead, time::Instant};
 
 use super::{
     super::{
-        CreateOptions, DropOptions, Provisioner, TableRows, answer::busy, commit::roll_back,
+        CreateOptions, DropOptions, Provisioner, TableRows, commit::roll_back,
         retired::claim_key_in_snapshot, step::refuse_unfinished,
     },
     create::{refuse_missing_tables, table_with_rows},
     delete::Rows,
-    drop::{delete_within, lock},
+    drop::{delete_within, lock, locked},
     file::{FileReader, Input, refused},
     fit::fit,
     received::Received,
@@ -229,7 +229,7 @@ impl Target {
         unlimited_sql(&mut sql);
         sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
         if !lock(conn, &self.site, "pg_catalog.pg_try_advisory_xact_lock").await? {
-            return Err(busy());
+            return Err(locked(conn, &self.site).await);
         }
         let mut tables = tables::read(conn, &self.site, of).await?;
         refuse_missing_tables(&self.site, of, &tables)?;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, Row, SqlStr};
 
-use super::{InUse, QUARANTINE, Retired};
+use super::{
+    super::holders::{self, Held},
+    InUse, QUARANTINE, Retired,
+};
 use crate::{
     error::Error,
     pool::{KeyDigest, PINS, PINS_OF_KEYS, pin_hash},
@@ -32,14 +35,14 @@ async fn look_into(conn: &mut PgConnection, retired: Retired<'_>) -> Result<Opti
         return Ok(None);
     };
     if first.starting.is_empty() {
-        return Ok(first.in_use());
+        return Ok(first.in_use(conn).await);
     }
     let Some(mut second) = Look::take(conn, retired).await? else {
         return Ok(None);
     };
     second.starting.retain(|transaction| first.starting.contains(transaction));
     second.unknown.append(&mut second.starting);
-    Ok(second.in_use())
+    Ok(second.in_use(conn).await)
 }
 
 /// What the server says about a name or key that was given up.
@@ -50,6 +53,8 @@ struct Look {
     left: f64,
     /// Whether a session may refer to the tenant that had it.
     busy: bool,
+    /// The processes of these sessions, and of transactions that are unknown.
+    pids: Vec<i32>,
     /// Transactions of other roles: when they began is hidden.
     unknown: Vec<String>,
     /// Transactions that had not begun when the sessions were read, and hold a lock.
@@ -66,13 +71,14 @@ impl Look {
             is_back: row.try_get("is_back")?,
             left: row.try_get("left")?,
             busy: row.try_get("busy")?,
+            pids: row.try_get("pids")?,
             unknown: row.try_get("unknown")?,
             starting: row.try_get("starting")?,
         }))
     }
 
     /// Why it is not free, if it is not.
-    fn in_use(self) -> Option<InUse> {
+    async fn in_use(self, conn: &mut PgConnection) -> Option<InUse> {
         if self.is_back {
             return None;
         }
@@ -80,8 +86,11 @@ impl Look {
             let retry_after = Duration::try_from_secs_f64(self.left).unwrap_or(QUARANTINE);
             return Some(InUse::Quarantined { retry_after });
         }
-        let is_open = self.busy || !self.unknown.is_empty();
-        is_open.then_some(InUse::Open { unknown: self.unknown })
+        if !self.busy && self.unknown.is_empty() {
+            return None;
+        }
+        let who = holders::in_words(conn, Held::Processes(&self.pids)).await;
+        Some(InUse::Open { unknown: self.unknown, who })
     }
 }
 
@@ -121,7 +130,7 @@ fn look_sql(retired: Retired<'_>) -> SqlStr {
     sql.text(
         "), here as (select d.oid from pg_catalog.pg_database d \
            where d.datname operator(pg_catalog.=) pg_catalog.current_database()), \
-         running as (select l.virtualxid as id, a.xact_start as since, \
+         running as (select l.virtualxid as id, l.pid, a.xact_start as since, \
              a.backend_start is null as hidden \
            from pg_catalog.pg_locks l \
            join pg_catalog.pg_stat_get_activity(null) a on a.pid operator(pg_catalog.=) l.pid \
@@ -129,12 +138,9 @@ fn look_sql(retired: Retired<'_>) -> SqlStr {
            where l.locktype operator(pg_catalog.=) 'virtualxid' and l.granted \
            and l.mode operator(pg_catalog.=) 'ExclusiveLock' \
            and a.usesysid operator(pg_catalog.<>) 0::pg_catalog.oid \
-           and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()) \
-         select r.is_back, pg_catalog.date_part('epoch', \
-           r.free_at operator(pg_catalog.-) pg_catalog.clock_timestamp()) as left, \
-         exists (select from running t where t.since operator(pg_catalog.<=) r.free_at) \
-         or exists (select from pg_catalog.pg_locks l \
-           join here on l.database operator(pg_catalog.=) here.oid \
+           and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()), \
+         pinning as (select l.pid from pg_catalog.pg_locks l \
+           join here on l.database operator(pg_catalog.=) here.oid cross join retired r \
            where l.locktype operator(pg_catalog.=) 'advisory' \
            and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid() \
            and l.classid operator(pg_catalog.=) ",
@@ -145,7 +151,15 @@ fn look_sql(retired: Retired<'_>) -> SqlStr {
     };
     sql.number(u64::from(class)).text(
         "::pg_catalog.oid and l.objid::pg_catalog.int8 operator(pg_catalog.=) r.pin \
-           and l.objsubid operator(pg_catalog.=) 1) as busy, \
+           and l.objsubid operator(pg_catalog.=) 1) \
+         select r.is_back, pg_catalog.date_part('epoch', \
+           r.free_at operator(pg_catalog.-) pg_catalog.clock_timestamp()) as left, \
+         exists (select from running t where t.since operator(pg_catalog.<=) r.free_at) \
+         or exists (select from pinning) as busy, \
+         coalesce((select pg_catalog.array_agg(o.pid) from (select t.pid from running t \
+             where t.since operator(pg_catalog.<=) r.free_at or (t.hidden \
+               and (r.waits_for is null or t.id operator(pg_catalog.=) any (r.waits_for))) \
+             union select p.pid from pinning p) as o), '{}') as pids, \
          coalesce((select pg_catalog.array_agg(t.id) from running t where t.hidden \
            and (r.waits_for is null or t.id operator(pg_catalog.=) any (r.waits_for))), '{}') as unknown, \
          coalesce((select pg_catalog.array_agg(t.id) from running t \

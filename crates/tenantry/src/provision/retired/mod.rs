@@ -16,10 +16,10 @@ pub(super) use self::keys::{
     KeyThen, claim_key, claim_key_in_snapshot, ensure_table_of_keys, note_key_sql,
 };
 use self::look::{look, remember};
-use super::Provisioner;
+use super::{Provisioner, holders};
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
-    pool::{KeyDigest, PINS, RETIRED_KEYS, SEEN_AS, keep_to_owner, pin_hash},
+    pool::{KeyDigest, RETIRED_KEYS, SEEN_AS, keep_to_owner},
     sql::Sql,
     tenant::Ident,
 };
@@ -77,15 +77,9 @@ pub(super) fn note_sql(shared: &Ident, name: &Ident, now: &Ident) -> SqlStr {
 /// Waits until no session pins the schema, within the transaction's `lock_timeout`, and keeps new ones out until the
 /// end of the transaction.
 pub(super) fn lock_out_sql(schema: &Ident) -> SqlStr {
-    let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(");
-    sql.integer(i64::from(PINS) << 32).text(
-        "::pg_catalog.int8 operator(pg_catalog.|) (n.oid::pg_catalog.int8 operator(pg_catalog.#) ",
-    );
-    sql.number(pin_hash(schema).into()).text(
-        "::pg_catalog.int8)) \
-         from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) ",
-    );
-    sql.literal(schema.as_str());
+    let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(p.key) from (select ");
+    holders::pin_key(&mut sql, schema);
+    sql.text(") as p (key)");
     sql.finish()
 }
 
@@ -103,9 +97,13 @@ enum Retired<'a> {
 enum InUse {
     /// The quarantine is not over.
     Quarantined { retry_after: Duration },
-    /// A transaction or lease can still refer to the tenant that had it. The ids are those of transactions whose start
-    /// only their own role can see.
-    Open { unknown: Vec<String> },
+    /// A transaction or lease can still refer to the tenant that had it.
+    Open {
+        /// The ids of transactions whose start only their own role can see.
+        unknown: Vec<String>,
+        /// The sessions, in words.
+        who: String,
+    },
 }
 
 impl Provisioner {
@@ -119,7 +117,7 @@ impl Provisioner {
     async fn refuse_in_use(&self, retired: Retired<'_>) -> Result<(), Error> {
         let mut lease = self.fleet.lease().await?;
         let found = look(&mut lease, retired).await?;
-        if let Some(InUse::Open { unknown }) = &found
+        if let Some(InUse::Open { unknown, .. }) = &found
             && !unknown.is_empty()
         {
             remember(&mut lease, retired, unknown).await?;
@@ -207,10 +205,10 @@ impl InUse {
                 ),
                 after,
             ),
-            Self::Open { .. } => (
+            Self::Open { who, .. } => (
                 format!(
-                    "a transaction or lease that began before {whose} was {gone} is still open; end it, or try again in \
-                     {RETRY_AFTER:.1?}"
+                    "a transaction or lease that began before {whose} was {gone} is still open{who}; end it, or try \
+                     again in {RETRY_AFTER:.1?}"
                 ),
                 RETRY_AFTER,
             ),

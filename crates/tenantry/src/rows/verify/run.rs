@@ -53,8 +53,12 @@ async fn verify_on(
 ) -> Result<RowsReport, Error> {
     let rows = fleet.lookup().isolations().rows();
     let schema = rows.tables_schema().unwrap_or_else(|| fleet.shared().schema());
-    let mut facts = read(server, rows, schema, sessions).await?;
     let lookup = fleet.lookup();
+    // The list of tenants is on the main server.
+    let is_beside_list = server.name() == MAIN && schema == fleet.shared().schema();
+    let list = lookup.table_in_shared_schema().filter(|_| is_beside_list);
+    let shared = rows.shared_names().iter().chain(list);
+    let mut facts = read(server, rows, schema, shared, sessions).await?;
     facts.functions.retain(|function| {
         // Functions in the schemas of other tenants are no concern of these tables.
         function.schema == *schema.as_str()
@@ -79,6 +83,7 @@ async fn read(
     server: &Arc<Server>,
     rows: &Rows,
     schema: &Ident,
+    mut shared: impl Iterator<Item = &Ident> + Send,
     sessions: &Sessions,
 ) -> Result<Facts, Error> {
     let mut roles: Vec<_> = rows.sessions_role().into_iter().chain(&sessions.roles).collect();
@@ -92,7 +97,7 @@ async fn read(
         .bind(rows.key_column().as_str())
         .bind(names(&mut roles.into_iter()))
         .bind(rows.sessions_role().is_none())
-        .bind(names(&mut rows.shared_names().iter()))
+        .bind(names(&mut shared))
         .bind(names(&mut sessions.logins.iter()))
         .persistent(false);
     let Json(facts) = asked.fetch_one(&as_role(server, None)).await?;

@@ -235,6 +235,15 @@ async fn sizes_are_read_where_the_tenants_are() -> TestResult {
     let mut known: Vec<_> = known.map(|of| of.tenant_id.as_str()).collect();
     known.sort_unstable();
     assert_eq!(known, ["a", "d"], "{sizes:?}");
+    let json = serde_json::to_value(&sizes)?;
+    for (of, size) in sizes.tenants.iter().zip(json["tenants"].as_array().into_iter().flatten()) {
+        let is_known = of.bytes.is_some();
+        assert_eq!((of.unread, size["unread"] == true), (!is_known, !is_known), "{size}");
+        for figure in ["bytes", "rows", "tables", "neverAnalyzed"] {
+            assert_eq!(size[figure].is_number(), is_known, "{size}");
+            assert_eq!(size[figure].is_null(), !is_known, "{size}");
+        }
+    }
     let unseen: Vec<_> = sizes.unseen.iter().map(ToString::to_string).collect();
     let expected =
         ["the sizes of 3 tenants on server eu-1", "the sizes of 1 tenants on server main"];

@@ -38,6 +38,8 @@ async fn sizes_are_those_of_the_tenants_own_tables() -> TestResult {
             (&json["tenants"][0]["tenantId"], &json["tenants"][2]["bytes"]),
             (&"large".into(), &().into())
         );
+        // It has no tables: that was read.
+        assert_eq!((nowhere.unread, &json["tenants"][2]["tables"]), (false, &().into()));
     }
     // A table that is new and one that is locked.
     run(&mut admin, "create table tenant_small.new (id int)").await;

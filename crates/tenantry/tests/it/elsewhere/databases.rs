@@ -214,7 +214,7 @@ async fn a_template_has_to_be_free_of_sessions() -> TestResult {
     let create = provisioner.create("acme", template().lock_timeout(Duration::from_millis(100)));
     let error = create.await.unwrap_err();
     assert!(
-        error.to_string().contains("sessions are connected to the template \"model\""),
+        error.to_string().contains("are connected to the template \"model\": process "),
         "{error}"
     );
     assert!(began.elapsed() < Duration::from_secs(15), "it is bounded");

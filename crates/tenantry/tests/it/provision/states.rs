@@ -1,6 +1,11 @@
 //! Suspending, resuming and renaming.
 
-use tenantry::{ErrorKind, provision::CreateOptions};
+use std::time::Duration;
+
+use tenantry::{
+    ErrorKind,
+    provision::{CreateOptions, DropOptions},
+};
 
 use super::{by_discovery, with_table};
 use crate::{
@@ -70,7 +75,42 @@ async fn a_tenant_that_is_being_migrated_is_not_renamed() -> TestResult {
     run(&mut admin, lock).await;
     let error = provisioner.rename("acme", "globex").await.unwrap_err();
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Busy, true));
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut admin).await?;
+    let says = format!("dropping it: process {pid} of role postgres");
+    assert!(error.to_string().contains(&says), "{error}");
     run(&mut admin, "select pg_advisory_unlock_all()").await;
     provisioner.rename("acme", "globex").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_session_that_a_rename_waits_for_in_vain_is_named() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.builder().tenants_see_shared(true).build()?;
+    let mut lease = manager.tenant("acme").await?.acquire().await?;
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *lease).await?;
+    let provisioner = manager.provisioner();
+    let renamed = provisioner.rename("acme", "globex").await.unwrap_err();
+    let dropped =
+        provisioner.drop_tenant("acme", "acme", DropOptions::default()).await.unwrap_err();
+    for error in [renamed, dropped] {
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error:?}");
+        let says = format!(
+            "would continue in the shared schema: process {pid} of role postgres (tenantry/"
+        );
+        assert!(error.to_string().contains(&says), "{error}");
+    }
+    drop(lease);
+    provisioner.rename("acme", "globex").await?;
+    // A lock on one of its tables has the session that holds it, too.
+    let mut reads = world.admin().await;
+    run(&mut reads, "begin; select count(*) from tenant_globex.users").await;
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut reads).await?;
+    let options = DropOptions::default().lock_timeout(Duration::from_millis(100));
+    let held = provisioner.drop_tenant("globex", "globex", options).await.unwrap_err();
+    let text = format!("{held:?}");
+    assert!(text.contains(&format!("process {pid} of role postgres")), "{text}");
+    assert!(text.contains(", in a transaction for "), "{text}");
+    manager.close().await;
     Ok(())
 }

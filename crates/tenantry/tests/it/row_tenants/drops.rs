@@ -199,6 +199,8 @@ async fn a_transaction_that_is_open_holds_the_drop_up() -> TestResult {
     let error = provisioner.drop_tenant("acme", "acme", options()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy, "{error:?}");
     assert!(error.to_string().contains("the tenant is suspended"), "{error}");
+    let says = "a transaction that has written to its tables is still open: process ";
+    assert!(anyhow_like(&error).contains(says), "{}", anyhow_like(&error));
     let error = scene.manager.tenant("acme").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Suspended, "{error:?}");
     let (dropped, committed) =

@@ -159,6 +159,7 @@ async fn a_clone_gets_no_key_that_is_reserved() -> TestResult {
     .await;
     let error = clone().await.unwrap_err();
     assert!(is_open(&error), "{error}");
+    assert!(error.to_string().contains(" is still open: process "), "{error}");
     drop(lease);
     let began = Instant::now();
     while let Err(error) = clone().await {

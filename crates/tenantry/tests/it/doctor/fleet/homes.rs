@@ -4,14 +4,17 @@
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
-use tenantry::doctor::{CheckStatus, DoctorReport, Severity};
+use tenantry::{
+    FixedCatalog, Isolation, IsolationKind, Rows,
+    doctor::{CheckStatus, DoctorReport, Severity},
+};
 
 use super::{CHECKS, lines};
 use crate::{
-    doctor::of,
+    doctor::{of, whats},
     faults::Frozen,
-    migrate::{Homes, records, values},
-    support::{TestResult, connect, eventually, run},
+    migrate::{Files, Homes, record, records, values},
+    support::{TestResult, connect, eventually, run, server_version},
 };
 
 const ALL: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
@@ -162,6 +165,79 @@ async fn of_many_databases_a_sample_is_examined_and_said_to_be() -> TestResult {
     let unlogged = of(&report, "unloggedTables");
     assert_eq!(unlogged.message, "no unlogged table in 5 of 6 tenants");
     assert_eq!(unlogged.status, CheckStatus::Ok);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_server_that_is_away_comes_first_with_all_that_follows_from_it() -> TestResult {
+    let (homes, files) = (planted(&[]).await, Files::notes());
+    let by_row = record("r").isolation(IsolationKind::Row).server("eu-1");
+    let catalog = FixedCatalog::new(records().into_iter().chain([by_row]));
+    let builder = homes.builder().or_isolation(Isolation::rows(Rows::new())).catalog(catalog);
+    let manager = builder.build()?;
+    homes.eu.stop_now().await?;
+    let doctor = manager.doctor().tenants(files.read()).check_timeout(Duration::from_secs(12));
+    let report = doctor.run().await?;
+    let advice = report.recommendations.first().map(String::as_str).unwrap_or_default();
+    assert!(advice.starts_with("start the server eu-1, or correct its URL"), "{report}");
+    // What cannot be read is no problem of its records.
+    let migrations = of(&report, "migrations");
+    let blocked =
+        migrations.findings.iter().filter(|finding| finding.what.contains("cannot be migrated"));
+    let blocked: Vec<_> = blocked.filter_map(|finding| finding.tenants.as_ref()).collect();
+    assert!(
+        blocked
+            .iter()
+            .all(|of| of.worst.iter().all(|of| ["a", "d", "e"].contains(&&*of.tenant_id))),
+        "{report}"
+    );
+    assert_eq!(migrations.unseen, ["4 tenants on server eu-1, which does not answer"], "{report}");
+    let rows = of(&report, "rows");
+    assert_eq!(rows.unseen, ["1 tenant on server eu-1, which does not answer"], "{report}");
+    assert!(
+        rows.findings.iter().all(|found| !found.what.contains("could not be verified")),
+        "{report}"
+    );
+
+    let text = report.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].starts_with("✗ Databases of tenants: "), "{text}");
+    let told = lines[1].strip_prefix("  not seen by ").unwrap_or_else(|| panic!("{text}"));
+    assert!(told.ends_with(" other checks: server eu-1 and its tenants"), "{text}");
+    assert_eq!(text.matches("not seen by").count(), 1, "{text}");
+    assert!(!text.contains("which does not answer"), "{text}");
+    let first = lines.iter().position(|line| line.starts_with("✗ [")).expect("there are findings");
+    assert!(
+        lines[first].contains("[databases]")
+            && lines[first].contains("server eu-1 cannot be reached"),
+        "{text}"
+    );
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_schema_of_a_new_database_gives_no_alarm() -> TestResult {
+    let homes = planted(&[]).await;
+    let version = server_version(&mut connect(&homes.main.url()).await).await;
+    let manager = homes.manager(records());
+    let report = manager.doctor().only(["tenantPrivileges"]).run().await?;
+    let found = whats(&report, "tenantPrivileges");
+    match version {
+        // Every role may create objects in the schema `public` there.
+        ..15 => assert_eq!(found, ["every role may create objects in the schema"], "{report}"),
+        _ => assert_eq!(found, [""; 0], "{report}"),
+    }
+    // An owner that is not that of the database still is.
+    run(
+        &mut connect(&homes.url_of("f")).await,
+        "create table more (id int primary key); create role other; alter table plain owner to other",
+    )
+    .await;
+    let report = manager.doctor().only(["tenantPrivileges"]).run().await?;
+    let found = whats(&report, "tenantPrivileges");
+    assert!(found.contains(&"objects belong to other, and most others to postgres"), "{report}");
     manager.close().await;
     Ok(())
 }
