@@ -229,7 +229,13 @@ async fn a_server_that_is_away_is_told_with_its_own_setting() {
     ran.says(&format!("help: servers.eu-1.url (tenantry.toml:{line}) is "))
         .never_says("database.url");
 
+    // The login of maintenance has a setting of its own.
     folder.write("tenantry.toml", file(&other.url()));
+    let create = ["tenant", "create", "small", "--attributes", "plan=pro"];
+    let upkeep = folder.tenantry(create).url(server.url()).env("TENANTRY_UPKEEP_USER", "nobody");
+    let ran = upkeep.run().await.ended_with(2).says("with the credentials of upkeep");
+    ran.says("; upkeep.user ($TENANTRY_UPKEEP_USER) is nobody");
+
     other.stop_now().await.unwrap();
     let sizes = run("metrics --sizes").await.ended_with(0);
     let big = sizes.stdout.lines().find(|line| line.starts_with("big ")).unwrap();
