@@ -38,7 +38,7 @@ use super::{
     state::State,
 };
 use crate::{
-    error::OptionsError,
+    error::{Error, OptionsError},
     event::{EventOptions, EvictReason, Hooks, Observer},
     tenant::{Binding, Home, Ident, MAIN, TenantId},
 };
@@ -262,6 +262,13 @@ impl Server {
         // Its connections serve no other database, so no other occupant can use them.
         let occupant = Occupant::new(id, Class::Dedicated, Binding::library()).at(home.clone());
         Arc::new(occupant.logging_in(self.upkeep.login.as_deref().cloned()))
+    }
+
+    /// Returns the user of the library's own sessions, if it is not that of the others.
+    pub(crate) async fn user_of_upkeep(&self) -> Result<Option<String>, Error> {
+        let Some(login) = self.upkeep.login.as_deref() else { return Ok(None) };
+        let credentials = login.credentials().await?;
+        Ok(credentials.map(|credentials| credentials.user().to_owned()))
     }
 
     /// Returns the initial options.
