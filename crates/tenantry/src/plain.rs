@@ -28,6 +28,13 @@ pub(crate) fn plain(name: &str) -> String {
     text
 }
 
+/// Writes a name from outside, such as a file, in at most this many characters, so that it stays on its line.
+pub(crate) fn clipped(name: &str, most: usize) -> String {
+    let shown: String = name.chars().take(most).collect();
+    let is_whole = shown.len() == name.len();
+    plain(&shown) + if is_whole { "" } else { "…" }
+}
+
 /// Lists at most `most` names, and how many more there are.
 pub(crate) fn listed(names: &[String], most: usize) -> String {
     let shown: Vec<_> = names.iter().take(most).map(|name| plain(name)).collect();
@@ -70,6 +77,13 @@ pub(crate) fn grouped(number: impl TryInto<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_is_cut() {
+        assert_eq!(clipped("orders", 6), "orders");
+        assert_eq!(clipped("orders", 5), "order…");
+        assert_eq!(clipped("öä\nü", 3), "öä\\u{a}…");
+    }
 
     #[test]
     fn a_name_stays_on_its_line() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{leaf::Leaf, masker::Masker, shape::Shape};
+use super::{WrongRule, WrongRules, leaf::Leaf, masker::Masker, shape::Shape};
 
 /// The masks of all tables.
 #[derive(Debug, Clone)]
@@ -52,6 +52,30 @@ pub(crate) enum Select {
 }
 
 impl MaskPlan {
+    /// Refuses masks of a column that each table has, and that the copy gets from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The rules that mask it.
+    pub(crate) fn refuse_masks_of_key(&self, key: &str) -> Result<(), WrongRules> {
+        let masked = self.tables().filter_map(|table| {
+            let column = table.column(key).filter(|column| column.is_masked())?;
+            Some(WrongRule {
+                rule: column.rule(),
+                column: Some(format!("{}.{key}", table.name)),
+                message: "the column has the key of the clone, which comes from the catalog: keep it, in a rule before \
+                          this one"
+                    .to_owned(),
+            })
+        });
+        let mut masked: Vec<_> = masked.collect();
+        masked.sort();
+        match masked.is_empty() {
+            true => Ok(()),
+            false => Err(WrongRules(masked)),
+        }
+    }
+
     /// Returns the masks of a table or partition.
     pub(crate) fn table(&self, name: &str) -> Option<&TablePlan> {
         self.tables.get(name)

@@ -13,6 +13,7 @@ use super::{
     rows::{Kept, Way, insert_sql, qualified},
     sequences,
     settings::{Before, in_snapshot_sql, limits_sql, set_up, unlimited_sql},
+    shared::Shared,
     stream::stream,
     subset::Subset,
     verify,
@@ -42,6 +43,8 @@ pub(crate) struct Copying<'a> {
     /// The positions of the source's sequences.
     pub(super) positions: Vec<sequences::Position>,
     pub(super) masking: Option<Masking>,
+    /// The tables that all tenants share, if the rows are collected from there.
+    pub(super) shared: Option<&'a Shared>,
     anonymized: Option<AnonymizeReport>,
     remarks: Vec<String>,
     tables: Vec<ClonedTable>,
@@ -71,6 +74,7 @@ impl<'a> Copying<'a> {
             counter,
             positions: Vec::new(),
             masking,
+            shared: None,
             anonymized: None,
             remarks,
             tables: Vec::new(),
@@ -81,6 +85,11 @@ impl<'a> Copying<'a> {
         Way { from: self.ends.from, to: self.ends.to }
     }
 
+    /// Returns the schema in which names of the source are looked up.
+    fn home(&self) -> &'a Ident {
+        self.shared.map_or(&self.ends.from.schema, |shared| &shared.schema)
+    }
+
     /// Copies within a server, on one connection whose transaction has one snapshot.
     pub(crate) async fn within(mut self, conn: &mut PgConnection) -> Result<Copied, Error> {
         if self.options.data {
@@ -89,7 +98,7 @@ impl<'a> Copying<'a> {
         let before = set_up(conn, self.options.lock_timeout).await?;
         self.structure(conn).await?;
         self.counter.begin(CloneStage::Rows);
-        let subset = Subset::choose(self.way(), self.plan, conn).await?;
+        let subset = Subset::choose(self.way(), self.home(), self.plan, conn).await?;
         // Names of the source are printed with their schema, and names of the copy are resolved.
         set_path(conn, std::slice::from_ref(&self.ends.to.schema)).await?;
         let sizes = self.sizes(conn).await?;
@@ -150,7 +159,8 @@ impl<'a> Copying<'a> {
     pub(super) async fn try_out(&self, copy: &mut PgConnection) -> Result<(), Error> {
         let Some(masking) = &self.masking else { return Ok(()) };
         let Ends { to, model, .. } = self.ends;
-        masking.try_out(copy, &to.schema, model).await
+        let home = self.shared.map_or(&to.schema, |shared| &shared.schema);
+        masking.try_out(copy, home, model).await
     }
 
     async fn copy_rows(
@@ -175,7 +185,7 @@ impl<'a> Copying<'a> {
 
     /// Lists the rows to copy, if not all are copied. Afterwards, names of the source are printed with their schema.
     pub(super) async fn choose(&self, source: &mut Source<'_>) -> Result<Subset, Error> {
-        let subset = Subset::choose(self.way(), self.plan, source.conn).await?;
+        let subset = Subset::choose(self.way(), self.home(), self.plan, source.conn).await?;
         set_path(source.conn, &[]).await?;
         Ok(subset)
     }
@@ -218,9 +228,15 @@ impl<'a> Copying<'a> {
         self.counter.begin(CloneStage::Proof);
         let Ends { from, to, model, .. } = self.ends;
         let statements = &self.plan.statements;
-        let (source_schema, copy_schema) = (&from.schema, &to.schema);
-        let places =
-            Places { source: source_schema, copy: copy_schema, model, statements, is_within };
+        let (source_schema, copy_schema, shared) = (&from.schema, &to.schema, self.shared);
+        let places = Places {
+            source: source_schema,
+            copy: copy_schema,
+            model,
+            statements,
+            is_within,
+            shared,
+        };
         let rows = self.tables.iter().map(|table| (table.name.clone(), table.rows)).collect();
         self.anonymized = Some(masking.prove(source, copy, places, &rows).await?);
         Ok(())
@@ -413,13 +429,13 @@ pub(super) async fn insert(
 }
 
 /// Exports the snapshot of the open transaction.
-pub(super) async fn export(conn: &mut PgConnection) -> Result<String, Error> {
+pub(crate) async fn export(conn: &mut PgConnection) -> Result<String, Error> {
     let snapshot = "select pg_catalog.pg_export_snapshot()";
     Ok(sqlx::raw_sql(snapshot).fetch_one(conn).await?.try_get(0)?)
 }
 
 /// Appends the statements that import a snapshot. They must come first in a transaction.
-pub(super) fn share_sql(sql: &mut Sql, snapshot: &str) {
+pub(crate) fn share_sql(sql: &mut Sql, snapshot: &str) {
     in_snapshot_sql(sql);
     sql.text("set transaction snapshot ").literal(snapshot).text("; ");
 }
@@ -433,7 +449,7 @@ async fn share_snapshot(from: &mut PgConnection, with: &mut PgConnection) -> Res
     shared.map(drop).map_err(|error| failed("sharing the snapshot of the source".into(), error))
 }
 
-async fn set_path(conn: &mut PgConnection, path: &[Ident]) -> Result<(), Error> {
+pub(super) async fn set_path(conn: &mut PgConnection, path: &[Ident]) -> Result<(), Error> {
     let mut sql = Sql::new("set local search_path to ");
     match path {
         [] => sql.text("pg_catalog"),
@@ -444,7 +460,7 @@ async fn set_path(conn: &mut PgConnection, path: &[Ident]) -> Result<(), Error> 
 }
 
 /// Restores the settings, for the rest of the transaction.
-async fn restore(conn: &mut PgConnection, before: &Before) -> Result<(), Error> {
+pub(super) async fn restore(conn: &mut PgConnection, before: &Before) -> Result<(), Error> {
     let mut sql = Sql::default();
     before.restore_sql(&mut sql);
     let restored = sqlx::raw_sql(sql.finish()).execute(conn).await;

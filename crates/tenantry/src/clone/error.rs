@@ -5,13 +5,13 @@ use sqlx::postgres::PgDatabaseError;
 use crate::error::{Error, ErrorKind};
 
 /// Wraps an error with what was attempted.
-pub(super) fn failed(attempted: String, error: sqlx::Error) -> Error {
+pub(crate) fn failed(attempted: String, error: sqlx::Error) -> Error {
     let error = Error::from(error);
     Error::new(error.kind(), attempted).with_source(error)
 }
 
 /// Wraps an error without the server's message, which may quote values of the source: SQLSTATE and names remain.
-pub(super) fn failed_in_secret(attempted: String, error: sqlx::Error) -> Error {
+pub(crate) fn failed_in_secret(attempted: String, error: sqlx::Error) -> Error {
     let mut attempted = attempted;
     let answer = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
     if let Some(answer) = answer {

@@ -10,10 +10,12 @@
 //! [provisioner](crate::provision) decides which tenant that is, and adds it to the catalog in the same transaction.
 
 mod anonymized;
+mod collected;
 mod copy;
 mod error;
 mod in_steps;
 mod masking;
+mod of_tables;
 mod options;
 mod plan;
 mod progress;
@@ -21,17 +23,22 @@ mod report;
 mod rows;
 mod sequences;
 mod settings;
+mod shared;
 mod stamp;
 mod stream;
 mod subset;
 mod verify;
 
 pub use anonymized::{AnonymizeReport, Leak, MaskedColumn, Proof};
-pub(crate) use copy::{Copied, Copying, Ends, Source};
+pub(crate) use copy::{Copied, Copying, Ends, Source, export, share_sql};
+pub(crate) use error::{failed, failed_in_secret};
 pub(crate) use masking::Masking;
+pub(crate) use of_tables::{of_tables, unpartitioned};
 pub use options::CloneOptions;
 pub(crate) use plan::Plan;
 pub use progress::{CloneProgress, CloneStage};
 pub use report::{CloneReport, ClonedTable};
 pub(crate) use settings::{in_snapshot_sql, session_sql, unlimited_sql};
+pub(crate) use shared::Shared;
 pub(crate) use stamp::{PressError, Stamp, different_rows};
+pub(crate) use verify::read as read_model;

@@ -147,6 +147,27 @@ impl Plan {
         })
     }
 
+    /// Creates the plan of copying rows alone, with tables that exist already.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn of_rows(
+        model: &SchemaModel,
+        options: &CloneOptions,
+        schema: &Ident,
+    ) -> Result<Self, OptionsError> {
+        let plan = Self::new(model, options, schema, None)?;
+        Ok(Self {
+            statements: AroundRows::default(),
+            sequences: Vec::new(),
+            views: Vec::new(),
+            objects: 0,
+            remarks: Vec::new(),
+            ..plan
+        })
+    }
+
     /// Reads masked columns in the way that their masks require.
     pub(crate) fn mask(&mut self, masks: &MaskPlan) {
         for table in &mut self.tables {

@@ -45,9 +45,11 @@ enum Choice {
 }
 
 impl Subset {
-    /// Lists the kept rows, on the connection that reads the source.
+    /// Lists the kept rows, on the connection that reads the source. Names in conditions are looked up in the schema
+    /// `home`, which also has the foreign keys.
     pub(super) async fn choose(
         way: Way<'_>,
+        home: &Ident,
         plan: &Plan,
         conn: &mut PgConnection,
     ) -> Result<Self, Error> {
@@ -55,9 +57,9 @@ impl Subset {
             return Ok(Self::default());
         }
         let subset = Self { units: units(plan) };
-        run(conn, subset.lists_sql(&way.from.schema), "choosing the rows to copy").await?;
+        run(conn, subset.lists_sql(home), "choosing the rows to copy").await?;
         subset.select(way, plan, conn).await?;
-        let operators = operators(conn, &way.from.schema).await?;
+        let operators = operators(conn, home).await?;
         let links = subset.links(way, plan, &operators);
         let follows = |link: &&Link<'_>| subset.units[link.from].choice == Choice::Follows;
         while_changing(conn, links.iter().filter(follows).map(Link::shrink)).await?;
@@ -68,9 +70,9 @@ impl Subset {
     }
 
     /// Creates the lists of kept rows.
-    fn lists_sql(&self, source: &Ident) -> SqlStr {
+    fn lists_sql(&self, home: &Ident) -> SqlStr {
         let mut sql = Sql::new("set local search_path to ");
-        sql.ident(source).text("; ");
+        sql.ident(home).text("; ");
         for unit in self.units.values() {
             sql.text("create temporary table ");
             unit.kept.name(&mut sql);

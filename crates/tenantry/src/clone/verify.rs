@@ -201,8 +201,8 @@ async fn fingerprints(
     found.map_err(|error| failed("comparing the copy with its source".into(), error))
 }
 
-/// Reads a copy.
-pub(super) async fn read(conn: &mut PgConnection, copy: &Subject) -> Result<SchemaModel, Error> {
+/// Reads a schema on a connection in the middle of a copy.
+pub(crate) async fn read(conn: &mut PgConnection, copy: &Subject) -> Result<SchemaModel, Error> {
     let models = read::details(conn, &[copy]).await;
     let models = models.map_err(|error| failed("reading the copy".into(), error))?;
     match models.into_iter().next() {

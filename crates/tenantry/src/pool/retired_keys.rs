@@ -15,7 +15,10 @@ use parking_lot::RwLock;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::Instant;
 
-use super::pin::{KeyDigest, SEEN_AS};
+use super::{
+    pin::{KeyDigest, SEEN_AS},
+    retired_table::{foreign, misfit},
+};
 use crate::{
     error::{Error, ErrorKind},
     sql::Sql,
@@ -132,6 +135,9 @@ impl RetiredKeys {
         let answered = Instant::now();
         for row in rows {
             if row.try_column(READABLE).is_ok() {
+                if let Some(why) = row.try_get::<Option<&str>, _>(MISFIT)? {
+                    return Err(foreign(&self.schema, why).into());
+                }
                 if !row.try_get::<bool, _>(READABLE)? {
                     return Err(self.unreadable().into());
                 }
@@ -181,6 +187,7 @@ impl RetiredKeys {
 }
 
 const READABLE: &str = "tenantry_keys_are_readable";
+const MISFIT: &str = "tenantry_keys_misfit";
 const DIGEST: &str = "tenantry_key";
 const TAKEN: &str = "tenantry_taken_ago";
 
@@ -201,7 +208,11 @@ impl KeyQuestion<'_> {
     fn ask_for_table(self, sql: &mut Sql) {
         sql.text(
             "select pg_catalog.has_schema_privilege(n.oid, 'usage') \
-               and pg_catalog.has_table_privilege(c.oid, 'select') as tenantry_keys_are_readable \
+               and pg_catalog.has_table_privilege(c.oid, 'select') as tenantry_keys_are_readable, ",
+        );
+        misfit(sql);
+        sql.text(
+            "end as tenantry_keys_misfit \
              from pg_catalog.pg_namespace n join pg_catalog.pg_class c \
                on c.relnamespace operator(pg_catalog.=) n.oid \
              where n.nspname operator(pg_catalog.=) ",

@@ -291,6 +291,8 @@ fn of_keys() -> Vec<(String, Expected)> {
 
 fn of_things_around() -> Vec<(String, Expected)> {
     let view = "create view recent as select * from users";
+    let retired = "create table _tenantry_retired_keys (digest bigint primary key, \
+                   retired_at timestamptz not null, taken_at timestamptz, waits_for text[])";
     let definer = "create function every() returns bigint security definer language sql \
                    as 'select count(*) from rows.users'";
     let hidden_definer = "reset role; create function hidden() returns trigger security definer language plpgsql \
@@ -313,6 +315,23 @@ fn of_things_around() -> Vec<(String, Expected)> {
             "create materialized view every as select * from users; grant select on every to app"
                 .into(),
             &[(MaterializedView, Error, "every")],
+        ),
+        (retired.into(), &[]),
+        (
+            format!("reset role; {retired}; alter table _tenantry_retired_keys owner to other"),
+            &[(RetiredKeys, Error, "_tenantry_retired_keys")],
+        ),
+        (
+            format!("reset role; {retired}; alter table _tenantry_retired_keys owner to service"),
+            &[],
+        ),
+        (
+            format!("{retired}; alter table _tenantry_retired_keys enable row level security"),
+            &[(RetiredKeys, Error, "_tenantry_retired_keys")],
+        ),
+        (
+            "create view _tenantry_retired_keys as select 1::bigint as digest".into(),
+            &[(RetiredKeys, Error, "_tenantry_retired_keys")],
         ),
         (definer.into(), &[(DefinerFunction, Warning, "every")]),
         (format!("reset role; {definer}"), &[(DefinerFunction, Error, "every")]),

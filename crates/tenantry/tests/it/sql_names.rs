@@ -262,7 +262,9 @@ impl Piece<'_> {
 
     fn hides_an_operator(&self, at: usize, name: &str) -> bool {
         let next = self.word(Some(at + 1));
-        HIDDEN_OPERATORS.contains(&name)
+        // An operator has a left side; this is the clause of `create table a.b (like c.d)`.
+        let is_clause = name == "like" && self.is_mark(at.checked_sub(1), '(');
+        (HIDDEN_OPERATORS.contains(&name) && !is_clause)
             || (name == "in" && self.is_mark(Some(at + 1), '('))
             || (name == "distinct" && next == "from")
             || (name == "case" && next != "when")
@@ -360,6 +362,7 @@ fn what_is_looked_up_is_seen() {
         ("select set, 1 from pg_catalog.pg_class where a <> 'x = y'", "<>"),
         ("select i.type || ' '", "||"),
         ("select i.type like 'a'", "like"),
+        ("select (a like 'b')", "like"),
         (" and i.kind in ('a', 'b')", "in"),
         ("select a is not distinct from b", "distinct"),
         ("select case a when b then c end", "case"),
@@ -391,6 +394,7 @@ fn what_is_named_is_not_taken_for_looked_up() {
         " from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as asked (schema, place)",
         "select extract(epoch from created_at)::pg_catalog.float8, ''::bigint",
         "unlisten *; select pg_catalog.count(*) filter (where a)",
+        "create temporary table pg_temp.a (like b.c including generated) on commit drop",
         "select case when a then b end, exists (select from a.b), coalesce(a, b)",
     ] {
         let given: Vec<_> = given(sql).collect();

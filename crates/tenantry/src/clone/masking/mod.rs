@@ -14,7 +14,9 @@ use super::{
     plan::{Rows, Table},
 };
 use crate::{
-    anonymize::{Anonymize, Collector, Key, MaskPlan, RowMasker, Select, Suspicion, Tally},
+    anonymize::{
+        Anonymize, Collector, Key, MaskPlan, RowMasker, Select, Suspicion, Tally, WrongRules,
+    },
     error::{Error, ErrorKind},
     schema::SchemaModel,
     tenant::Ident,
@@ -49,10 +51,7 @@ impl Masking {
     ///
     /// [`Config`](ErrorKind::Config) with all rules that are wrong.
     pub(crate) fn new(rules: &Anonymize, model: &SchemaModel) -> Result<Self, Error> {
-        let plan = rules.plan(model).map_err(|wrong| {
-            let attempted = "anonymizing: rules do not fit the schema of the source";
-            Error::new(ErrorKind::Config, attempted).with_source(wrong)
-        })?;
+        let plan = rules.plan(model).map_err(unfit)?;
         let key = key_of(rules)?;
         let collector = Some(Collector::new(MEMORY, &key));
         Ok(Self {
@@ -64,6 +63,15 @@ impl Masking {
             collector,
             tallies: BTreeMap::new(),
         })
+    }
+
+    /// Refuses masks of the column with the key of the clone, in tables that all tenants share.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) with all rules that mask it.
+    pub(crate) fn refuse_masks_of_key(&self, key: &Ident) -> Result<(), Error> {
+        self.plan.refuse_masks_of_key(key.as_str()).map_err(unfit)
     }
 
     /// Finds columns of the source that look personal and have no rule.
@@ -223,6 +231,11 @@ impl Masking {
 }
 
 pub(super) use proof::Places;
+
+fn unfit(wrong: WrongRules) -> Error {
+    let attempted = "anonymizing: rules do not fit the schema of the source";
+    Error::new(ErrorKind::Config, attempted).with_source(wrong)
+}
 
 /// Returns the error for columns that look personal and have no rule.
 fn unmasked(suspicions: &[Suspicion]) -> Error {

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row, SqlStr};
 use tokio::time::Instant;
 
-use super::super::{Leak, Proof, error::failed, rows::qualified};
+use super::super::{Leak, Proof, error::failed, rows::qualified, shared::Shared};
 use crate::{
     anonymize::{Collector, Dictionary, Finder, MaskPlan, Select, TablePlan},
     error::Error,
@@ -25,6 +25,8 @@ pub(in super::super) struct Places<'a> {
     pub(in super::super) statements: &'a AroundRows,
     /// Whether both are in the database of the copy's connection.
     pub(in super::super) is_within: bool,
+    /// The tables that all tenants share, if the rows are collected from there.
+    pub(in super::super) shared: Option<&'a Shared>,
 }
 
 /// Searches for the collected values.
@@ -106,7 +108,11 @@ async fn search_copy(
             {
                 continue;
             }
-            let columns = columns_of(places.model, &relation.name, kind);
+            let mut columns = columns_of(places.model, &relation.name, kind);
+            if let Some(shared) = places.shared {
+                // The clone has another key.
+                columns.retain(|column| column.name != shared.key.as_str());
+            }
             let found = search(copy, places.copy, &relation.name, &columns, finder).await?;
             bytes += found.bytes;
             for (place, origin) in found.places {
@@ -291,8 +297,11 @@ pub(super) async fn unchanged(
 
 /// Returns the query that counts the rows of the copy with the same primary key and value as in the source.
 fn unchanged_sql(places: &Places<'_>, table: &TablePlan, column: &str) -> SqlStr {
-    let mut sql = Sql::new("select pg_catalog.count(*) from only ");
-    qualified(&mut sql, places.source, table.name());
+    let mut sql = Sql::new("select pg_catalog.count(*) from ");
+    match places.shared {
+        Some(shared) => shared.rows_sql(&mut sql, table.name()),
+        None => qualified(sql.text("only "), places.source, table.name()),
+    }
     sql.text(" as s join only ");
     qualified(&mut sql, places.copy, table.name());
     sql.text(" as c on s.").name(column).text("::pg_catalog.text operator(pg_catalog.=) c.");

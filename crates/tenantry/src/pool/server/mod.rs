@@ -269,6 +269,13 @@ impl Server {
         Arc::new(occupant.logging_in(self.upkeep.login.as_deref().cloned()))
     }
 
+    /// Returns the user of the library's own sessions, if it is not that of the others.
+    pub(crate) async fn user_of_upkeep(&self) -> Result<Option<String>, Error> {
+        let Some(login) = self.upkeep.login.as_deref() else { return Ok(None) };
+        let credentials = login.credentials().await?;
+        Ok(credentials.map(|credentials| credentials.user().to_owned()))
+    }
+
     /// Returns the initial options.
     pub(crate) fn options(&self) -> &PoolOptions {
         &self.options

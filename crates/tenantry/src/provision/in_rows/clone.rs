@@ -10,14 +10,17 @@ use super::{
         retired::claim_key_in_snapshot,
     },
     collected::{Collected, columns},
+    columns::read_columns,
     copies::{Copies, copies},
     create::{refuse_key_in_use, refuse_missing_tables},
     drop::lock,
+    pair::{Pair, act_as, changed},
+    sifted::SourceRows,
     tables::{self, Table},
 };
 use crate::{
-    catalog::{CatalogChange, RowsOfTenant, Site},
-    clone::{CloneOptions, ClonedTable, Copied, in_snapshot_sql},
+    catalog::{CatalogChange, Site},
+    clone::{CloneOptions, ClonedTable, Copied, in_snapshot_sql, share_sql},
     db::TenantTransaction,
     error::{Error, ErrorKind},
     seed::{copy_rows, ensure_table},
@@ -25,11 +28,11 @@ use crate::{
     tenant::{IsolationKind, TenantId, TenantRecord},
 };
 
-/// The source and the clone, in the same tables.
-struct Pair<'a> {
-    from: &'a RowsOfTenant,
-    to: &'a RowsOfTenant,
+/// The tenant that the clone becomes.
+struct To<'a> {
+    source: &'a Site,
     site: &'a Site,
+    record: &'a TenantRecord,
 }
 
 impl Provisioner {
@@ -55,14 +58,21 @@ impl Provisioner {
         };
         let source = self.fleet.site_of_rows(from)?;
         let (record, site) = self.new_of_copy(to, &create).await?;
+        let mut collected = match is_sifted(options) {
+            true => Some(self.collect_source(&source, options).await?),
+            false => None,
+        };
         let mut lease = self.fleet.lease_for(&site).await?;
         ensure_table(&mut lease, &site).await?;
         let mut tx = TenantTransaction::open(lease).await?;
-        match self.copy_rows(&mut tx, &source, &site, &record, (options, &create)).await {
-            Ok(tables) => {
+        let to = To { source: &source, site: &site, record: &record };
+        let copied = self.copy_rows(&mut tx, to, collected.as_mut(), (options, &create)).await;
+        if let Some(collected) = collected {
+            collected.end().await;
+        }
+        match copied {
+            Ok(copied) => {
                 self.commit(tx).await?;
-                let (objects, remarks) = (0, Vec::new());
-                let copied = Copied { objects, tables, anonymized: None, remarks };
                 Ok((site.schema.as_str().into(), copied))
             }
             Err(error) => Err(roll_back(tx, error).await),
@@ -72,13 +82,15 @@ impl Provisioner {
     async fn copy_rows(
         &self,
         tx: &mut TenantTransaction,
-        source: &Site,
-        site: &Site,
-        record: &TenantRecord,
+        To { source, site, record }: To<'_>,
+        collected: Option<&mut SourceRows>,
         (options, create): (&CloneOptions, &CreateOptions),
-    ) -> Result<Vec<ClonedTable>, Error> {
+    ) -> Result<Copied, Error> {
         let mut sql = Sql::default();
-        in_snapshot_sql(&mut sql);
+        match &collected {
+            Some(collected) => share_sql(&mut sql, &collected.snapshot),
+            None => in_snapshot_sql(&mut sql),
+        }
         limit_locks(&mut sql, create);
         sql.text("set local row_security to on");
         sqlx::raw_sql(sql.finish()).execute(&mut **tx).await?;
@@ -93,10 +105,14 @@ impl Provisioner {
         refuse_missing_tables(site, to, &tables)?;
         claim_key_in_snapshot(tx, site, to).await?;
         refuse_key_in_use(tx, site, to, &tables).await?;
-        let copied = match options.data {
-            true => Pair { from, to, site }.copy(tx, tables).await?,
-            false => Vec::new(),
-        };
+        let pair = Pair { from, to, site };
+        let mut copied =
+            Copied { objects: 0, tables: Vec::new(), anonymized: None, remarks: Vec::new() };
+        match collected {
+            _ if !options.data => {}
+            Some(collected) => copied = pair.sift(tx, tables, collected, options).await?,
+            None => copied.tables = pair.copy(tx, tables).await?,
+        }
         if options.data {
             copy_rows(tx, source, site).await?;
         }
@@ -107,17 +123,13 @@ impl Provisioner {
 
 /// Returns why these options do not suit tables that all tenants share.
 fn why_not(options: &CloneOptions) -> Option<&'static str> {
-    if options.anonymize.is_some() {
-        return Some(
-            "its rows are copied inside the server, where masks are not applied: clone it without them, and mask the \
-             rows of the clone with your own statements before anybody gets access to it",
-        );
-    }
-    if !options.exclude.is_empty() || !options.parts.is_empty() {
-        return Some("all of its rows are copied: delete from the clone what is not wanted");
-    }
     let names_schema = options.container.is_some();
     names_schema.then_some("it has no schema of its own, so there is no container to name")
+}
+
+/// Returns `true` if rows are masked, or not all of them are copied.
+fn is_sifted(options: &CloneOptions) -> bool {
+    options.anonymize.is_some() || !options.exclude.is_empty() || !options.parts.is_empty()
 }
 
 impl Pair<'_> {
@@ -127,7 +139,7 @@ impl Pair<'_> {
         conn: &mut PgConnection,
         mut tables: Vec<Table>,
     ) -> Result<Vec<ClonedTable>, Error> {
-        tables::read_columns(conn, self.to, &mut tables).await?;
+        read_columns(conn, self.to, &mut tables).await?;
         let column = self.to.of.key_column().as_str();
         let copies = copies(&tables, column).map_err(|why| Error::new(ErrorKind::Clone, why))?;
         let mut cloned = Vec::new();
@@ -149,7 +161,8 @@ impl Pair<'_> {
         collected.create(&mut sql);
         columns(&mut sql, copies).text(" from ");
         collected.table(&mut sql, self.site).text(" x where ");
-        tables::is_tenants(&mut sql, "x", self.from).text("; ");
+        tables::is_tenants(&mut sql, "x", self.from);
+        tables::belongs(&mut sql, "x", copies.elsewhere).text("; ");
         act_as(&mut sql, self.to);
         sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
 
@@ -162,19 +175,4 @@ impl Pair<'_> {
         collected.remove(conn).await?;
         Ok(rows)
     }
-}
-
-fn changed(copies: &Copies<'_>) -> Error {
-    let attempted = format!(
-        "table {} of the clone has other rows than the source: a trigger or a rule changes what is inserted",
-        copies.table
-    );
-    Error::new(ErrorKind::Clone, attempted)
-}
-
-/// Appends the statement after which policies show the rows of this key.
-fn act_as(sql: &mut Sql, rows: &RowsOfTenant) {
-    let setting = rows.of.key_setting();
-    sql.text("set local ").ident(&setting.class).text(".").ident(&setting.name);
-    sql.text(" to ").literal(&rows.key).text("; ");
 }

@@ -65,7 +65,8 @@ impl Collected<'_> {
         let copy = |sql: &mut Sql| {
             rows(sql);
             self.table(sql.text(" from "), site).text(" x where ");
-            tables::is_tenants(sql, "x", of).text(") d");
+            tables::is_tenants(sql, "x", of);
+            tables::belongs(sql, "x", self.copies.elsewhere).text(") d");
         };
         let mut sql = Sql::new("select pg_catalog.count(*) from ((");
         source(&mut sql);

@@ -11,6 +11,8 @@ pub(super) struct Copies<'a> {
     pub(super) table: &'a str,
     /// The columns that keep their values; the others get new ones from their defaults.
     pub(super) columns: Vec<&'a str>,
+    /// The oids of tables that inherit from it, and whose rows belong to another table.
+    pub(super) elsewhere: &'a [i64],
 }
 
 /// Returns the tables with what is copied of each, in an order in which foreign keys are valid.
@@ -25,7 +27,8 @@ pub(super) fn copies<'a>(tables: &'a [Table], key: &str) -> Result<Vec<Copies<'a
         let table = &tables[place];
         let kept = |column: &&Column| !column.is_key && !new[place].contains(&column.name.as_str());
         let columns = table.columns.iter().filter(kept).map(|column| column.name.as_str());
-        copies.push(Copies { table: &table.name, columns: columns.collect() });
+        let elsewhere = &table.elsewhere;
+        copies.push(Copies { table: &table.name, columns: columns.collect(), elsewhere });
     }
     Ok(copies)
 }
@@ -146,8 +149,8 @@ mod tests {
         notes.unique_keys = vec![unique("notes_pkey", Some("number"), false)];
         let tables = [notes, users];
         let expected = [
-            Copies { table: "users", columns: vec!["id", "boss"] },
-            Copies { table: "notes", columns: vec!["user_id"] },
+            Copies { table: "users", columns: vec!["id", "boss"], elsewhere: &[] },
+            Copies { table: "notes", columns: vec!["user_id"], elsewhere: &[] },
         ];
         assert_eq!(copies(&tables, "tenant_id").unwrap(), expected);
     }

@@ -213,7 +213,7 @@ pub(super) async fn table_with_rows(
         sql.literal(&table.name).text(" as name where exists (select from ");
         table.named(&mut sql, &site.schema);
         sql.text(" t where ");
-        tables::is_tenants(&mut sql, "t", of).text(")");
+        table.is_tenants(&mut sql, "t", of).text(")");
     }
     sql.text(") t limit 1");
     let found = sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?;

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row, SqlStr};
 use super::{
     super::{DropOptions, patience::patiently},
     order::{How, Reference, Step, plan},
-    tables::{ForeignKey, Table, is_tenants},
+    tables::{ForeignKey, Table, belongs, is_tenants},
 };
 use crate::{
     catalog::{RowsOfTenant, Site},
@@ -35,7 +35,7 @@ impl Rows<'_> {
             let mut sql = self.begin();
             sql.text("select pg_catalog.count(*) from ");
             table.named(&mut sql, &self.site.schema).text(" t where ");
-            is_tenants(&mut sql, "t", self.of);
+            table.is_tenants(&mut sql, "t", self.of);
             let rows = self.run(conn, sql.finish()).await?;
             if rows > 0 {
                 counts.insert(table.name.clone(), rows);
@@ -130,10 +130,10 @@ impl Rows<'_> {
 
     /// Appends the condition that a row is the tenant's and in the batch, whose rows are called `x`.
     fn batch(&self, sql: &mut Sql, table: &Table) {
-        is_tenants(sql, "d", self.of);
+        table.is_tenants(sql, "d", self.of);
         sql.text(" and d.ctid operator(pg_catalog.=) any (array(select x.ctid from ");
         table.named(sql, &self.site.schema).text(" x where ");
-        is_tenants(sql, "x", self.of);
+        table.is_tenants(sql, "x", self.of);
     }
 
     fn end_of_batch(&self, sql: &mut Sql) {
@@ -148,6 +148,7 @@ impl Rows<'_> {
                 sql.text(" and not exists (select from ");
                 table.named(sql, &self.site.schema).text(" s where (");
                 is_tenants(sql, "s", self.of).text(") is not true");
+                belongs(sql, "s", &table.elsewhere);
                 for (own, theirs) in &key.columns {
                     sql.text(" and s.").name(own).text(" operator(pg_catalog.=) x.").name(theirs);
                 }
@@ -182,8 +183,9 @@ impl Rows<'_> {
         for (index, place) in places.iter().enumerate() {
             sql.text(if index == 0 { "d" } else { ", d" }).number(index as u64);
             sql.text(" as (delete from ");
-            self.tables[*place].named(&mut sql, &self.site.schema).text(" x where ");
-            is_tenants(&mut sql, "x", self.of);
+            let table = &self.tables[*place];
+            table.named(&mut sql, &self.site.schema).text(" x where ");
+            table.is_tenants(&mut sql, "x", self.of);
             self.without_strangers(&mut sql, *place);
             sql.text(" returning 1)");
         }

@@ -8,6 +8,7 @@ use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
     super::{Provisioner, TableRows, step::refuse_unfinished},
+    columns::read_columns,
     copies::in_order,
     create::refuse_missing_tables,
     file::{FileWriter, Output},
@@ -123,19 +124,14 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// Locks the tables against `alter table`, and takes the snapshot after that: a table that is rewritten in between
-    /// looks empty to an earlier snapshot.
+    /// Locks the tables, and takes the snapshot after that.
     async fn begin(&self, conn: &mut PgConnection, tables: &[Table]) -> Result<(), Error> {
         let mut sql = Sql::default();
         in_snapshot_sql(&mut sql);
         sql.text("set transaction read only; ");
         session_sql(&mut sql, self.options.lock_timeout);
         sql.text("set local row_security to on; ");
-        for (place, table) in tables.iter().enumerate() {
-            sql.text(if place == 0 { "lock table " } else { ", " });
-            table.named(&mut sql, &self.site.schema);
-        }
-        sql.text(" in access share mode; ");
+        tables::hold_sql(&mut sql, self.site, tables);
         unlimited_sql(&mut sql);
         sqlx::raw_sql(sql.finish()).execute(conn).await?;
         Ok(())
@@ -148,12 +144,9 @@ impl Export<'_> {
         known: &[Table],
     ) -> Result<(Header, Vec<Table>), Error> {
         let mut tables = tables::read(conn, self.site, self.of).await?;
-        if !tables.iter().map(|table| table.oid).eq(known.iter().map(|table| table.oid)) {
-            let attempted = "its tables were altered meanwhile: export it again";
-            return Err(Error::new(ErrorKind::Busy, attempted));
-        }
+        tables::refuse_altered(known, &tables)?;
         self.refuse_unreadable(conn, &tables).await?;
-        tables::read_columns(conn, self.of, &mut tables).await?;
+        read_columns(conn, self.of, &mut tables).await?;
         let order = in_order(&tables).concat();
         let mut places: Vec<_> = tables.into_iter().map(Some).collect();
         let tables: Vec<_> = order.into_iter().filter_map(|place| places[place].take()).collect();
@@ -221,7 +214,7 @@ impl Export<'_> {
             sql.text(if place == 0 { "x." } else { ", x." }).name(&column.name);
         }
         table.named(sql.text(" from "), &self.site.schema).text(" x where ");
-        tables::is_tenants(&mut sql, "x", self.of).text(") to stdout");
+        table.is_tenants(&mut sql, "x", self.of).text(") to stdout");
         sql.finish()
     }
 }

@@ -6,6 +6,9 @@ use super::{
 };
 use crate::rows::file::{self, Header};
 
+/// The most differences that are told: a file can have any number.
+const SHOWN: usize = 50;
+
 /// A table of the file, and where its rows go.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fit<'a> {
@@ -31,7 +34,8 @@ pub(super) fn fit<'a>(
     let (mut fits, mut differences) = (Vec::new(), Vec::new());
     for of_file in &header.tables {
         let Some(place) = tables.iter().position(|table| table.name == of_file.name) else {
-            differences.push(format!("there is no table {} with the column {key}", of_file.name));
+            let name = file::shown(&of_file.name);
+            differences.push(format!("there is no table {name} with the column {key}"));
             continue;
         };
         let table = &tables[place];
@@ -41,14 +45,12 @@ pub(super) fn fit<'a>(
             .filter_map(|column| found(column, table, &mut differences))
             .collect();
         differences.extend(missing(&columns, table));
-        let copies = Copies { table: &table.name, columns: columns.clone() };
+        let elsewhere = &table.elsewhere;
+        let copies = Copies { table: &table.name, columns: columns.clone(), elsewhere };
         fits.push(Fit { place, columns, copies });
     }
     if !differences.is_empty() {
-        return Err(format!(
-            "the rows of the file do not fit the tables: {}",
-            differences.join("; ")
-        ));
+        return Err(told(&differences));
     }
     if new_ids {
         let new = new_columns(tables, key)?;
@@ -59,13 +61,22 @@ pub(super) fn fit<'a>(
     Ok(fits)
 }
 
+fn told(differences: &[String]) -> String {
+    let shown = differences[..differences.len().min(SHOWN)].join("; ");
+    let more = match differences.len() - differences.len().min(SHOWN) {
+        0 => String::new(),
+        more => format!("; and {more} more differences"),
+    };
+    format!("the rows of the file do not fit the tables: {shown}{more}")
+}
+
 /// Returns the table's column for a column of the file, or notes why there is none.
 fn found<'a>(
     of_file: &file::Column,
     table: &'a Table,
     differences: &mut Vec<String>,
 ) -> Option<&'a str> {
-    let name = format!("{}.{}", table.name, of_file.name);
+    let name = format!("{}.{}", table.name, file::shown(&of_file.name));
     let column = table.columns.iter().find(|column| column.name == of_file.name);
     let difference = match column {
         None => format!("there is no column {name}, or it is generated"),
@@ -73,7 +84,8 @@ fn found<'a>(
             format!("{name} has the tenants' key, which comes from the catalog")
         }
         Some(column) if column.of_type != of_file.of_type => {
-            format!("{name} is of type {} and not {}", column.of_type, of_file.of_type)
+            let of_file = file::shown(&of_file.of_type);
+            format!("{name} is of type {} and not {of_file}", column.of_type)
         }
         Some(column) => return Some(&column.name),
     };
@@ -131,6 +143,19 @@ mod tests {
         let file = header(&[table("users", &[("note", "text"), ("id", "integer")])]);
         let fits = fit(&file, &here, "tenant_id", false).unwrap();
         assert_eq!((fits[0].place, &*fits[0].columns), (0, ["note", "id"].as_slice()));
+    }
+
+    #[test]
+    fn names_and_numbers_of_a_file_are_bounded() {
+        let here = [table("users", &[("tenant_id", "text"), ("id", "integer")])];
+        let long = "\u{1b}[31m".to_owned() + &"x".repeat(1_000_000);
+        let others = (0..1000).map(|nth| table(&format!("t{nth}"), &[]));
+        let of_users = table("users", &[("id", long.as_str()), (long.as_str(), "text")]);
+        let tables: Vec<_> = [of_users, table(&long, &[])].into_iter().chain(others).collect();
+        let file = header(&tables);
+        let told = fit(&file, &here, "tenant_id", false).unwrap_err();
+        assert!(told.len() < 10_000 && !told.contains('\u{1b}'), "{}", told.len());
+        assert!(told.ends_with("; and 954 more differences"), "{told}");
     }
 
     #[test]

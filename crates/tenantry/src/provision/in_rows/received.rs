@@ -8,7 +8,7 @@ use super::{
     copies::in_order,
     file::{FileReader, refused},
     fit::Fit,
-    tables::{self, ForeignKey, Table},
+    tables::{ForeignKey, Table},
 };
 use crate::{
     catalog::{RowsOfTenant, Site},
@@ -160,13 +160,13 @@ impl<'a> Received<'a> {
         let Some(target) = key.target(self.tables) else { return Ok(()) };
         let mut sql = Sql::new("select exists (select from ");
         table.named(&mut sql, &self.site.schema).text(" x where ");
-        tables::is_tenants(&mut sql, "x", self.of);
+        table.is_tenants(&mut sql, "x", self.of);
         for (own, _) in &key.columns {
             sql.text(" and x.").name(own).text(" is not null");
         }
         sql.text(" and not exists (select from ");
         self.tables[target].named(&mut sql, &self.site.schema).text(" y where ");
-        tables::is_tenants(&mut sql, "y", self.of);
+        self.tables[target].is_tenants(&mut sql, "y", self.of);
         for (own, theirs) in &key.columns {
             sql.text(" and y.").name(theirs).text(" operator(pg_catalog.=) x.").name(own);
         }

@@ -8,6 +8,7 @@ use super::{
         CreateOptions, DropOptions, Provisioner, TableRows, commit::roll_back,
         retired::claim_key_in_snapshot, step::refuse_unfinished,
     },
+    columns::read_columns,
     create::{refuse_missing_tables, table_with_rows},
     delete::Rows,
     drop::{delete_within, lock, locked},
@@ -236,7 +237,7 @@ impl Target {
         if self.is_new {
             claim_key_in_snapshot(conn, &self.site, of).await?;
         }
-        tables::read_columns(conn, of, &mut tables).await?;
+        read_columns(conn, of, &mut tables).await?;
         Ok(tables)
     }
 

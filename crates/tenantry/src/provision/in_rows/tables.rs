@@ -2,9 +2,10 @@
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
+use super::inherited::{Inherits, elsewhere};
 use crate::{
     catalog::{RowsOfTenant, Site},
-    error::Error,
+    error::{Error, ErrorKind},
     sql::Sql,
     tenant::{Ident, KeyType},
 };
@@ -16,9 +17,11 @@ pub(super) struct Table {
     pub(super) name: String,
     /// Its foreign keys to such tables, itself included.
     pub(super) foreign_keys: Vec<ForeignKey>,
-    /// Its columns, except generated ones, and its unique keys; empty unless they were [read](read_columns).
+    /// Its columns, except generated ones, and its unique keys; empty unless they were [read](super::columns::read_columns).
     pub(super) columns: Vec<Column>,
     pub(super) unique_keys: Vec<UniqueKey>,
+    /// The oids of tables that inherit from it, and whose rows belong to another table.
+    pub(super) elsewhere: Vec<i64>,
 }
 
 /// A column that takes values.
@@ -65,13 +68,24 @@ pub(super) struct ForeignKey {
 
 impl Table {
     pub(super) fn new(oid: i64, name: String) -> Self {
-        let (foreign_keys, columns, unique_keys) = Default::default();
-        Self { oid, name, foreign_keys, columns, unique_keys }
+        let (foreign_keys, columns, unique_keys, elsewhere) = Default::default();
+        Self { oid, name, foreign_keys, columns, unique_keys, elsewhere }
     }
 
     /// Appends the name of the table.
     pub(super) fn named<'s>(&self, sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
         sql.ident(schema).text(".").name(&self.name)
+    }
+
+    /// Appends the condition that a row of `alias` is the tenant's, and belongs to the table.
+    pub(super) fn is_tenants<'s>(
+        &self,
+        sql: &'s mut Sql,
+        alias: &'static str,
+        of: &RowsOfTenant,
+    ) -> &'s mut Sql {
+        is_tenants(sql, alias, of);
+        belongs(sql, alias, &self.elsewhere)
     }
 }
 
@@ -101,6 +115,24 @@ impl ForeignKey {
     }
 }
 
+/// Appends the lock of the tables against `alter table`, until the end of the transaction. This takes no snapshot: a
+/// table that is rewritten between a snapshot and its lock looks empty.
+pub(super) fn hold_sql(sql: &mut Sql, site: &Site, tables: &[Table]) {
+    for (place, table) in tables.iter().enumerate() {
+        sql.text(if place == 0 { "lock table " } else { ", " });
+        table.named(sql, &site.schema);
+    }
+    sql.text(if tables.is_empty() { "" } else { " in access share mode; " });
+}
+
+/// Refuses tables that were altered before they were locked.
+pub(super) fn refuse_altered(before: &[Table], now: &[Table]) -> Result<(), Error> {
+    match now.iter().map(|table| table.oid).eq(before.iter().map(|table| table.oid)) {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Busy, "its tables were altered meanwhile: try again")),
+    }
+}
+
 /// Appends the condition that a row of `alias` is the tenant's.
 pub(super) fn is_tenants<'s>(
     sql: &'s mut Sql,
@@ -109,6 +141,21 @@ pub(super) fn is_tenants<'s>(
 ) -> &'s mut Sql {
     sql.text(alias).text(".").ident(of.of.key_column()).text(" operator(pg_catalog.=) ");
     key(sql, of)
+}
+
+/// Appends the rest of the condition: the row is in none of these tables, which a query of the table includes.
+pub(super) fn belongs<'s>(sql: &'s mut Sql, alias: &'static str, elsewhere: &[i64]) -> &'s mut Sql {
+    for (place, oid) in elsewhere.iter().enumerate() {
+        match place {
+            0 => sql
+                .text(" and ")
+                .text(alias)
+                .text(".tableoid::pg_catalog.int8 operator(pg_catalog.<>) all (array["),
+            _ => sql.text(", "),
+        };
+        sql.integer(*oid);
+    }
+    sql.text(if elsewhere.is_empty() { "" } else { "]::pg_catalog.int8[])" })
 }
 
 /// Appends the tenant's key.
@@ -121,16 +168,24 @@ pub(super) fn key<'s>(sql: &'s mut Sql, of: &RowsOfTenant) -> &'s mut Sql {
 }
 
 /// Reads the tables of the site's schema, by name. A partition is reached through its table.
+///
+/// # Errors
+///
+/// [`Placement`](ErrorKind::Placement) if the collation of a tenant column takes keys that differ for equal: rows of other
+/// tenants would be exported, copied and deleted, too.
 pub(super) async fn read(
     conn: &mut PgConnection,
     site: &Site,
     of: &RowsOfTenant,
 ) -> Result<Vec<Table>, Error> {
     let query = sqlx::query(TABLES).bind(site.schema.as_str()).bind(of.of.key_column().as_str());
-    let rows = query.persistent(false).fetch_all(conn).await?;
+    let rows = query.persistent(false).fetch_all(&mut *conn).await?;
     let mut tables = Vec::<Table>::new();
     for row in &rows {
         let oid = row.try_get("oid")?;
+        if row.try_get("is_blurred")? {
+            return Err(blurred(site, of, row.try_get("name")?));
+        }
         if tables.last().is_none_or(|last| last.oid != oid) {
             tables.push(Table::new(oid, row.try_get("name")?));
         }
@@ -138,39 +193,32 @@ pub(super) async fn read(
             table.foreign_keys.push(key);
         }
     }
+    read_inherited(conn, &mut tables).await?;
     Ok(tables)
 }
 
-/// Reads the columns and the unique keys of the tables.
-pub(super) async fn read_columns(
-    conn: &mut PgConnection,
-    of: &RowsOfTenant,
-    tables: &mut [Table],
-) -> Result<(), Error> {
+/// Reads which rows that a query of a table returns belong to another one.
+async fn read_inherited(conn: &mut PgConnection, tables: &mut [Table]) -> Result<(), Error> {
     let oids: Vec<_> = tables.iter().map(|table| table.oid).collect();
-    let key = of.of.key_column().as_str();
-    let asked = |sql| sqlx::query(sql).bind(oids.clone()).bind(key).persistent(false);
-    for row in asked(COLUMNS).fetch_all(&mut *conn).await? {
-        let (name, is_key) = (row.try_get("name")?, row.try_get("is_key")?);
-        let (is_drawn, is_required) = (row.try_get("is_drawn")?, row.try_get("is_required")?);
-        let column =
-            Column { name, is_key, is_drawn, is_required, of_type: row.try_get("of_type")? };
-        if let Some(table) = with_oid(tables, row.try_get("oid")?) {
-            table.columns.push(column);
-        }
-    }
-    for row in asked(UNIQUE_KEYS).fetch_all(&mut *conn).await? {
-        let (name, only_column) = (row.try_get("name")?, row.try_get("only_column")?);
-        let unique = UniqueKey { name, only_column, is_keyed: row.try_get("is_keyed")? };
-        if let Some(table) = with_oid(tables, row.try_get("oid")?) {
-            table.unique_keys.push(unique);
-        }
+    let rows = sqlx::query(INHERITED).bind(oids.clone()).persistent(false).fetch_all(conn).await?;
+    let pair =
+        |row: &PgRow| Ok(Inherits { child: row.try_get("child")?, parent: row.try_get("parent")? });
+    let pairs = rows.iter().map(pair).collect::<sqlx::Result<Vec<_>>>()?;
+    for (table, elsewhere) in tables.iter_mut().zip(elsewhere(&oids, &pairs)) {
+        table.elsewhere = elsewhere;
     }
     Ok(())
 }
 
-fn with_oid(tables: &mut [Table], oid: i64) -> Option<&mut Table> {
-    tables.iter_mut().find(|table| table.oid == oid)
+fn blurred(site: &Site, of: &RowsOfTenant, table: &str) -> Error {
+    let attempted = format!(
+        "the collation of column {}.{table}.{} is not deterministic, so keys that differ can be equal, and rows of other \
+         tenants cannot be told from those of this one: drop the policies, alter the type of the column with another \
+         collation, and create the policies again",
+        site.schema,
+        of.of.key_column()
+    );
+    Error::new(ErrorKind::Placement, attempted)
 }
 
 fn foreign_key(row: &PgRow) -> sqlx::Result<Option<ForeignKey>> {
@@ -188,42 +236,22 @@ fn foreign_key(row: &PgRow) -> sqlx::Result<Option<ForeignKey>> {
     }))
 }
 
-/// Parameters: the oids of the tables, and the column of the tenants' key.
-const COLUMNS: &str = "\
-    select a.attrelid::pg_catalog.int8 as oid, a.attname::pg_catalog.text as name, \
-      a.attname operator(pg_catalog.=) $2 as is_key, \
-      a.attidentity operator(pg_catalog.<>) '' or coalesce( \
-        pg_catalog.starts_with(e.text, 'nextval(') or e.text operator(pg_catalog.=) 'gen_random_uuid()', \
-        false) as is_drawn, \
-      a.attnotnull and d.oid is null and a.attidentity operator(pg_catalog.=) '' as is_required, \
-      pg_catalog.format_type(a.atttypid, null) as of_type \
-    from pg_catalog.pg_attribute a \
-    left join pg_catalog.pg_attrdef d on d.adrelid operator(pg_catalog.=) a.attrelid \
-      and d.adnum operator(pg_catalog.=) a.attnum \
-    left join lateral (select pg_catalog.pg_get_expr(d.adbin, d.adrelid) as text) e on true \
-    where a.attrelid::pg_catalog.int8 operator(pg_catalog.=) any ($1) \
-      and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
-      and a.attgenerated operator(pg_catalog.=) '' \
-    order by a.attrelid, a.attnum";
-
-/// Parameters: those of [`COLUMNS`].
-const UNIQUE_KEYS: &str = "\
-    select i.indrelid::pg_catalog.int8 as oid, c.relname::pg_catalog.text as name, \
-      case when i.indnkeyatts operator(pg_catalog.=) 1::pg_catalog.int2 then (select a.attname::pg_catalog.text \
-        from pg_catalog.pg_attribute a where a.attrelid operator(pg_catalog.=) i.indrelid \
-        and a.attnum operator(pg_catalog.=) i.indkey[0]) end as only_column, \
-      exists (select from pg_catalog.pg_attribute a where a.attrelid operator(pg_catalog.=) i.indrelid \
-        and a.attname operator(pg_catalog.=) $2 and not a.attisdropped \
-        and a.attnum operator(pg_catalog.=) any \
-          ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts operator(pg_catalog.-) 1])) as is_keyed \
-    from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid \
-    where i.indrelid::pg_catalog.int8 operator(pg_catalog.=) any ($1) \
-      and (i.indisunique or i.indisexclusion) order by c.relname";
+/// Tables below others that are not partitions. Parameter: the oids of the topmost tables.
+const INHERITED: &str = "\
+    with recursive below as ( \
+      select i.inhrelid as child, i.inhparent as parent from pg_catalog.pg_inherits i \
+      where i.inhparent::pg_catalog.int8 operator(pg_catalog.=) any ($1) \
+      union \
+      select i.inhrelid, i.inhparent from below b \
+      join pg_catalog.pg_inherits i on i.inhparent operator(pg_catalog.=) b.child) \
+    select b.child::pg_catalog.int8 as child, b.parent::pg_catalog.int8 as parent from below b \
+    join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) b.child \
+    where not c.relispartition order by b.child, b.parent";
 
 /// A column can be set to null on its own unless the foreign key is `match full` and has others.
 const TABLES: &str = "\
     with t as ( \
-      select c.oid, c.relname, a.attnum from pg_catalog.pg_class c \
+      select c.oid, c.relname, a.attnum, a.attcollation from pg_catalog.pg_class c \
       join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
       join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid \
         and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
@@ -233,6 +261,8 @@ const TABLES: &str = "\
     select t.oid::pg_catalog.int8 as oid, t.relname::pg_catalog.text as name, \
       f.conname::pg_catalog.text as constraint, f.confrelid::pg_catalog.int8 as to, \
       f.confdeltype operator(pg_catalog.=) any (array['c', 'n', 'd']::pg_catalog.\"char\"[]) as acts, \
+      exists (select from pg_catalog.pg_collation l where l.oid operator(pg_catalog.=) t.attcollation \
+        and not l.collisdeterministic) as is_blurred, \
       pg_catalog.row_security_active(t.oid) as is_filtered, k.own, k.theirs, k.is_keyed, \
       case when f.confmatchtype operator(pg_catalog.=) 's'::pg_catalog.\"char\" \
         or pg_catalog.cardinality(f.conkey) operator(pg_catalog.=) 1 then k.nullable end as nullable \

@@ -21,7 +21,7 @@ pub(in crate::provision) enum KeyThen {
 
 impl<'a> Retired<'a> {
     fn key_of(site: &'a Site, of: &'a RowsOfTenant) -> Self {
-        Self::Key { schema: &site.schema, key: &of.key }
+        Self::Key { schema: &site.schema, key: &of.key, column: of.of.key_column() }
     }
 }
 
@@ -81,6 +81,10 @@ pub(in crate::provision) async fn claim_key_in_snapshot(
 }
 
 /// Ensures that the table of keys that were given up exists. Not in a transaction: two of them would collide.
+///
+/// # Errors
+///
+/// [`Config`](crate::ErrorKind::Config) if the table of that name is not the library's own.
 pub(in crate::provision) async fn ensure_table_of_keys(
     conn: &mut PgConnection,
     site: &Site,
@@ -104,8 +108,9 @@ pub(in crate::provision) async fn ensure_table_of_keys(
         .text(".")
         .text(RETIRED_KEYS)
         .text(" to public");
-    sqlx::raw_sql(sql.finish()).execute(conn).await?;
-    Ok(())
+    sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
+    // Another role may have created it meanwhile.
+    Retired::key_of(site, of).has_table(conn).await.map(drop)
 }
 
 const INDEX: &str = "_tenantry_retired_keys_changed";

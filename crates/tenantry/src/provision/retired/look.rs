@@ -187,7 +187,7 @@ fn pin_of(sql: &mut Sql, retired: Retired<'_>) {
             sql.text("r.schema::pg_catalog.int8 operator(pg_catalog.#) ");
             sql.number(pin_hash(name).into()).text("::pg_catalog.int8");
         }
-        Retired::Key { schema, key } => {
+        Retired::Key { schema, key, .. } => {
             let hash = KeyDigest::of(schema, key).pin_hash();
             sql.number(hash.into()).text("::pg_catalog.int8");
         }

@@ -19,7 +19,7 @@ use self::look::{look, remember};
 use super::{Provisioner, holders};
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
-    pool::{KeyDigest, RETIRED_KEYS, SEEN_AS, keep_to_owner},
+    pool::{KeyDigest, RETIRED_KEYS, RetiredTable, SEEN_AS, keep_to_owner},
     sql::Sql,
     tenant::Ident,
 };
@@ -89,7 +89,7 @@ enum Retired<'a> {
     /// The name of a schema. The record is in the shared schema.
     Name { shared: &'a Ident, name: &'a Ident },
     /// A key in the tables of this schema, which has the record.
-    Key { schema: &'a Ident, key: &'a str },
+    Key { schema: &'a Ident, key: &'a str, column: &'a Ident },
 }
 
 /// Why a name or key is not free.
@@ -155,7 +155,15 @@ impl Retired<'_> {
         }
     }
 
+    /// Returns `true` if the table with the records exists.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) if the one for keys is not the library's own.
     async fn has_table(self, conn: &mut PgConnection) -> Result<bool, Error> {
+        if let Self::Key { schema, column, .. } = self {
+            return RetiredTable::read(conn, schema, column, None).await?.exists(schema);
+        }
         let (schema, table) = self.table();
         let mut sql = Sql::new("select pg_catalog.to_regclass(");
         sql.literal(&format!("{}.{table}", schema.quoted())).text(") is not null");
@@ -175,7 +183,7 @@ impl Retired<'_> {
             Self::Name { name, .. } => {
                 sql.text("name operator(pg_catalog.=) ").literal(name.as_str());
             }
-            Self::Key { schema, key } => {
+            Self::Key { schema, key, .. } => {
                 let digest = KeyDigest::of(schema, key).get();
                 sql.text("digest operator(pg_catalog.=) ").integer(digest);
                 sql.text("::pg_catalog.int8");
@@ -187,7 +195,7 @@ impl Retired<'_> {
     fn described(self) -> (String, &'static str) {
         match self {
             Self::Name { .. } => ("the schema of that name".into(), "renamed or dropped"),
-            Self::Key { schema, key } => {
+            Self::Key { schema, key, .. } => {
                 (format!("the tenant with the key {key:?} in schema {schema}"), "dropped")
             }
         }

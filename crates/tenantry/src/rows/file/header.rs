@@ -4,8 +4,16 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::plain::clipped;
+
 /// The first line: what the file is, and the version of its format.
 pub(crate) const MAGIC: &[u8] = b"tenantry rows 1\n";
+
+/// The longest name that is shown, in characters. PostgreSQL's own have 63 bytes at most.
+const LONGEST_NAME: usize = 80;
+
+/// The longest reason why a line is not what was written, in characters.
+const LONGEST_REASON: usize = 200;
 
 /// The second line: whose rows the file has, and of which tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,12 +71,13 @@ impl Header {
         let mut tables = BTreeSet::new();
         for table in &header.tables {
             if !tables.insert(&table.name) {
-                return Err(format!("it has the table {} twice", table.name));
+                return Err(format!("it has the table {} twice", shown(&table.name)));
             }
             let mut columns = BTreeSet::new();
             let mut again = table.columns.iter().filter(|column| !columns.insert(&column.name));
             if let Some(column) = again.next() {
-                return Err(format!("it has the column {}.{} twice", table.name, column.name));
+                let (table, column) = (shown(&table.name), shown(&column.name));
+                return Err(format!("it has the column {table}.{column} twice"));
             }
         }
         Ok(header)
@@ -88,7 +97,13 @@ impl End {
 }
 
 fn parsed<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(line).map_err(|error| error.to_string())
+    // It can quote what it does not expect.
+    serde_json::from_slice(line).map_err(|error| clipped(&error.to_string(), LONGEST_REASON))
+}
+
+/// Returns a name of the file as messages show it: anything can have written the file.
+pub(crate) fn shown(name: &str) -> String {
+    clipped(name, LONGEST_NAME)
 }
 
 /// Returns a line with a value as JSON.
@@ -132,7 +147,15 @@ mod tests {
         let mut twice = header();
         let column = twice.tables[0].columns[0].clone();
         twice.tables[0].columns.push(column);
-        assert_eq!(refused(&twice), "it has the column users.a\n\"b twice");
+        assert_eq!(refused(&twice), "it has the column users.a\\u{a}\"b twice");
+        let mut long = header();
+        long.tables[0].name = "x".repeat(1_000_000);
+        long.tables[1].name = "x".repeat(1_000_000);
+        assert_eq!(refused(&long), format!("it has the table {}… twice", "x".repeat(80)));
+        let odd = format!("{{\"tenantId\": \"{}\", \"key\": 1}}", "y".repeat(1_000_000));
+        assert!(Header::parse(odd.as_bytes()).unwrap_err().len() < 400);
+        let odd = format!("\"{}\"", "y".repeat(1_000_000));
+        assert!(Header::parse(odd.as_bytes()).unwrap_err().len() < 400);
         for text in ["", "{}", "[]", "{\"tenantId\": 1}", "\u{0}"] {
             assert!(Header::parse(text.as_bytes()).is_err(), "{text}");
         }

@@ -9,7 +9,7 @@ mod progress;
 mod report;
 mod section;
 
-pub(crate) use header::{Column, End, Header, MAGIC, Rows, Table, line};
+pub(crate) use header::{Column, End, Header, MAGIC, Rows, Table, line, shown};
 pub use options::{ExportOptions, RestoreOptions};
 pub(crate) use progress::Counter;
 pub use progress::RowsProgress;

@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+use super::header::shown;
 use crate::{event::serialize_millis, rows::TableRows, tenant::TenantId};
 
 /// The result of [exporting](crate::provision::Provisioner::export_rows) the rows of a tenant.
@@ -97,8 +98,9 @@ impl fmt::Display for RestoreReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tenant_id, exported_tenant_id, exported_from, tables, deleted, .. } = self;
         let verb = if self.created { "created" } else { "restored" };
-        write!(f, "{verb} tenant {tenant_id} from rows of {exported_tenant_id}, ")?;
-        write!(f, "PostgreSQL {exported_from}: {}", amounts(tables))?;
+        let (of, version) = (shown(exported_tenant_id), shown(exported_from));
+        write!(f, "{verb} tenant {tenant_id} from rows of {of}, ")?;
+        write!(f, "PostgreSQL {version}: {}", amounts(tables))?;
         let old = sum(deleted);
         if old > 0 {
             write!(f, ", in the place of {old}")?;

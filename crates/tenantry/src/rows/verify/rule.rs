@@ -76,6 +76,8 @@ rules! {
     Privilege = "privilege";
     /// No sequence tells how many rows other tenants have.
     Sequence = "sequence";
+    /// The table of keys that were given up is the library's own.
+    RetiredKeys = "retired-keys";
     /// The server reports that policies apply to the role of the session.
     Active = "active";
 }

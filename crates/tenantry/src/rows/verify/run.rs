@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     finding::Finding,
     fleet::Fleet,
-    pool::{Class, Occupant, OccupantId, Server},
+    pool::{Class, Occupant, OccupantId, RetiredTable, Server},
     tenant::{Binding, Ident, MAIN, Rows},
 };
 
@@ -69,7 +69,11 @@ async fn verify_on(
         true => unfiltered(server, role, &facts.tables).await?,
         false => Vec::new(),
     };
-    let case = Case { rows, schema, facts: &facts, unfiltered: &unfiltered };
+    let upkeep = server.user_of_upkeep().await?;
+    let (asker, key) = (as_role(server, None), rows.key_column());
+    let retired_keys = RetiredTable::read(&asker, schema, key, upkeep.as_deref()).await?;
+    let case =
+        Case { rows, schema, facts: &facts, unfiltered: &unfiltered, retired_keys: &retired_keys };
     Ok(RowsReport {
         schema: schema.clone(),
         tables: facts.tables.iter().filter(|table| table.column.is_some()).count(),

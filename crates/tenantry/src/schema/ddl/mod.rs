@@ -81,7 +81,7 @@ fn without_schema(statement: &str, model: &SchemaModel) -> String {
 }
 
 /// The statements that create a schema, without semicolons.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct AroundRows {
     /// Creates everything that rows need.
     pub(crate) before: Vec<String>,

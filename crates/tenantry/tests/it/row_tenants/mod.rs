@@ -1,18 +1,22 @@
 //! Operations on tenants that are isolated by row: each reaches its own rows, and none the tables of all.
 
+mod blurred;
 mod clones;
 mod creates;
 mod drops;
 mod files;
 mod in_schemas;
+mod inherited;
 mod keys;
 mod kills;
 mod many;
 mod migrates;
+mod planted_keys;
 mod reaches;
 mod renames;
 mod reserved;
 mod seeds;
+mod sifted;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 use super::{Input, failed, refused, writer::hexadecimal};
 use crate::{
     error::Error,
-    rows::file::{END_OF_ROWS, End, Header, MAGIC, Part, Rows, next_part},
+    rows::file::{END_OF_ROWS, End, Header, MAGIC, Part, Rows, next_part, shown},
 };
 
 /// How much is read at a time, in bytes.
@@ -91,7 +91,8 @@ impl<'a> FileReader<'a> {
         if said != (Rows { table: table.to_owned(), rows }) {
             return Err(refused(format!(
                 "it is damaged: it has {rows} rows of table {table}, and {} of table {} by its own count",
-                said.rows, said.table
+                said.rows,
+                shown(&said.table)
             )));
         }
         self.rows += rows;

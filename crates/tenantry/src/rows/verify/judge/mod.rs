@@ -4,6 +4,7 @@ mod around;
 mod column;
 mod keys;
 mod policies;
+mod retired;
 mod roles;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::{
     finding::Finding,
+    pool::RetiredTable,
     sql::Sql,
     tenant::{Ident, Rows},
 };
@@ -25,6 +27,8 @@ pub(super) struct Case<'a> {
     pub(super) facts: &'a Facts,
     /// Tables to which the server applies no policy for the role of tenants' sessions.
     pub(super) unfiltered: &'a [String],
+    /// The table of keys that were given up.
+    pub(super) retired_keys: &'a RetiredTable,
 }
 
 /// Returns all findings, errors first.
@@ -47,6 +51,7 @@ pub(super) fn judge(case: Case<'_>) -> Vec<RowsFinding> {
     }
     found.extend(facts.foreign_keys.iter().filter_map(|key| keys::foreign_key(case, key)));
     found.extend(around::judge(case));
+    found.extend(retired::judge(case));
     found.extend(unexplained(case, &found));
     found.sort_by(|one, other| {
         let rank = |of: &RowsFinding| (std::cmp::Reverse(of.finding.severity), of.rule);
@@ -116,7 +121,13 @@ mod tests {
         let unfiltered = ["users".to_owned()];
         let mut facts = Facts { schema_exists: true, ..Facts::default() };
         let rules = |facts: &Facts| {
-            let case = Case { rows: &Rows::new(), schema: &schema, facts, unfiltered: &unfiltered };
+            let case = Case {
+                rows: &Rows::new(),
+                schema: &schema,
+                facts,
+                unfiltered: &unfiltered,
+                retired_keys: &RetiredTable::Missing,
+            };
             judge(case).iter().map(|found| found.rule).collect::<Vec<_>>()
         };
         assert_eq!(rules(&facts), [RowsRule::Active]);
