@@ -47,7 +47,8 @@ pub(crate) struct Fleet {
     /// Limits how many tenants may be in creation for longer than a transaction: each holds up to
     /// two connections while its seeds need another.
     underway: Arc<Semaphore>,
-    creations: Arc<SideBySide>,
+    /// By server: what hangs on one of them holds up nothing of the others.
+    creations: Arc<Mutex<BTreeMap<String, Arc<SideBySide>>>>,
     first_use: Arc<Mutex<FirstUse>>,
     /// Cancels the background watcher.
     watch: Arc<Mutex<Option<CancellationToken>>>,
@@ -145,9 +146,10 @@ impl Fleet {
         Arc::clone(&self.underway).acquire_owned().await.ok()
     }
 
-    /// Returns the creations that run in one transaction each.
-    pub(crate) fn creations(&self) -> &SideBySide {
-        &self.creations
+    /// Returns the creations on this server that run in one transaction each.
+    pub(crate) fn creations(&self) -> Arc<SideBySide> {
+        let mut creations = self.creations.lock();
+        Arc::clone(creations.entry(self.server().name().to_owned()).or_default())
     }
 
     /// Returns this fleet with maintenance in another database: it checks connections out there, and

@@ -29,6 +29,9 @@ const AT_ONCE: usize = 3;
 /// The check that says why the database cannot be reached.
 pub(super) const DATABASE: &str = "database";
 
+/// The check that reports which servers are away.
+pub(super) const DATABASES: &str = "databases";
+
 /// Why a check that needs the database was skipped.
 pub(super) const NO_CONNECTION: &str = "no connection to the database";
 
@@ -96,6 +99,7 @@ async fn subject(doctor: &Doctor) -> Subject {
         check_timeout: limit,
         sample: Sample { most: doctor.databases, start: start_of_sample() },
         homes: OnceCell::new(),
+        tells_away: doctor.selects(DATABASES),
     }
 }
 

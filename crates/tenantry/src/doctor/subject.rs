@@ -30,6 +30,8 @@ pub struct Subject {
     pub(super) check_timeout: Duration,
     pub(super) sample: Sample,
     pub(super) homes: OnceCell<Homes>,
+    /// `true` if a check of this run reports which servers are away.
+    pub(super) tells_away: bool,
 }
 
 /// The version of a server, as it reports it.

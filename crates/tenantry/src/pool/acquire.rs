@@ -224,13 +224,19 @@ impl Server {
         let Err(error) = lease.prepare(purpose).await else {
             // Meanwhile, a check may have decided that nothing is served.
             self.separation.pass().await?;
-            return Ok(Fit::Ready);
+            // A first bind finds out whether the server is a standby that is to be left.
+            let is_current = lease.is_current();
+            return Ok(if is_current { Fit::Ready } else { Fit::Dead });
         };
         if is_of_hook(&error) {
             return Err(error.into());
         }
         if leaves_session_usable(&error) {
             return Err(refused_bind(lease, occupant, error));
+        }
+        if lease.is_unasked() {
+            // A pooler answers a login without a server. The next connect asks the server itself, and deals with that.
+            return Ok(Fit::Dead);
         }
         if fresh && !lease.is_in_question() {
             let lost = Error::new(ErrorKind::Unavailable, "binding a session");

@@ -211,6 +211,8 @@ pub(super) struct Identity {
     separation: Arc<Separation>,
     number: u64,
     generation: u64,
+    /// When the connect began.
+    opened: Time,
     /// The backend when it was first asked, if the server reports it.
     backend: Option<Backend>,
     /// The process id of every answer so far.
@@ -220,12 +222,12 @@ pub(super) struct Identity {
     handed_out: bool,
     inquiry: Option<Inquiry>,
     /// When the connect began, if the server was in recovery then.
-    pub(super) standby_since: Option<Time>,
+    standby_since: Option<Time>,
 }
 
 impl Identity {
-    /// Begins the record of a connection that was opened in this generation.
-    pub(super) fn new(separation: &Arc<Separation>, generation: u64) -> Self {
+    /// Begins the record of a connection that was opened in this generation, and whose connect began at this time.
+    pub(super) fn new(separation: &Arc<Separation>, generation: u64, opened: Time) -> Self {
         let mut inner = separation.inner.lock();
         let number = inner.next;
         inner.next += 1;
@@ -234,6 +236,7 @@ impl Identity {
             separation: Arc::clone(separation),
             number,
             generation,
+            opened,
             backend: None,
             pid: None,
             handed_out: false,
@@ -242,11 +245,12 @@ impl Identity {
         }
     }
 
-    /// Records the backend.
-    pub(super) fn note_backend(&mut self, backend: Backend) {
+    /// Records the backend, and whether its server is in recovery.
+    pub(super) fn note_backend(&mut self, backend: Backend, in_recovery: bool) {
         self.separation.inner.lock().live.push((self.number, backend));
         self.backend = Some(backend);
         self.pid = Some(backend.pid);
+        self.standby_since = in_recovery.then_some(self.opened);
     }
 
     /// Records whether the server can detect disconnected clients.
@@ -363,8 +367,8 @@ mod tests {
     use super::{super::backend::backend, *};
 
     fn identity(of: &Arc<Separation>, pid: i32) -> Identity {
-        let mut identity = Identity::new(of, of.generation());
-        identity.note_backend(backend(pid, 10));
+        let mut identity = Identity::new(of, of.generation(), Time::ZERO);
+        identity.note_backend(backend(pid, 10), false);
         identity
     }
 

@@ -29,19 +29,38 @@ pub(super) fn misfit(sql: &mut Sql) {
 /// The rest of the reason. Parameters: the schema, the name of the table, the column of the tenants' key, and another
 /// role that the owner may be.
 ///
-/// A role that owns the schema, or tables with rows of tenants, reaches all of them anyway.
+/// A role that owns the schema, or all tables with rows of tenants, reaches all of them anyway. One that owns a single
+/// table may have created that, too.
 const WHY: &str = "\
     when not (pg_catalog.pg_get_userbyid(c.relowner) operator(pg_catalog.=) \
         coalesce($4::pg_catalog.name, current_user) \
       or pg_catalog.pg_has_role(c.relowner, n.nspowner, 'usage') \
-      or exists (select from pg_catalog.pg_class t join pg_catalog.pg_attribute a \
+      or (select pg_catalog.bool_and(pg_catalog.pg_has_role(c.relowner, t.relowner, 'usage')) \
+        from pg_catalog.pg_class t join pg_catalog.pg_attribute a \
           on a.attrelid operator(pg_catalog.=) t.oid and a.attname operator(pg_catalog.=) $3::pg_catalog.name \
           and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
         where t.relnamespace operator(pg_catalog.=) n.oid and t.oid operator(pg_catalog.<>) c.oid \
-        and t.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) \
-        and pg_catalog.pg_has_role(c.relowner, t.relowner, 'usage'))) \
+        and t.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[])) is true) \
       then 'it belongs to the role ' operator(pg_catalog.||) pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text \
-        operator(pg_catalog.||) ', which owns neither the schema nor a table with rows of tenants' \
+        operator(pg_catalog.||) ', which owns neither the schema nor all tables with rows of tenants' \
+    when exists (select from pg_catalog.pg_attribute a where a.attrelid operator(pg_catalog.=) c.oid \
+      and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
+      and not (a.attname operator(pg_catalog.=) any (array['digest', 'retired_at', 'taken_at']::pg_catalog.name[]) \
+        or (a.attname operator(pg_catalog.=) 'waits_for'::pg_catalog.name \
+          and a.atttypid operator(pg_catalog.=) 'pg_catalog._text'::pg_catalog.regtype))) \
+      then 'it has other columns' \
+    when exists (select from pg_catalog.pg_attrdef d where d.adrelid operator(pg_catalog.=) c.oid) \
+      then 'a column has a default' \
+    when exists (select from pg_catalog.pg_constraint k where k.conrelid operator(pg_catalog.=) c.oid \
+      and k.contype operator(pg_catalog.=) any (array['c', 'f', 'x']::pg_catalog.\"char\"[])) \
+      then 'it has a constraint besides its key' \
+    when exists (select from pg_catalog.pg_index i join pg_catalog.pg_depend d \
+        on d.objid operator(pg_catalog.=) i.indexrelid \
+        and d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+      where i.indrelid operator(pg_catalog.=) c.oid and d.refclassid operator(pg_catalog.=) any (array[ \
+        'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, \
+        'pg_catalog.pg_opclass'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass]::pg_catalog.oid[])) \
+      then 'an index calls functions' \
     when exists (select from pg_catalog.pg_trigger g where g.tgrelid operator(pg_catalog.=) c.oid \
       and not g.tgisinternal) then 'it has a trigger' \
     when exists (select from pg_catalog.pg_rewrite w where w.ev_class operator(pg_catalog.=) c.oid) \

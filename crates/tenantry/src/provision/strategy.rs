@@ -71,8 +71,9 @@ impl New<'_> {
     /// Does everything in one transaction, and retries after collisions with other transactions.
     async fn at_once_with_retries(&self) -> Result<Seeds, Error> {
         let (mut attempts, mut is_repeated) = (Attempts::default(), false);
+        let creations = self.provisioner.fleet.creations();
         loop {
-            let place = self.provisioner.fleet.creations().place(is_repeated).await;
+            let place = creations.place(is_repeated).await;
             let made = self.at_once().await;
             drop(place);
             is_repeated = true;

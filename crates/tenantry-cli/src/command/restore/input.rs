@@ -31,7 +31,9 @@ const LOOKED_AT: u64 = 262;
 pub(super) fn look(path: &Path) -> Result<Input, Failure> {
     let shown = path.display();
     // Several programs open the file, one after the other.
-    if path.as_os_str() == "-" || path.starts_with("/dev") || path.starts_with("/proc") {
+    if path.as_os_str() == "-"
+        || ["/dev/stdin", "/dev/fd", "/proc"].iter().any(|of| path.starts_with(of))
+    {
         return Err(Failure::new(format!(
             "--input {shown} is not a file: a dump is not read from standard input"
         ))

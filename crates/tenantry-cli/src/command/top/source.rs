@@ -39,7 +39,7 @@ pub(super) struct Source {
 /// An attempt to read the sizes.
 struct Measured {
     at: Instant,
-    /// The servers whose sizes are missing.
+    /// The servers that did not answer.
     without: BTreeSet<Arc<str>>,
     /// Why there are none at all.
     error: Option<String>,
@@ -146,7 +146,9 @@ impl Source {
         let (without, error) = match self.manager.tenant_sizes(SizeMethod::Estimate).await {
             Ok(sizes) => {
                 let unread = sizes.tenants.iter().filter(|size| size.unread);
-                let without = unread.filter_map(|size| size.server.clone()).collect();
+                // Of a server that answers, only the tenant's own database does not.
+                let without = unread.filter_map(|size| size.server.clone());
+                let without = without.filter(|server| !answering.contains(server)).collect();
                 self.sizes = Some(sizes);
                 (without, None)
             }

@@ -6,7 +6,12 @@ use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row, SqlStr};
 use tokio::time::Instant;
 
-use super::super::{Leak, Proof, error::failed, rows::qualified, shared::Shared};
+use super::super::{
+    Leak, Proof,
+    error::{failed, failed_in_secret},
+    rows::qualified,
+    shared::Shared,
+};
 use crate::{
     anonymize::{Collector, Dictionary, Finder, MaskPlan, Select, TablePlan},
     error::Error,
@@ -41,7 +46,7 @@ pub(super) async fn run(
     collect_computed(source, places.source, plan, &mut collector).await?;
     let share = collector.share();
     let mut finder = collector.into_finder();
-    excuse(source, places.source, plan, &mut finder).await?;
+    excuse(source, places, plan, &mut finder).await?;
     let (found, bytes) = search_copy(copy, places, plan, &mut finder).await?;
     let mut not_provable = not_provable(plan);
     not_provable.extend(in_definitions(places, plan, &mut finder));
@@ -70,16 +75,19 @@ pub(super) async fn run(
 /// Excuses values that prove nothing: those that kept columns contain, too, and words of fakes.
 async fn excuse(
     source: &mut PgConnection,
-    schema: &Ident,
+    places: &Places<'_>,
     plan: &MaskPlan,
     finder: &mut Finder,
 ) -> Result<(), Error> {
+    // The clone has another key.
+    let is_key = |name: &str| places.shared.is_some_and(|shared| name == shared.key.as_str());
     for table in plan.tables() {
-        let kept =
-            table.columns().iter().filter(|column| column.rule().is_some() && !column.is_masked());
+        let kept = table.columns().iter().filter(|column| {
+            column.rule().is_some() && !column.is_masked() && !is_key(column.name())
+        });
         let kept: Vec<_> = kept.map(|column| Searched::named(column.name())).collect();
         if !kept.is_empty() {
-            search(source, schema, table.name(), &kept, finder).await?;
+            search(source, places.source, table.name(), &kept, finder).await?;
         }
     }
     finder.excuse_found();
@@ -286,8 +294,8 @@ pub(super) async fn unchanged(
         for column in of_server {
             let sql = unchanged_sql(places, table, column.name());
             let counted = sqlx::raw_sql(sql).fetch_one(&mut *conn).await;
-            let counted =
-                counted.map_err(|e| failed(format!("comparing the table {}", table.name()), e))?;
+            let attempted = || format!("comparing the table {}", table.name());
+            let counted = counted.map_err(|error| failed_in_secret(attempted(), error))?;
             let count = u64::try_from(counted.try_get::<i64, _>(0)?).unwrap_or_default();
             unchanged.insert((table.name().to_owned(), column.name().to_owned()), count);
         }

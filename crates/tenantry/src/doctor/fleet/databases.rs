@@ -9,6 +9,7 @@ use crate::{
     doctor::{
         Affected, BuiltIn, Examined, Finding, Subject, error_in_words,
         homes::Homes,
+        run::DATABASES,
         text::{counted, grouped},
     },
     error::Error,
@@ -19,7 +20,7 @@ use crate::{
 
 /// The check of databases.
 pub(super) const CHECK: BuiltIn = BuiltIn {
-    name: "databases",
+    name: DATABASES,
     title: "Databases of tenants",
     reads: "the databases of tenants",
     look: |on| look(on).boxed(),

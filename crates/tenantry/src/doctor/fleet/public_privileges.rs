@@ -80,11 +80,13 @@ fn tell_public_default(kind: &Kind, tenants: &Tenants) -> Finding {
     statements.into_iter().fold(finding, Finding::sql)
 }
 
-/// Every database is created with a schema `public` that every role may use: who may connect decides about it.
+/// Every database is created with a schema `public` that every role may use: if one tenant is in the database, who may
+/// connect decides about it.
 const PUBLIC_SCHEMA: &str = "\
     f as (select n.place, array[x.privilege_type] as what, array[]::pg_catalog.text[] as detail, 0::pg_catalog.float8 as weight \
     from n cross join lateral pg_catalog.aclexplode(n.acl) as x where x.grantee operator(pg_catalog.=) 0::pg_catalog.oid \
-    and not (n.name operator(pg_catalog.=) 'public' and x.privilege_type operator(pg_catalog.=) 'USAGE'))";
+    and not (n.name operator(pg_catalog.=) 'public' and x.privilege_type operator(pg_catalog.=) 'USAGE' \
+    and (select pg_catalog.count(*) from n) operator(pg_catalog.=) 1))";
 
 const PUBLIC_TABLE: &str = "\
     f as (select n.place, array[c.relname::pg_catalog.text, pg_catalog.string_agg(x.privilege_type, ', ' order by x.privilege_type), case when c.relkind operator(pg_catalog.=) 'S'::pg_catalog.\"char\" then 'S' else '' end] as what, \

@@ -54,7 +54,8 @@ async fn leave_out_away(on: &Subject, plan: &mut MigrationPlan) -> BTreeMap<Stri
     let homes = on.homes().await;
     let is_away = |status: &SchemaStatus| {
         let server = status.server.as_deref();
-        status.error.is_some() && server.is_some_and(|name| homes.away.contains_key(name))
+        let is_unreachable = status.state == SchemaState::Unreachable;
+        on.tells_away && is_unreachable && server.is_some_and(|name| homes.away.contains_key(name))
     };
     let (away, rest): (Vec<_>, Vec<_>) =
         std::mem::take(&mut plan.tenants).into_iter().partition(is_away);

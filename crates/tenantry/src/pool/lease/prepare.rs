@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        credentials::Credentials, hook::is_of_hook, occupant::Occupant, session::Purpose,
-        session_error::leaves_session_usable,
+        credentials::Credentials, deadline::within, hook::is_of_hook, occupant::Occupant,
+        session::Purpose, session_error::leaves_session_usable,
     },
     Condition, Lease,
 };
@@ -64,6 +64,11 @@ impl Lease {
     /// Returns `true` if the connection may be used.
     pub(in crate::pool) fn is_current(&self) -> bool {
         self.server.is_current(self.session())
+    }
+
+    /// Returns `true` if its server has not answered any message yet.
+    pub(in crate::pool) fn is_unasked(&self) -> bool {
+        self.session().is_unasked()
     }
 
     /// Returns `true` if another backend has answered for a reason that is not known yet.
@@ -143,7 +148,7 @@ impl Lease {
         purpose: Purpose,
         bound: bool,
     ) -> sqlx::Result<()> {
-        let manner = self.server.manner();
+        let (manner, connect_timeout) = (self.server.manner(), self.server.options.connect_timeout);
         let session = self.start();
         if bound {
             session.make_ready(occupant, purpose).await?;
@@ -151,7 +156,12 @@ impl Lease {
         // A pin may have taken a while, and does not tell whose a key is.
         if !bound || !session.is_known_as(occupant, Instant::now()) {
             let was_unasked = session.is_unasked();
-            session.bind(occupant, manner, purpose).await?;
+            let bind = session.bind(occupant, manner, purpose);
+            match was_unasked {
+                // The first answer of a server is a part of the connect.
+                true => within(connect_timeout, bind).await?,
+                false => bind.await?,
+            }
             if was_unasked {
                 self.server.note_opened(self.session());
             }

@@ -24,6 +24,8 @@ pub(super) struct Liveness {
     suspect_before: AtomicU64,
     /// Round-trip time to the server.
     round_trip: AtomicU64,
+    /// The slowest first answer of new connections, which fades with each.
+    slowest_answer: AtomicU64,
     /// Connections to a server in recovery that were opened before this time are no longer used.
     standby_before: AtomicU64,
     standby: Mutex<Standby>,
@@ -36,6 +38,7 @@ impl Liveness {
         Self {
             suspect_before: AtomicU64::new(0),
             round_trip: AtomicU64::new(0),
+            slowest_answer: AtomicU64::new(0),
             standby_before: AtomicU64::new(0),
             standby: Mutex::new(Standby::new()),
             version: AtomicU32::new(0),
@@ -106,8 +109,8 @@ impl Server {
     /// view. The process ends about as soon as a new one answers a first message, however busy the server is.
     pub(in crate::pool) fn linger(&self, session: &Session) -> Duration {
         let [least, most] = LINGER;
-        let answer = session.round_trip.unwrap_or_default().max(self.round_trip());
-        (answer * 2).min(session.opened_in).clamp(least, most)
+        let slowest = Duration::from_nanos(self.liveness.slowest_answer.load(Ordering::Relaxed));
+        (slowest * 2).min(session.opened_in).clamp(least, most)
     }
 
     /// Records the round-trip time of a message to the server.
@@ -116,6 +119,10 @@ impl Server {
         let known = self.round_trip();
         let now = if known.is_zero() { took } else { (known * 3 + took) / 4 };
         self.liveness.round_trip.store(nanos(now), Ordering::Relaxed);
+        // Load that has just begun counts at once.
+        let slowest = &self.liveness.slowest_answer;
+        let fading = slowest.load(Ordering::Relaxed) / 8 * 7;
+        slowest.store(nanos(took).max(fading), Ordering::Relaxed);
     }
 
     pub(in crate::pool) fn round_trip(&self) -> Duration {

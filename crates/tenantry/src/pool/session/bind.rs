@@ -225,8 +225,10 @@ impl Session {
         let row = answer.ok_or_else(|| lost("the response to a reset is missing"))?;
         let backend = row.backend()?;
         if asks_who {
-            self.round_trip = Some(began.elapsed());
-            self.note_first(row.first()?);
+            // What waits for others, or looks at tables, says little about the server.
+            let is_plain = binding.pin != Pin::AfterDrop && !look;
+            self.round_trip = is_plain.then(|| began.elapsed());
+            self.note_first(row.first()?)?;
         }
         self.identity.compare(backend)?;
         self.backend = Some(backend);

@@ -39,7 +39,9 @@ impl Session {
         let mut conn = connector.connect(log_in).await.map_err(no_server)?;
         let opened_in = began.elapsed();
         // One whose database a tenant waits for is bound at once, and asked in the same message.
-        let known = log_in.home.and_then(|_| separation.checks_clients());
+        // A hook could exchange the connection before that.
+        let is_plain = log_in.home.is_some() && connector.after_connect.is_none();
+        let known = separation.checks_clients().filter(|_| is_plain);
         let asked = Instant::now();
         let acquainted = match known {
             Some(checks_clients) => Acquainted { first: None, checks_clients },
@@ -50,7 +52,7 @@ impl Session {
         connector.prepare(&mut conn).await?;
         let mut session = Self {
             conn,
-            identity: Box::new(Identity::new(separation, generation)),
+            identity: Box::new(Identity::new(separation, generation, now)),
             is_unasked: known.is_some(),
             bound: None,
             lacks_extensions,
@@ -74,7 +76,7 @@ impl Session {
             #[cfg(test)]
             broken: super::super::broken::Broken::default(),
         };
-        session.note(acquainted);
+        session.note(acquainted)?;
         Ok(session)
     }
 
@@ -83,25 +85,28 @@ impl Session {
         if self.is_unasked {
             let acquainted = get_acquainted(&mut self.conn).await?;
             self.is_unasked = false;
-            self.note(acquainted);
+            self.note(acquainted)?;
         }
         Ok(())
     }
 
-    fn note(&mut self, acquainted: Acquainted) {
+    fn note(&mut self, acquainted: Acquainted) -> Result<()> {
         self.checks_clients = acquainted.checks_clients;
         if let Some(first) = acquainted.first {
-            self.note_first(first);
+            self.note_first(first)?;
             self.identity.note_checks_clients(acquainted.checks_clients);
         }
+        Ok(())
     }
 
     /// Records what the backend has said about itself.
-    pub(super) fn note_first(&mut self, first: FirstAnswer) {
+    pub(super) fn note_first(&mut self, first: FirstAnswer) -> Result<()> {
+        // A ping may have been answered before.
+        self.identity.compare(first.backend.pid)?;
+        self.identity.note_backend(first.backend, first.in_recovery);
         self.is_unasked = false;
-        self.identity.note_backend(first.backend);
-        self.identity.standby_since = first.in_recovery.then_some(self.seen);
         self.database = first.database;
+        Ok(())
     }
 
     /// Returns the `server_version_num` of its server, such as 170002.

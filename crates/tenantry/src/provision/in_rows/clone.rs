@@ -58,12 +58,13 @@ impl Provisioner {
         };
         let source = self.fleet.site_of_rows(from)?;
         let (record, site) = self.new_of_copy(to, &create).await?;
+        // First: otherwise, the work of collecting is lost if there is no second connection.
+        let mut lease = self.fleet.lease_for(&site).await?;
+        ensure_table(&mut lease, &site).await?;
         let mut collected = match is_sifted(options) {
             true => Some(self.collect_source(&source, options).await?),
             false => None,
         };
-        let mut lease = self.fleet.lease_for(&site).await?;
-        ensure_table(&mut lease, &site).await?;
         let mut tx = TenantTransaction::open(lease).await?;
         let to = To { source: &source, site: &site, record: &record };
         let copied = self.copy_rows(&mut tx, to, collected.as_mut(), (options, &create)).await;
@@ -103,6 +104,7 @@ impl Provisioner {
         };
         let tables = tables::read(tx, site, to).await?;
         refuse_missing_tables(site, to, &tables)?;
+        tables::refuse_unreadable(tx, &site.schema, &tables).await?;
         claim_key_in_snapshot(tx, site, to).await?;
         refuse_key_in_use(tx, site, to, &tables).await?;
         let pair = Pair { from, to, site };

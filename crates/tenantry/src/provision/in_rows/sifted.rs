@@ -28,7 +28,7 @@ use crate::{
     },
     db::TenantTransaction,
     error::{Error, ErrorKind},
-    schema::{SchemaModel, read::Subject},
+    schema::{ObjectKind, SchemaModel, read::Subject},
     sql::Sql,
     tenant::Ident,
 };
@@ -77,15 +77,17 @@ impl Provisioner {
         let snapshot = begin(&mut tx, source, of, &known, options).await?;
         let mut tables = tables::read(&mut tx, source, of).await?;
         tables::refuse_altered(&known, &tables)?;
+        tables::refuse_unreadable(&mut tx, &source.schema, &tables).await?;
         read_columns(&mut tx, of, &mut tables).await?;
         let subject = Subject { schema: source.schema.clone(), role: None };
         let names: Vec<_> = tables.iter().map(|table| &*table.name).collect();
         let key = of.of.key_column();
         copies(&tables, key.as_str()).map_err(|why| Error::new(ErrorKind::Clone, why))?;
         let model = of_tables(&read_model(&mut tx, &subject).await?, &names);
+        refuse_unmodelled(&tables, &model)?;
         let (plan, masking, model) = sieve(&model, options, key)?;
         if options.data {
-            collect(&mut tx, source, of, &tables).await?;
+            collect(&mut tx, source, of, &tables, options.anonymize.is_some()).await?;
         }
         let rows = tables.iter().map(|table| {
             let mut sql = Sql::default();
@@ -141,6 +143,19 @@ fn sieve(
     Ok((plan, masking, model))
 }
 
+/// Refuses a table that the model of the schema lacks, such as one of an extension: its rows would be left out.
+fn refuse_unmodelled(tables: &[Table], model: &SchemaModel) -> Result<(), Error> {
+    let has = |table: &Table| {
+        model.of_kind(ObjectKind::Table).any(|(relation, _)| *relation.name == *table.name)
+    };
+    let Some(table) = tables.iter().find(|table| !has(table)) else { return Ok(()) };
+    let attempted = format!(
+        "table {} belongs to an extension: clone without masks and limits, or without the tenant column there",
+        table.name
+    );
+    Err(Error::new(ErrorKind::Clone, attempted))
+}
+
 fn temporary() -> Result<Ident, Error> {
     Ident::parse(TEMPORARY).map_err(|error| Error::new(ErrorKind::Config, error.to_string()))
 }
@@ -157,6 +172,7 @@ async fn collect(
     site: &Site,
     of: &RowsOfTenant,
     tables: &[Table],
+    in_secret: bool,
 ) -> Result<(), Error> {
     for (number, table) in tables.iter().enumerate() {
         let mut sql = Sql::new("create temporary table ");
@@ -165,7 +181,10 @@ async fn collect(
         numbered(sql.text("; analyze pg_temp."), number);
         let collected = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
         let attempted = || format!("collecting the rows of the table {}", table.name);
-        collected.map_err(|error| failed(attempted(), error))?;
+        collected.map_err(|error| match in_secret {
+            true => failed_in_secret(attempted(), error),
+            false => failed(attempted(), error),
+        })?;
     }
     // Not before: functions of policies must not take the temporary tables for those of all tenants.
     let mut sql = Sql::default();

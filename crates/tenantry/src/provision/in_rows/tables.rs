@@ -285,3 +285,32 @@ const TABLES: &str = "\
       join pg_catalog.pg_attribute theirs on theirs.attrelid operator(pg_catalog.=) f.confrelid \
         and theirs.attnum operator(pg_catalog.=) c.theirs) k on f.oid is not null \
     order by t.relname, t.oid, f.conname";
+
+/// A table whose policies apply to the current role, and of which none lets it read rows. Parameter: the oids of the
+/// tables.
+const UNREADABLE: &str = "\
+    select c.relname::pg_catalog.text from pg_catalog.pg_class c \
+    where c.oid::pg_catalog.int8 operator(pg_catalog.=) any ($1) and pg_catalog.row_security_active(c.oid) \
+      and not exists (select from pg_catalog.pg_policy p \
+        where p.polrelid operator(pg_catalog.=) c.oid and p.polpermissive \
+          and p.polcmd operator(pg_catalog.=) any (array['*', 'r']::pg_catalog.\"char\"[]) \
+          and exists (select from pg_catalog.unnest(p.polroles) as r (oid) \
+            where r.oid operator(pg_catalog.=) 0::pg_catalog.oid or pg_catalog.pg_has_role(r.oid, 'usage'))) \
+    order by c.relname limit 1";
+
+/// Refuses to take a table for empty because no policy shows its rows to the manager's role.
+pub(super) async fn refuse_unreadable(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    tables: &[Table],
+) -> Result<(), Error> {
+    let oids: Vec<_> = tables.iter().map(|table| table.oid).collect();
+    let unreadable = sqlx::query_scalar(UNREADABLE).bind(oids).persistent(false);
+    let unreadable: Option<String> = unreadable.fetch_optional(conn).await?;
+    let Some(table) = unreadable else { return Ok(()) };
+    let attempted = format!(
+        "no policy of table {schema}.{table} lets the manager's role read rows: give the role bypassrls, or create the \
+         policy for it, too"
+    );
+    Err(Error::new(ErrorKind::Placement, attempted))
+}

@@ -161,13 +161,18 @@ impl Retired<'_> {
     ///
     /// [`Config`](ErrorKind::Config) if the one for keys is not the library's own.
     async fn has_table(self, conn: &mut PgConnection) -> Result<bool, Error> {
-        if let Self::Key { schema, column, .. } = self {
-            return RetiredTable::read(conn, schema, column, None).await?.exists(schema);
-        }
         let (schema, table) = self.table();
         let mut sql = Sql::new("select pg_catalog.to_regclass(");
         sql.literal(&format!("{}.{table}", schema.quoted())).text(") is not null");
-        Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
+        let is_there = sqlx::raw_sql(sql.finish()).fetch_one(&mut *conn).await?.try_get(0)?;
+        let Self::Key { column, .. } = self else { return Ok(is_there) };
+        let in_snapshot = RetiredTable::read(conn, schema, column, None).await?.exists(schema)?;
+        if is_there && !in_snapshot {
+            // Only a look-up by name sees what was created after the snapshot of the transaction.
+            let attempted = "another session has just dropped the first tenant: try again";
+            return Err(Error::new(ErrorKind::Busy, attempted));
+        }
+        Ok(in_snapshot)
     }
 
     /// Appends the table as `r`, and the condition of its record.

@@ -23,11 +23,25 @@ pub struct RowsFinding {
     /// What is wrong, why it matters and how to fix it.
     #[serde(flatten)]
     pub finding: Finding,
+    /// `true` if it says that the server could not be asked.
+    #[serde(skip)]
+    pub(super) is_unverified_server: bool,
 }
 
 impl RowsFinding {
     pub(super) fn new(rule: RowsRule, object: &str, finding: Finding) -> Self {
-        Self { rule, object: object.to_owned(), server: None, finding: finding.printable() }
+        Self {
+            rule,
+            object: object.to_owned(),
+            server: None,
+            finding: finding.printable(),
+            is_unverified_server: false,
+        }
+    }
+
+    /// Returns `true` if it says that the server could not be asked.
+    pub(crate) fn is_unverified_server(&self) -> bool {
+        self.is_unverified_server
     }
 
     /// Says that it concerns a further server.

@@ -43,7 +43,10 @@ fn unverified(server: &str, error: &Error) -> RowsFinding {
     let why = "nothing is known about the policies there";
     let how = "verify again when the server answers";
     let finding = Finding::error(what, why).how(how);
-    RowsFinding::new(RowsRule::Configuration, server, finding).on(server)
+    RowsFinding {
+        is_unverified_server: true,
+        ..RowsFinding::new(RowsRule::Configuration, server, finding).on(server)
+    }
 }
 
 async fn verify_on(

@@ -18,7 +18,41 @@ fn planted(role: &str) -> Vec<(String, &'static str, bool)> {
     vec![
         (
             format!("{table}; alter table app._tenantry_retired_keys owner to {role}"),
-            "which owns neither the schema nor a table with rows of tenants",
+            "which owns neither the schema nor all tables with rows of tenants",
+            true,
+        ),
+        (
+            format!(
+                "{table}; alter table app._tenantry_retired_keys owner to {role}; \
+                 create table app.decoy (tenant_id text); alter table app.decoy owner to {role}"
+            ),
+            "which owns neither the schema nor all tables with rows of tenants",
+            true,
+        ),
+        (
+            format!(
+                "{table}; create function app.f(int8) returns bool language sql immutable as 'select true'; \
+                 alter table app._tenantry_retired_keys add check (app.f(digest))"
+            ),
+            "it has a constraint besides its key",
+            true,
+        ),
+        (
+            format!(
+                "{table}; create function app.g(int8) returns int8 language sql immutable as 'select $1'; \
+                 create index on app._tenantry_retired_keys (app.g(digest))"
+            ),
+            "an index calls functions",
+            true,
+        ),
+        (
+            format!("{table}; alter table app._tenantry_retired_keys alter waits_for set default array['x']"),
+            "a column has a default",
+            true,
+        ),
+        (
+            format!("{table}; alter table app._tenantry_retired_keys add extra int"),
+            "it has other columns",
             true,
         ),
         (
