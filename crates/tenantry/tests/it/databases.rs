@@ -111,7 +111,9 @@ async fn one_connection_serves_fifty_databases() -> TestResult {
     let ids: Vec<_> = (0..50).map(|n| format!("t{n}")).collect();
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     let server = server(&ids).await;
-    let manager = builder(&server, &ids).max_connections(1).build()?;
+    // Fifty connects, one after the other, on a machine that may be busy.
+    let patience = Duration::from_secs(30);
+    let manager = builder(&server, &ids).max_connections(1).acquire_timeout(patience).build()?;
     let served = ids.iter().map(|id| async {
         let db = manager.tenant(*id).await.expect("the tenant is listed");
         (name_of(&db).await, *id)
