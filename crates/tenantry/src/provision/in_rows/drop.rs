@@ -48,6 +48,7 @@ impl Provisioner {
     ) -> Result<Deleted, Error> {
         let mut lease = self.fleet.lease_for(site).await?;
         let tables = tables::read(&mut lease, site, of).await?;
+        tables::refuse_unreadable(&mut lease, &site.schema, &tables).await?;
         let rows = Rows { site, of, tables: &tables, options };
         let counts = rows.count(&mut lease).await?;
         Ok((by_table(counts), 0))
@@ -85,6 +86,7 @@ impl Provisioner {
         options: &DropOptions,
     ) -> Result<Deleted, Error> {
         let tables = tables::read(lease, site, of).await?;
+        tables::refuse_unreadable(lease, &site.schema, &tables).await?;
         let rows = Rows { site, of, tables: &tables, options };
         rows.refuse_unseen()?;
         retired::ensure_table_of_keys(lease, site, of).await?;
@@ -163,6 +165,7 @@ impl Provisioner {
         key: KeyThen,
     ) -> Result<Deleted, Error> {
         let tables = tables::read(conn, site, of).await?;
+        tables::refuse_unreadable(conn, &site.schema, &tables).await?;
         let rows = Rows { site, of, tables: &tables, options };
         rows.refuse_unseen()?;
         if key == KeyThen::Reserved {

@@ -2,12 +2,13 @@
 
 use tenantry::{
     ErrorKind, IsolationKind,
-    provision::CreateOptions,
+    clone::CloneOptions,
+    provision::{CreateOptions, DropOptions},
     rows::{ExportOptions, RestoreOptions},
 };
 
 use super::{Login, Scene, beside, listed, plain};
-use crate::support::{TestResult, run};
+use crate::support::{TestResult, observe, run};
 
 #[tokio::test]
 async fn a_tenant_with_a_schema_has_no_rows_to_export() -> TestResult {
@@ -39,13 +40,21 @@ async fn a_table_whose_rows_are_hidden_is_not_taken_for_empty() -> TestResult {
     let mut file = Vec::new();
     let provisioner = scene.provisioner();
     let exported = provisioner.export_rows("acme", &mut file, ExportOptions::default());
-    let error = exported.await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Placement);
-    assert!(
-        error.to_string().contains("no policy of table app.users lets the manager's role"),
-        "{error}"
-    );
+    let exported = exported.await.unwrap_err();
+    let copy = CloneOptions::default().data(true);
+    let cloned = provisioner.clone_tenant("acme", "copy", copy.clone()).await.unwrap_err();
+    let part =
+        provisioner.clone_tenant("acme", "copy", copy.exclude_tables(["notes"])).await.unwrap_err();
+    let dropped =
+        provisioner.drop_tenant("acme", "acme", DropOptions::default()).await.unwrap_err();
+    for error in [exported, cloned, part, dropped] {
+        assert_eq!(error.kind(), ErrorKind::Placement, "{error:?}");
+        let words = "no policy of table app.users lets the manager's role";
+        assert!(error.to_string().contains(words), "{error}");
+    }
     assert_eq!(file, b"");
+    let listed = scene.manager.tenants().await?;
+    assert_eq!(listed.len(), 1, "it is not dropped, and there is no copy: {listed:?}");
     scene.manager.close().await;
     Ok(())
 }
