@@ -8,7 +8,7 @@ use tenantry::{
 };
 
 use super::{Login, Scene, beside, listed, plain};
-use crate::support::{TestResult, observe, run};
+use crate::support::{TestResult, run};
 
 #[tokio::test]
 async fn a_tenant_with_a_schema_has_no_rows_to_export() -> TestResult {
