@@ -221,7 +221,7 @@ async fn a_server_that_is_away_is_told_with_its_own_setting() {
     run("init --yes --create-table --output other.toml").await.ended_with(0);
     run("tenant create big --attributes plan=large").await.ended_with(0);
 
-    let refused = other.url().replace("postgres@", "nobody:geheim@");
+    let refused = other.url().replace("postgres@", "stranger:geheim@");
     folder.write("tenantry.toml", file(&refused));
     let ran = run("tenant drop big --yes").await.ended_with(2);
     let line = file(&refused).lines().position(|line| line.starts_with("url")).unwrap() + 1;
@@ -232,9 +232,9 @@ async fn a_server_that_is_away_is_told_with_its_own_setting() {
     // The login of maintenance has a setting of its own.
     folder.write("tenantry.toml", file(&other.url()));
     let create = ["tenant", "create", "small", "--attributes", "plan=pro"];
-    let upkeep = folder.tenantry(create).url(server.url()).env("TENANTRY_UPKEEP_USER", "nobody");
+    let upkeep = folder.tenantry(create).url(server.url()).env("TENANTRY_UPKEEP_USER", "stranger");
     let ran = upkeep.run().await.ended_with(2).says("with the credentials of upkeep");
-    ran.says("; upkeep.user ($TENANTRY_UPKEEP_USER) is nobody");
+    ran.says("; upkeep.user ($TENANTRY_UPKEEP_USER) is stranger");
 
     other.stop_now().await.unwrap();
     let sizes = run("metrics --sizes").await.ended_with(0);

@@ -155,15 +155,14 @@ impl Lease {
         }
         // A pin may have taken a while, and does not tell whose a key is.
         if !bound || !session.is_known_as(occupant, Instant::now()) {
-            let was_unasked = session.is_unasked();
+            let is_first = session.is_unasked();
             let bind = session.bind(occupant, manner, purpose);
-            match was_unasked {
+            if is_first {
                 // The first answer of a server is a part of the connect.
-                true => within(connect_timeout, bind).await?,
-                false => bind.await?,
-            }
-            if was_unasked {
+                within(connect_timeout, bind).await?;
                 self.server.note_opened(self.session());
+            } else {
+                bind.await?;
             }
         }
         self.follow_up(occupant).await

@@ -273,8 +273,11 @@ async fn a_server_that_hangs_during_a_run_ends_the_run_of_its_tenants() -> TestR
     for id in ["b", "c", "f"] {
         let failure = failure(&report, id);
         assert_eq!(failure.reason, FailureReason::Connection, "{failure}");
-        // It hangs, or the next connect was refused before that was certain.
-        assert!(failure.message.contains("server eu-1"), "{failure}");
+        // On a busy machine, the next connect may be refused before it is certain that the server hangs.
+        let is_told = ["server eu-1 does not answer", "server eu-1): connecting is suspended"]
+            .iter()
+            .any(|words| failure.message.contains(words));
+        assert!(is_told, "{failure}");
     }
     drop(frozen);
     manager.close_within(Duration::from_secs(2)).await;
