@@ -117,7 +117,7 @@ pub async fn one_failing_tenant_leaves_the_instance_ready<S: ServesOps>() {
     dropped.expect("the schema exists");
 
     assert!(stage.is_ready().await);
-    let health = stage.get("/health").await;
+    let health = stage.answer_when_ok().await;
     let report = health.json();
     assert_eq!((&report["healthy"], &report["status"]), (&true.into(), &"ok".into()));
     assert_eq!((&report["totalPools"], &report["unhealthyPools"]), (&2.into(), &1.into()));

@@ -42,6 +42,23 @@ impl Stage {
         answer.json()
     }
 
+    /// Returns the report of `/health` once its status is ok, because on a busy machine a ping may
+    /// take more than half of its timeout.
+    pub(super) async fn health_when_ok(&self) -> Value {
+        self.answer_when_ok().await.json()
+    }
+
+    /// Returns `/health` once its status is ok.
+    pub(super) async fn answer_when_ok(&self) -> Answer {
+        let mut last = None;
+        let is_ok = async || {
+            let answer = last.insert(self.get("/health").await);
+            answer.json()["status"] == "ok"
+        };
+        eventually("the status is ok", is_ok).await;
+        last.expect("it was asked")
+    }
+
     pub(super) async fn metrics(&self) -> String {
         self.get("/metrics").await.body
     }

@@ -9,13 +9,13 @@ use crate::{TestResult, program, start};
 async fn health_and_metrics_need_no_tenant_and_name_none() -> TestResult {
     let database = DevDatabase::create().await?;
     let server = start(&database, &[]);
-    let health = server.get("/health", &[]);
+    let health = server.get_when_ok("/health");
     assert_eq!(health.status, 200);
     let report = health.json();
     assert_eq!((&report["healthy"], &report["status"]), (&json!(true), &json!("ok")));
     // Both were warmed up at the start.
     assert_eq!((&report["totalPools"], &report["pools"]), (&json!(2), &json!([])));
-    assert_eq!(server.get("/readyz", &[]).body, r#"{"status":"ok"}"#);
+    assert_eq!(server.get_when_ok("/readyz").body, r#"{"status":"ok"}"#);
     assert_eq!(server.get("/livez", &[]).body, "ok");
 
     let metrics = server.get("/metrics", &[]);

@@ -124,6 +124,17 @@ impl Server {
         get(self.address, path, headers).expect("the server answers in full")
     }
 
+    /// Asks `/health` or `/readyz` until the status is `ok`: on a busy machine, a ping may take more
+    /// than half of its timeout, which is `degraded`.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become `ok`.
+    pub fn get_when_ok(&self, path: &str) -> Answer {
+        let answer = || Some(self.get(path, &[])).filter(|answer| answer.json()["status"] == "ok");
+        wait_until("the status is ok", answer)
+    }
+
     /// Sends a request with these headers and this body.
     pub fn request(
         &self,

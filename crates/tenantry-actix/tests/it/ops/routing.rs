@@ -3,7 +3,7 @@
 use actix_web::{App, http::StatusCode, web};
 use tenantry_actix::{CurrentTenant, TenantMiddleware, ops_scope};
 
-use crate::support::{TestResult, World, get, get_without_tenant, serve};
+use crate::support::{TestResult, World, eventually, get, get_without_tenant, serve};
 
 const PATHS: [&str; 4] = ["/health", "/livez", "/readyz", "/metrics"];
 
@@ -47,7 +47,9 @@ async fn leave_all_other_paths_to_what_comes_after_them() -> TestResult {
             .service(web::scope("/internal").service(ops_scope(served.clone())))
     );
     assert_eq!(get_without_tenant(&app, "/name").await.body, "app");
-    assert_eq!(get_without_tenant(&app, "/internal/readyz").await.body, r#"{"status":"ok"}"#);
+    let is_ready =
+        async || get_without_tenant(&app, "/internal/readyz").await.body == r#"{"status":"ok"}"#;
+    eventually("it is ready", is_ready).await;
     let nowhere = get_without_tenant(&app, "/nowhere").await;
     assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
     assert_eq!(nowhere.header("cache-control"), None, "it is not one of the routes");

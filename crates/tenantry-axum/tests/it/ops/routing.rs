@@ -3,7 +3,7 @@
 use axum::{Router, extract::State, http::StatusCode, routing::get as on_get};
 use tenantry_axum::{CurrentTenant, TenantLayer, ops_routes};
 
-use crate::support::{TestResult, World, get, get_without_tenant};
+use crate::support::{TestResult, World, eventually, get, get_without_tenant};
 
 const PATHS: [&str; 4] = ["/health", "/livez", "/readyz", "/metrics"];
 
@@ -40,7 +40,9 @@ async fn go_into_a_router_with_a_state_of_its_own() -> TestResult {
         .nest("/internal", ops_routes(manager.clone()))
         .with_state(AppState { name: "app" });
     assert_eq!(get_without_tenant(&app, "/name").await.body, "app");
-    assert_eq!(get_without_tenant(&app, "/internal/readyz").await.body, r#"{"status":"ok"}"#);
+    let is_ready =
+        async || get_without_tenant(&app, "/internal/readyz").await.body == r#"{"status":"ok"}"#;
+    eventually("it is ready", is_ready).await;
     manager.close().await;
     Ok(())
 }
