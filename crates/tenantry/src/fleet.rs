@@ -176,7 +176,7 @@ impl Fleet {
     /// is not the one in the URL of the server.
     pub(crate) fn names_of(&self, home: Option<&Home>) -> (Option<Arc<str>>, Option<Arc<str>>) {
         let server = home.filter(|_| self.servers.are_several()).map(|home| home.server().into());
-        (server, home.and_then(Home::database).map(Ident::shared))
+        (server, home.and_then(Home::database).map(Ident::shared).cloned())
     }
 
     /// Returns the same for a tenant that was found.

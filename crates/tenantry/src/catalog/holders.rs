@@ -26,9 +26,14 @@ struct Books {
 /// The users of a spot: the cached tenant, and older handles.
 struct Holder {
     newest: Weak<Occupant>,
+    /// What few holders have, so that the others take no memory for it.
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Default)]
+struct Rest {
     /// When the tenant was created, if that was told.
     created_at: Option<SystemTime>,
-    /// Usually empty, so that a tenant takes no extra memory.
     older: Vec<Weak<Occupant>>,
 }
 
@@ -54,10 +59,11 @@ impl Holders {
         let mut books = self.0.lock();
         let holder = books.holders.get_mut(spot).filter(|holder| holder.id().as_ref() == Some(id));
         let Some(holder) = holder else { return };
-        if holder.created_at.is_some_and(|before| before != created_at) {
+        let before = holder.rest.as_ref().and_then(|rest| rest.created_at);
+        if before.is_some_and(|before| before != created_at) {
             holder.all().filter_map(Weak::upgrade).for_each(|occupant| occupant.retire());
         }
-        holder.created_at = Some(created_at);
+        holder.rest.get_or_insert_default().created_at = Some(created_at);
     }
 
     /// Records the holder of a spot, unless there is another one than the one that is `gone`.
@@ -81,12 +87,8 @@ impl Holders {
             gone.all().filter_map(Weak::upgrade).for_each(|occupant| occupant.retire());
         }
         let before = before.filter(|before| before.id().as_ref() == Some(id));
-        let created_at = before.as_ref().and_then(|before| before.created_at);
-        let older =
-            before.into_iter().flat_map(|before| before.older.into_iter().chain([before.newest]));
-        let older = older.filter(is_there).collect();
-        let holder = Holder { newest: Arc::downgrade(occupant), created_at, older };
-        books.holders.insert(spot.clone(), holder);
+        let rest = before.and_then(Holder::into_rest);
+        books.holders.insert(spot.clone(), Holder { newest: Arc::downgrade(occupant), rest });
         Ok(())
     }
 }
@@ -110,7 +112,17 @@ impl Books {
 
 impl Holder {
     fn all(&self) -> impl Iterator<Item = &Weak<Occupant>> {
-        self.older.iter().chain([&self.newest])
+        let older = self.rest.iter().flat_map(|rest| &rest.older);
+        older.chain([&self.newest])
+    }
+
+    /// Returns what is left of it once another occupant is the newest.
+    fn into_rest(self) -> Option<Box<Rest>> {
+        let Self { newest, rest } = self;
+        let mut rest = rest.unwrap_or_default();
+        rest.older.push(newest);
+        rest.older.retain(is_there);
+        (!rest.older.is_empty() || rest.created_at.is_some()).then_some(rest)
     }
 
     /// Returns the tenant that has the spot, while it is in use.

@@ -32,7 +32,7 @@ impl SharedDb {
     /// Checks, in one round trip, for each occupant that its schema and role exist and may be used; for one
     /// with a database of its own, that the database accepts connections.
     pub(crate) async fn reachable(&self, of: &[Arc<Occupant>]) -> Result<Vec<bool>, Error> {
-        let schemas: Vec<_> = of.iter().map(|occupant| occupant.schema.to_string()).collect();
+        let schemas: Vec<_> = of.iter().map(|occupant| occupant.schema().to_string()).collect();
         let role =
             |occupant: &Arc<Occupant>| occupant.binding.role.as_ref().map(ToString::to_string);
         let roles: Vec<_> = of.iter().map(role).collect();

@@ -195,7 +195,7 @@ impl Server {
                 continue;
             }
             if !lease.is_logged_in() {
-                if let (None, Some(login)) = (&credentials, &occupant.login) {
+                if let (None, Some(login)) = (&credentials, occupant.login()) {
                     // Do not hold a place in the budget while an external service answers.
                     drop(lease);
                     *stage = Stage::Credentials;

@@ -129,7 +129,7 @@ impl Server {
         let open = self.open_at(LogInAs { login: credentials, home: occupant.home().database() });
         let opened = within(self.options.connect_timeout, open).await;
         let mut session = opened.map_err(|error| self.not_reopened(occupant, error))?;
-        if let Some(login) = &occupant.login {
+        if let Some(login) = occupant.login() {
             session.note_login(login.of());
         }
         session.held = held;
@@ -138,7 +138,7 @@ impl Server {
     }
 
     fn not_reopened(&self, occupant: &Occupant, error: sqlx::Error) -> Error {
-        let opening = match (occupant.home().database(), occupant.login.as_deref().map(Login::of)) {
+        let opening = match (occupant.home().database(), occupant.login().map(Login::of)) {
             (Some(_), _) => "opening a connection to the tenant's database",
             (None, Some(LoginOf::Upkeep)) => "opening a connection with the credentials of upkeep",
             (None, Some(LoginOf::Tenant(_))) => {

@@ -2,7 +2,7 @@ use std::{
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc, OnceLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -33,17 +33,10 @@ pub(crate) struct Occupant {
     pub(crate) id: OccupantId,
     pub(crate) class: Class,
     pub(crate) binding: Binding,
-    /// The first schema of the search path, for events and logs.
-    pub(crate) schema: Arc<str>,
     tie: Tie,
     /// The extension schemas in its search path, and their state.
     pub(super) extensions: Option<Arc<ExtensionSchemas>>,
-    /// Where its connections are, if it is not the manager's database.
-    elsewhere: Option<Box<Elsewhere>>,
-    /// Separate login, instead of the manager's.
-    pub(crate) login: Option<Box<Login>>,
-    /// The application hook that runs on sessions after a bind.
-    pub(super) after_bind: Option<Box<AfterBind>>,
+    rare: Option<Box<Rare>>,
     shape: Shape,
     /// The limits of the tenant, which all of its occupants have.
     pub(crate) limits: Arc<LiveLimits>,
@@ -53,6 +46,17 @@ pub(crate) struct Occupant {
     met: AtomicBool,
     /// `true` if one task may hold connections of it beside others.
     may_nest: AtomicBool,
+}
+
+/// What few occupants have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// Where its connections are, if it is not the manager's database.
+    elsewhere: Option<Elsewhere>,
+    /// Separate login, instead of the manager's.
+    login: Option<Login>,
+    /// The application hook that runs on sessions after a bind.
+    after_bind: Option<AfterBind>,
 }
 
 /// The name of an occupant.
@@ -116,23 +120,25 @@ enum Refused {
 
 impl Occupant {
     pub(crate) fn new(id: OccupantId, class: Class, binding: Binding) -> Self {
-        let schema = binding.search_path.first().map_or_else(Arc::default, Ident::shared);
         Self {
             id,
             class,
             binding,
-            schema,
             tie: Tie::Name,
             extensions: None,
-            elsewhere: None,
-            login: None,
-            after_bind: None,
+            rare: None,
             shape: Shape::Own(TablesShape::default()),
             limits: Arc::default(),
             refused: OnceLock::new(),
             met: AtomicBool::new(false),
             may_nest: AtomicBool::new(matches!(class, Class::System | Class::Upkeep)),
         }
+    }
+
+    /// Returns the first schema of the search path, for events and logs.
+    pub(crate) fn schema(&self) -> &Arc<str> {
+        static NONE: LazyLock<Arc<str>> = LazyLock::new(Arc::default);
+        self.binding.search_path.first().map_or_else(|| &*NONE, Ident::shared)
     }
 
     /// Returns `true` if acquires of it are exempt from the nesting check: the library does not
@@ -185,20 +191,34 @@ impl Occupant {
     }
 
     /// Sets where its connections are.
-    pub(crate) fn at(self, home: Home) -> Self {
-        let elsewhere = Elsewhere { home, database: OnceLock::new() };
-        Self { elsewhere: (!elsewhere.home.is_managers()).then(|| Box::new(elsewhere)), ..self }
+    pub(crate) fn at(mut self, home: Home) -> Self {
+        if !home.is_managers() {
+            let elsewhere = Elsewhere { home, database: OnceLock::new() };
+            self.rare.get_or_insert_default().elsewhere = Some(elsewhere);
+        }
+        self
+    }
+
+    fn elsewhere(&self) -> Option<&Elsewhere> {
+        self.rare.as_ref()?.elsewhere.as_ref()
     }
 
     /// Returns where its connections are.
     pub(crate) fn home(&self) -> &Home {
         static MANAGERS: Home = Home::MANAGERS;
-        self.elsewhere.as_deref().map_or(&MANAGERS, |elsewhere| &elsewhere.home)
+        self.elsewhere().map_or(&MANAGERS, |elsewhere| &elsewhere.home)
     }
 
     pub(crate) fn logging_in(mut self, login: Option<Login>) -> Self {
-        self.login = login.map(Box::new);
+        if let Some(login) = login {
+            self.rare.get_or_insert_default().login = Some(login);
+        }
         self
+    }
+
+    /// Returns its separate login, instead of the manager's.
+    pub(crate) fn login(&self) -> Option<&Login> {
+        self.rare.as_ref()?.login.as_ref()
     }
 
     /// Sets the limits of its tenant.
@@ -207,8 +227,15 @@ impl Occupant {
     }
 
     pub(crate) fn followed_by(mut self, hook: Option<AfterBind>) -> Self {
-        self.after_bind = hook.map(Box::new);
+        if let Some(hook) = hook {
+            self.rare.get_or_insert_default().after_bind = Some(hook);
+        }
         self
+    }
+
+    /// Returns the application hook that runs on sessions after a bind.
+    pub(super) fn after_bind(&self) -> Option<&AfterBind> {
+        self.rare.as_ref()?.after_bind.as_ref()
     }
 
     /// Refuses every use, because the tenant is suspended.
@@ -319,7 +346,7 @@ impl Occupant {
 
     /// Checks that its database is still the one of its first session.
     pub(super) fn check_database(&self, oid: u32) -> Result<(), Error> {
-        let before = self.elsewhere.as_deref().map(|of| *of.database.get_or_init(|| oid));
+        let before = self.elsewhere().map(|of| *of.database.get_or_init(|| oid));
         if before.is_none_or(|before| before == oid) {
             return Ok(());
         }
@@ -328,7 +355,7 @@ impl Occupant {
     }
 
     fn database(&self) -> Option<u32> {
-        self.elsewhere.as_deref().and_then(|elsewhere| elsewhere.database.get().copied())
+        self.elsewhere().and_then(|elsewhere| elsewhere.database.get().copied())
     }
 
     fn is_in_database_of(&self, other: &Self) -> bool {
@@ -337,7 +364,7 @@ impl Occupant {
 
     /// Ties it to the database of another occupant of the same tenant, whose sessions it uses.
     pub(super) fn share_database_of(&self, other: &Self) {
-        if let (Some(own), Some(oid)) = (self.elsewhere.as_deref(), other.database()) {
+        if let (Some(own), Some(oid)) = (self.elsewhere(), other.database()) {
             own.database.get_or_init(|| oid);
         }
     }
@@ -370,7 +397,7 @@ impl Occupant {
         }
         if self.is_retired() && self.is_tenants() && self.oid().is_none() && self.sees_others() {
             let attempted =
-                format!("schema {} did not exist when the tenant was looked up", self.schema);
+                format!("schema {} did not exist when the tenant was looked up", self.schema());
             return self.name(Error::new(ErrorKind::Placement, attempted));
         }
         let attempted = "the tenant was renamed, dropped or recreated after the handle was created; \
@@ -475,7 +502,7 @@ impl Occupant {
     }
 
     fn is_set_up_as(&self, other: &Self) -> bool {
-        match (&self.after_bind, &other.after_bind) {
+        match (self.after_bind(), other.after_bind()) {
             (Some(one), Some(other)) => one.is_same(other),
             (one, other) => one.is_none() && other.is_none(),
         }
@@ -501,7 +528,7 @@ impl Occupant {
 
     /// Returns the owner of the session, for events.
     pub(crate) fn whose(&self) -> Whose<'_> {
-        Whose { tenant: self.tenant(), schema: &self.schema }
+        Whose { tenant: self.tenant(), schema: self.schema() }
     }
 
     pub(crate) fn tenant(&self) -> Option<&TenantId> {

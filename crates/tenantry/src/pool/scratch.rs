@@ -61,7 +61,7 @@ impl Server {
         let system = Occupant::new(OccupantId::System, Class::System, Binding::library());
         let own = Own {
             system: Arc::new(system),
-            upkeep: self.upkeep.login.as_deref().cloned(),
+            upkeep: self.upkeep.login().cloned(),
             manager: self.manager.clone(),
             extensions: Arc::clone(&self.extensions),
             guard: Guard::Notes,

@@ -117,7 +117,7 @@ impl TenantPoolSnapshot {
     pub(super) fn new(occupant: &Occupant, counts: TenantCounts) -> Option<Self> {
         Some(Self {
             tenant: occupant.tenant()?.clone(),
-            schema: Arc::clone(&occupant.schema),
+            schema: Arc::clone(occupant.schema()),
             total: counts.idle + counts.leased,
             idle: counts.idle,
             waiting: counts.waiting,

@@ -11,15 +11,15 @@ pub(crate) struct Binding {
     /// The schemas in which unqualified names are looked up, in this order.
     ///
     /// Never contains `"$user"`: the search path depends only on the tenant.
-    pub(crate) search_path: Vec<Ident>,
+    pub(crate) search_path: Box<[Ident]>,
     /// Number of schemas at the start of `search_path` that belong only to this tenant.
-    pub(crate) own_schemas: usize,
+    pub(crate) own_schemas: u32,
     /// Number of schemas at the end of `search_path` that contain only extensions.
-    pub(crate) extension_schemas: usize,
+    pub(crate) extension_schemas: u32,
     /// The role that the session takes on. Default: none.
     pub(crate) role: Option<Ident>,
     /// Session settings by name, applied after everything else was reset.
-    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) settings: Box<[(String, String)]>,
     /// The tenant's key in tables of all tenants; `None` if it has tables of its own.
     pub(crate) key: Option<Box<RowKey>>,
     /// `true` if a statement fails instead of silently skipping rows that a policy hides from the
@@ -44,13 +44,13 @@ impl Binding {
     /// `pg_temp` is last, because it would be searched first if omitted.
     pub(crate) fn library() -> Self {
         let name = |name| Ident::parse(name).expect("the name is an identifier");
-        let search_path = vec![name("pg_catalog"), name("pg_temp")];
+        let search_path = [name("pg_catalog"), name("pg_temp")].into();
         Self { search_path, is_librarys: true, ..Self::default() }
     }
 
     /// Returns the binding of the shared schema.
     pub(crate) fn shared(schema: &Ident) -> Self {
-        Self { search_path: vec![schema.clone()], ..Self::default() }
+        Self { search_path: [schema.clone()].into(), ..Self::default() }
     }
 
     /// Returns the binding of a tenant, followed by the shared schema if `shared` is given.
@@ -63,7 +63,7 @@ impl Binding {
             search_path: std::iter::once(placement.container()).chain(shared).cloned().collect(),
             own_schemas: 1,
             role: record.role.clone(),
-            settings: record.settings.clone(),
+            settings: record.settings.as_slice().into(),
             ..Self::default()
         }
     }
@@ -82,7 +82,7 @@ impl Binding {
         Self {
             search_path: std::iter::once(schema).chain(shared).cloned().collect(),
             role: role.cloned(),
-            settings: record.settings.clone(),
+            settings: record.settings.as_slice().into(),
             ..Self::default()
         }
     }
@@ -107,13 +107,14 @@ impl Binding {
 
     /// Appends extension schemas to the search path.
     pub(crate) fn reaching(mut self, extensions: &[Ident]) -> Self {
+        let mut search_path = self.search_path.into_vec();
         for schema in extensions {
-            if !self.search_path.contains(schema) {
-                self.search_path.push(schema.clone());
+            if !search_path.contains(schema) {
+                search_path.push(schema.clone());
                 self.extension_schemas += 1;
             }
         }
-        self
+        Self { search_path: search_path.into(), ..self }
     }
 
     /// Returns a setting that would defeat the binding, if there is one.
@@ -128,12 +129,12 @@ impl Binding {
 
     /// Returns the schemas that belong only to this tenant.
     pub(crate) fn own(&self) -> &[Ident] {
-        self.search_path.get(..self.own_schemas).unwrap_or(&self.search_path)
+        self.search_path.get(..self.own_schemas as usize).unwrap_or(&self.search_path)
     }
 
     /// Returns the schemas in which tables are looked up: all except the extension schemas.
     pub(crate) fn of_tables(&self) -> &[Ident] {
-        let tables = self.search_path.len().saturating_sub(self.extension_schemas);
+        let tables = self.search_path.len().saturating_sub(self.extension_schemas as usize);
         self.search_path.get(..tables).unwrap_or(&self.search_path)
     }
 

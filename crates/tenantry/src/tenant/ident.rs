@@ -51,9 +51,9 @@ impl Ident {
         Ok(Self(name.into()))
     }
 
-    /// Returns the shared name, without a copy.
-    pub(crate) fn shared(&self) -> Arc<str> {
-        Arc::clone(&self.0)
+    /// Returns the shared name.
+    pub(crate) fn shared(&self) -> &Arc<str> {
+        &self.0
     }
 
     /// Returns the name as the catalog stores it, without quotes.

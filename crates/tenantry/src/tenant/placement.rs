@@ -21,7 +21,6 @@ pub(crate) const MAIN: &str = "main";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Placement {
-    isolation: IsolationKind,
     spot: Spot,
     epoch: u64,
 }
@@ -45,19 +44,19 @@ struct Rest {
 impl Placement {
     /// Places a tenant in a schema of the manager's database.
     pub(crate) fn in_schema(container: Ident) -> Self {
-        Self::new(IsolationKind::Schema, container, None)
+        Self::new(container, None)
     }
 
     /// Places a tenant in the tables of a schema that all tenants use, under this key.
     pub(crate) fn in_rows(schema: Ident, key: Arc<str>) -> Self {
         let rest = Rest { key: Some(key), ..Rest::default() };
-        Self::new(IsolationKind::Row, schema, Some(rest))
+        Self::new(schema, Some(rest))
     }
 
     /// Places a tenant in a schema of a database of its own.
     pub(crate) fn in_database(database: Ident, schema: Ident) -> Self {
         let rest = Rest { database: Some(database), ..Rest::default() };
-        Self::new(IsolationKind::Database, schema, Some(rest))
+        Self::new(schema, Some(rest))
     }
 
     /// Places a tenant in a schema of this database.
@@ -69,8 +68,8 @@ impl Placement {
         placement.on(Some(&home.server().into()))
     }
 
-    fn new(isolation: IsolationKind, container: Ident, rest: Option<Rest>) -> Self {
-        Self { isolation, spot: Spot { container, rest: rest.map(Box::new) }, epoch: 1 }
+    fn new(container: Ident, rest: Option<Rest>) -> Self {
+        Self { spot: Spot { container, rest: rest.map(Box::new) }, epoch: 1 }
     }
 
     /// Sets the server, unless it is the main one.
@@ -109,7 +108,11 @@ impl Placement {
     /// Returns how the tenant's data is kept apart.
     #[must_use]
     pub fn isolation(&self) -> IsolationKind {
-        self.isolation
+        match self.spot.rest.as_deref() {
+            Some(Rest { key: Some(_), .. }) => IsolationKind::Row,
+            Some(Rest { database: Some(_), .. }) => IsolationKind::Database,
+            _ => IsolationKind::Schema,
+        }
     }
 
     /// Returns the tenant's key in the tables of all tenants; `None` unless it is isolated by row.

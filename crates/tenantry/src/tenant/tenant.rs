@@ -17,12 +17,14 @@ struct Parts {
     placement: Placement,
     state: TenantState,
     created_at: Option<SystemTime>,
-    attributes: Value,
+    /// What few tenants have, so that the others take little memory for it.
+    attributes: Option<Box<Value>>,
 }
 
 impl Tenant {
     pub(crate) fn new(record: TenantRecord, placement: Placement) -> Self {
         let TenantRecord { id, state, created_at, attributes, .. } = record;
+        let attributes = (!attributes.is_null()).then(|| Box::new(attributes));
         Self(Arc::new(Parts { id, placement, state, created_at, attributes }))
     }
 
@@ -64,7 +66,7 @@ impl Tenant {
     /// Returns the other attributes that the catalog records; `null` if there are none.
     #[must_use]
     pub fn attributes(&self) -> &Value {
-        &self.0.attributes
+        self.0.attributes.as_deref().unwrap_or(&Value::Null)
     }
 }
 

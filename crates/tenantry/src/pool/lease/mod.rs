@@ -163,7 +163,7 @@ impl Lease {
             target: "tenantry::lease",
             "lease",
             tenant = self.occupant.tenant().map(TenantId::as_str),
-            schema = &*self.occupant.schema,
+            schema = &**self.occupant.schema(),
         );
         self
     }
@@ -260,7 +260,7 @@ impl Lease {
         if self.used_by == UsedBy::Caller && observer.is_slow(held) {
             observer.tell(Event::LongLease(LongLease {
                 tenant_id: self.occupant.tenant().cloned(),
-                schema: Arc::clone(&self.occupant.schema),
+                schema: Arc::clone(self.occupant.schema()),
                 backend_pid: session.backend,
                 duration: held,
                 server: None,

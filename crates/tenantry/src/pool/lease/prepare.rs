@@ -47,7 +47,7 @@ impl Lease {
         credentials: Option<Credentials>,
     ) -> Result<(), Error> {
         let occupant = Arc::clone(&self.occupant);
-        match &occupant.login {
+        match occupant.login() {
             Some(login) if credentials.is_none() && self.session().is_at_home(&occupant) => {
                 self.start().note_login(login.of());
                 return Ok(());

@@ -119,7 +119,7 @@ impl Server {
     ) -> Arc<Self> {
         let own = Own {
             system: Arc::clone(&self.system),
-            upkeep: self.upkeep.login.as_deref().cloned(),
+            upkeep: self.upkeep.login().cloned(),
             manager: self.manager.clone(),
             extensions: Arc::clone(&self.extensions),
             guard: Guard::Refuses,
@@ -266,12 +266,12 @@ impl Server {
         let id = OccupantId::UpkeepIn(database.clone());
         // Its connections serve no other database, so no other occupant can use them.
         let occupant = Occupant::new(id, Class::Dedicated, Binding::library()).at(home.clone());
-        Arc::new(occupant.logging_in(self.upkeep.login.as_deref().cloned()))
+        Arc::new(occupant.logging_in(self.upkeep.login().cloned()))
     }
 
     /// Returns the user of the library's own sessions, if it is not that of the others.
     pub(crate) async fn user_of_upkeep(&self) -> Result<Option<String>, Error> {
-        let Some(login) = self.upkeep.login.as_deref() else { return Ok(None) };
+        let Some(login) = self.upkeep.login() else { return Ok(None) };
         let credentials = login.credentials().await?;
         Ok(credentials.map(|credentials| credentials.user().to_owned()))
     }

@@ -50,7 +50,7 @@ impl Session {
     ///
     /// When dropped, the connection has to be closed.
     pub(in crate::pool) async fn follow_up(&mut self, occupant: &Occupant) -> Result<()> {
-        let Some(after_bind) = &occupant.after_bind else {
+        let Some(after_bind) = occupant.after_bind() else {
             self.note_hooked();
             return Ok(());
         };

@@ -56,8 +56,8 @@ impl Occupant {
     /// drop between the reset and the statement would go unnoticed.
     pub(crate) fn can_be_asked_with_others(&self) -> bool {
         self.class == Class::Pooled
-            && self.login.is_none()
-            && self.after_bind.is_none()
+            && self.login().is_none()
+            && self.after_bind().is_none()
             && self.binding.settings.is_empty()
             && !self.is_refused()
             && (self.oid().is_some() || !self.is_always_pinned())

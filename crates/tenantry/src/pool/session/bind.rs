@@ -124,7 +124,7 @@ impl Session {
             changes,
             limits,
             seen_as: began,
-            hooked: to.after_bind.is_none(),
+            hooked: to.after_bind().is_none(),
             pinned: binding.pin != Pin::No,
         };
         // Drops borrowed statements; sets the pin if the schema was not known before.

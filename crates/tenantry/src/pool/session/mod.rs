@@ -91,7 +91,7 @@ struct Bound {
     /// Number of changes to its tables when the session was bound.
     changes: u32,
     /// The version of its limits when the session was bound.
-    limits: u64,
+    limits: u32,
     /// When its schema was last seen to have its name.
     seen_as: Instant,
     /// `true` if its hook has run since, or there is none.
@@ -170,7 +170,7 @@ impl Session {
 
     /// Returns `true` if it has the login that the occupant requires, and is in its database.
     pub(super) fn is_logged_in_for(&self, occupant: &Occupant) -> bool {
-        self.login.as_ref() == occupant.login.as_deref().map(Login::of) && self.is_at_home(occupant)
+        self.login.as_ref() == occupant.login().map(Login::of) && self.is_at_home(occupant)
     }
 
     /// Returns `true` if it is in the database of the occupant.

@@ -63,7 +63,7 @@ struct Pool {
     key: TenantKey,
     occupant: Arc<Occupant>,
     /// The version of its limits that the scheduler knows.
-    limits: u64,
+    limits: u32,
     /// `true` if it was evicted and only remains for its leases and waiters.
     leaving: bool,
 }
@@ -190,7 +190,7 @@ impl State {
         if let Some(tenant) = occupant.tenant() {
             self.outbox.tell(Event::PoolCreated(PoolCreated {
                 tenant_id: tenant.clone(),
-                schema: Arc::clone(&occupant.schema),
+                schema: Arc::clone(occupant.schema()),
                 server: None,
             }));
         }
@@ -302,7 +302,7 @@ impl State {
         if let Some(tenant) = occupant.tenant() {
             self.outbox.tell_decision(Event::PoolEvicted(PoolEvicted {
                 tenant_id: tenant.clone(),
-                schema: Arc::clone(&occupant.schema),
+                schema: Arc::clone(occupant.schema()),
                 reason,
                 server: None,
             }));
