@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,14 +21,14 @@ use crate::tenant::TenantLimits;
 #[derive(Debug, Default)]
 pub(crate) struct LiveLimits {
     /// Another one after each change. Odd if there are limits.
-    version: AtomicU32,
+    version: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct State {
-    /// When the catalog was asked for them; in nanoseconds, to save memory.
-    asked: u64,
+    /// When the catalog was asked for them.
+    asked: Duration,
     /// `None` if they are those of all tenants.
     limits: Option<Arc<Current>>,
 }
@@ -42,7 +42,6 @@ struct Current {
 impl LiveLimits {
     /// Sets the limits that the catalog had at this time, unless newer ones are known.
     pub(crate) fn set(&self, limits: TenantLimits, asked: Duration) {
-        let asked = u64::try_from(asked.as_nanos()).unwrap_or(u64::MAX);
         let mut state = self.state.lock();
         if asked < state.asked {
             return;
@@ -78,12 +77,12 @@ impl LiveLimits {
 
     /// Makes the version another one; called under the lock.
     fn note_change(&self, state: &State) {
-        let next = (self.version.load(Ordering::Relaxed) | 1).wrapping_add(1);
-        self.version.store(next | u32::from(state.limits.is_some()), Ordering::Release);
+        let next = (self.version.load(Ordering::Relaxed) | 1) + 1;
+        self.version.store(next | u64::from(state.limits.is_some()), Ordering::Release);
     }
 
     /// Returns a number that is another one after each change; 0 if there never were limits.
-    pub(crate) fn version(&self) -> u32 {
+    pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 

@@ -70,8 +70,15 @@ pub(crate) struct TablesShape {
 struct Looked {
     alike: Alike,
     at: Option<Instant>,
-    /// Its duration.
-    took: Duration,
+    /// Its duration in microseconds, to save memory.
+    took: u32,
+}
+
+impl Looked {
+    /// Returns how long it is until the next inspection that nothing requires.
+    fn rest(&self) -> Duration {
+        Duration::from_micros(self.took.into()) * RARELY
+    }
 }
 
 /// Assumed number of tables if they were not counted.
@@ -138,12 +145,13 @@ impl TablesShape {
     /// Returns `true` if the schemas were never inspected, or not recently.
     pub(super) fn needs_a_look(&self) -> bool {
         let looked = self.looked.lock();
-        looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN.max(looked.took * RARELY))
+        looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN.max(looked.rest()))
     }
 
     /// Records the result of an inspection.
     pub(super) fn note_look(&self, alike: Alike, unruly: bool, took: Duration) {
         self.unruly.store(unruly, Ordering::Relaxed);
+        let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         *self.looked.lock() = Looked { alike, at: Some(Instant::now()), took };
     }
 
@@ -157,7 +165,7 @@ impl TablesShape {
     /// small part of a session's work, however often statements fail.
     pub(super) fn suspect(&self) {
         let mut looked = self.looked.lock();
-        if looked.at.is_some_and(|at| at.elapsed() >= looked.took * RARELY) {
+        if looked.at.is_some_and(|at| at.elapsed() >= looked.rest()) {
             *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
         }
     }
@@ -166,7 +174,7 @@ impl TablesShape {
 impl Default for TablesShape {
     fn default() -> Self {
         Self {
-            looked: Mutex::new(Looked { alike: Alike::Unknown, at: None, took: Duration::ZERO }),
+            looked: Mutex::new(Looked { alike: Alike::Unknown, at: None, took: 0 }),
             unruly: AtomicBool::new(false),
             tables: AtomicU32::new(TYPICAL_TABLES),
             changes: AtomicU32::new(0),

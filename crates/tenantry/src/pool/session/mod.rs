@@ -91,7 +91,7 @@ struct Bound {
     /// Number of changes to its tables when the session was bound.
     changes: u32,
     /// The version of its limits when the session was bound.
-    limits: u32,
+    limits: u64,
     /// When its schema was last seen to have its name.
     seen_as: Instant,
     /// `true` if its hook has run since, or there is none.

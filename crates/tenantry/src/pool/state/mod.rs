@@ -63,7 +63,7 @@ struct Pool {
     key: TenantKey,
     occupant: Arc<Occupant>,
     /// The version of its limits that the scheduler knows.
-    limits: u32,
+    limits: u64,
     /// `true` if it was evicted and only remains for its leases and waiters.
     leaving: bool,
 }
