@@ -56,6 +56,8 @@ impl RowTables {
 #[derive(Debug)]
 pub(crate) struct TablesShape {
     looked: Mutex<Looked>,
+    /// Duration of the last inspection in microseconds, to save memory.
+    took: AtomicU32,
     /// `true` if a function that statements can reach modifies the session.
     unruly: AtomicBool,
     tables: AtomicU32,
@@ -70,15 +72,10 @@ pub(crate) struct TablesShape {
 struct Looked {
     alike: Alike,
     at: Option<Instant>,
-    /// Its duration in microseconds, to save memory.
-    took: u32,
 }
 
 impl Looked {
-    /// Returns how long it is until the next inspection that nothing requires.
-    fn rest(&self) -> Duration {
-        Duration::from_micros(self.took.into()) * RARELY
-    }
+    const NEVER: Self = Self { alike: Alike::Unknown, at: None };
 }
 
 /// Assumed number of tables if they were not counted.
@@ -145,28 +142,33 @@ impl TablesShape {
     /// Returns `true` if the schemas were never inspected, or not recently.
     pub(super) fn needs_a_look(&self) -> bool {
         let looked = self.looked.lock();
-        looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN.max(looked.rest()))
+        looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN.max(self.rest()))
     }
 
     /// Records the result of an inspection.
     pub(super) fn note_look(&self, alike: Alike, unruly: bool, took: Duration) {
         self.unruly.store(unruly, Ordering::Relaxed);
         let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-        *self.looked.lock() = Looked { alike, at: Some(Instant::now()), took };
+        self.took.store(took, Ordering::Relaxed);
+        *self.looked.lock() = Looked { alike, at: Some(Instant::now()) };
+    }
+
+    /// Returns how long after an inspection the next one follows that nothing requires.
+    fn rest(&self) -> Duration {
+        Duration::from_micros(self.took.load(Ordering::Relaxed).into()) * RARELY
     }
 
     /// Makes the next bind inspect the schemas again.
     pub(super) fn doubt(&self) {
-        let mut looked = self.looked.lock();
-        *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
+        *self.looked.lock() = Looked::NEVER;
     }
 
     /// Makes the next bind inspect the schemas again, unless that was just done: inspections stay a
     /// small part of a session's work, however often statements fail.
     pub(super) fn suspect(&self) {
         let mut looked = self.looked.lock();
-        if looked.at.is_some_and(|at| at.elapsed() >= looked.rest()) {
-            *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
+        if looked.at.is_some_and(|at| at.elapsed() >= self.rest()) {
+            *looked = Looked::NEVER;
         }
     }
 }
@@ -174,7 +176,8 @@ impl TablesShape {
 impl Default for TablesShape {
     fn default() -> Self {
         Self {
-            looked: Mutex::new(Looked { alike: Alike::Unknown, at: None, took: 0 }),
+            looked: Mutex::new(Looked::NEVER),
+            took: AtomicU32::new(0),
             unruly: AtomicBool::new(false),
             tables: AtomicU32::new(TYPICAL_TABLES),
             changes: AtomicU32::new(0),

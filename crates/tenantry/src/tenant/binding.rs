@@ -13,7 +13,7 @@ pub(crate) struct Binding {
     /// Never contains `"$user"`: the search path depends only on the tenant.
     pub(crate) search_path: Box<[Ident]>,
     /// Number of schemas at the start of `search_path` that belong only to this tenant.
-    pub(crate) own_schemas: u32,
+    pub(crate) own_schemas: u16,
     /// Number of schemas at the end of `search_path` that contain only extensions.
     pub(crate) extension_schemas: u32,
     /// The role that the session takes on. Default: none.
@@ -129,7 +129,7 @@ impl Binding {
 
     /// Returns the schemas that belong only to this tenant.
     pub(crate) fn own(&self) -> &[Ident] {
-        self.search_path.get(..self.own_schemas as usize).unwrap_or(&self.search_path)
+        self.search_path.get(..self.own_schemas.into()).unwrap_or(&self.search_path)
     }
 
     /// Returns the schemas in which tables are looked up: all except the extension schemas.
