@@ -35,11 +35,15 @@ impl Stage {
 
     /// Returns `/health`, after checking its status and headers.
     pub(super) async fn health(&self, status: u16) -> Value {
+        self.checked_health(status).await.json()
+    }
+
+    async fn checked_health(&self, status: u16) -> Answer {
         let answer = self.get("/health").await;
         assert_eq!(answer.status, status, "{}", answer.body);
         assert_eq!(answer.header("content-type"), Some("application/json"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
-        answer.json()
+        answer
     }
 
     /// Returns the report of `/health` once its status is ok, because on a busy machine a ping may
@@ -48,11 +52,11 @@ impl Stage {
         self.answer_when_ok().await.json()
     }
 
-    /// Returns `/health` once its status is ok.
+    /// Returns `/health` once its status is ok, after checking each answer as [`health`](Self::health) does.
     pub(super) async fn answer_when_ok(&self) -> Answer {
         let mut last = None;
         let is_ok = async || {
-            let answer = last.insert(self.get("/health").await);
+            let answer = last.insert(self.checked_health(200).await);
             answer.json()["status"] == "ok"
         };
         eventually("the status is ok", is_ok).await;

@@ -142,7 +142,7 @@ impl TablesShape {
     /// Returns `true` if the schemas were never inspected, or not recently.
     pub(super) fn needs_a_look(&self) -> bool {
         let looked = self.looked.lock();
-        looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN.max(self.rest()))
+        looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN.max(self.pause()))
     }
 
     /// Records the result of an inspection.
@@ -154,7 +154,7 @@ impl TablesShape {
     }
 
     /// Returns how long after an inspection the next one follows that nothing requires.
-    fn rest(&self) -> Duration {
+    fn pause(&self) -> Duration {
         Duration::from_micros(self.took.load(Ordering::Relaxed).into()) * RARELY
     }
 
@@ -167,7 +167,7 @@ impl TablesShape {
     /// small part of a session's work, however often statements fail.
     pub(super) fn suspect(&self) {
         let mut looked = self.looked.lock();
-        if looked.at.is_some_and(|at| at.elapsed() >= self.rest()) {
+        if looked.at.is_some_and(|at| at.elapsed() >= self.pause()) {
             *looked = Looked::NEVER;
         }
     }

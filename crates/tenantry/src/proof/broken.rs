@@ -71,7 +71,7 @@ pub(super) fn builder(database: &DevDatabase, broken: Broken) -> ManagerBuilder 
 /// Attacks that drop requests at random points: few of them leave something behind on a busy machine.
 const BY_CHANCE: &[&str] = &["cancelledBegin", "rowInterrupted"];
 
-/// How often attacks by chance run until all have found something.
+/// Maximum number of rounds of random attacks until each has found something.
 const ATTEMPTS: u64 = 5;
 
 /// Runs these attacks, and returns those of them that found nothing.

@@ -12,7 +12,8 @@ pub(crate) struct Binding {
     ///
     /// Never contains `"$user"`: the search path depends only on the tenant.
     pub(crate) search_path: Box<[Ident]>,
-    /// Number of schemas at the start of `search_path` that belong only to this tenant.
+    /// Number of schemas at the start of `search_path` that belong only to this tenant. Narrow, like
+    /// the next one, because there is a binding for every known tenant.
     pub(crate) own_schemas: u16,
     /// Number of schemas at the end of `search_path` that contain only extensions.
     pub(crate) extension_schemas: u32,
