@@ -1,9 +1,6 @@
 //! What runs remember of the tenants: read before a run, and written after it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Failure, MigrateOptions, Migrations, Outcome, TenantMigration,
@@ -77,20 +74,20 @@ impl Memory {
     }
 }
 
-/// Returns those targets whose schema or database is still the one that is remembered. Each server is asked once.
+/// Determines of which targets the schema or database is still the one that is remembered. Each server is asked once.
 pub(super) async fn still_there(
     fleet: &Fleet,
     targets: &[Target],
     memory: &Memory,
-) -> Result<HashSet<usize>, Failure> {
+) -> Result<Vec<bool>, Failure> {
     let remembered: Vec<_> = targets.iter().map(|target| memory.of(target)).collect();
     let sites = remembered.iter().map(|of| of.map(|(site, _)| site));
-    let mut known = HashSet::new();
+    let mut known = vec![false; targets.len()];
     for (place, seen) in identities(fleet, sites).await? {
         if let Some((site, remembered)) = remembered[place]
             && remembered.is_still(seen, &site.home)
         {
-            known.insert(place);
+            known[place] = true;
         }
     }
     Ok(known)

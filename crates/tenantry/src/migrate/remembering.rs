@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use futures_util::join;
+
 use super::{
     Failure, FailureReason, MigrateOptions, Migrations, Schemas, TenantMigrator,
     memory::{Memory, still_there, warn},
@@ -27,9 +29,13 @@ impl TenantMigrator {
         if job != (Job::Apply { to: None }) {
             return Ok((self.survey_for(job, all, options).await?, None));
         }
-        let targets = targets_of(&self.fleet, all, RowTenants::Together).await?;
+        let (targets, memory) = join!(
+            targets_of(&self.fleet, all, RowTenants::Together),
+            Memory::read(&self.fleet, set, options)
+        );
+        let targets = targets?;
         self.refuse_two_sets_in_one_schema(&targets)?;
-        let memory = match Memory::read(&self.fleet, set, options).await {
+        let memory = match memory {
             Ok(memory) => Some(memory),
             Err(failure) if failure.reason == FailureReason::Connection => {
                 return Err(failure.into());
@@ -62,12 +68,13 @@ impl TenantMigrator {
         options: &MigrateOptions,
     ) -> Result<Surveyed, Failure> {
         let known = still_there(&self.fleet, &targets, memory).await?;
-        let of_known = known.iter().filter_map(|place| {
-            let (site, remembered) = memory.of(&targets[*place])?;
-            Some((*place, &site.home, remembered))
+        let of_known = targets.iter().enumerate().filter(|(place, _)| known[*place]);
+        let of_known = of_known.filter_map(|(place, target)| {
+            let (site, remembered) = memory.of(target)?;
+            Some((place, &site.home, remembered))
         });
         let sampled: HashSet<_> = sample(of_known).into_iter().collect();
-        let is_trusted = |place: &usize| known.contains(place) && !sampled.contains(place);
+        let is_trusted = |place: &usize| known[*place] && !sampled.contains(place);
         let (mut trusted, mut looked_at) = (Vec::new(), Vec::new());
         for (place, target) in targets.into_iter().enumerate() {
             if is_trusted(&place) { &mut trusted } else { &mut looked_at }.push((place, target));
@@ -93,7 +100,8 @@ impl TenantMigrator {
                 trusted.into_iter().map(|(place, target)| (place, (target, Ok(complete.clone())))),
             );
         }
-        surveyed.sort_unstable_by_key(|(place, _)| *place);
+        // Two sorted runs.
+        surveyed.sort_by_key(|(place, _)| *place);
         Ok(surveyed.into_iter().map(|(_, surveyed)| surveyed).collect())
     }
 

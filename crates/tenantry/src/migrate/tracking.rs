@@ -59,9 +59,12 @@ pub(super) async fn identity(
 ) -> sqlx::Result<Vec<Seen>> {
     let databases: Vec<_> = asked.iter().map(|(database, _)| database.map(Ident::as_str)).collect();
     let schemas: Vec<_> = asked.iter().map(|(_, schema)| schema.as_str()).collect();
-    let rows = sqlx::query(
-        "select coalesce(d.oid::pg_catalog.int8, 0), coalesce(n.oid::pg_catalog.int8, 0), \
-         coalesce(c.oid::pg_catalog.int8, 0), coalesce(c.relfilenode::pg_catalog.int8, 0) \
+    // In one row: there may be very many.
+    let row = sqlx::query(
+        "select coalesce(pg_catalog.array_agg(coalesce(d.oid::pg_catalog.int8, 0) order by asked.place), '{}'), \
+         coalesce(pg_catalog.array_agg(coalesce(n.oid::pg_catalog.int8, 0) order by asked.place), '{}'), \
+         coalesce(pg_catalog.array_agg(coalesce(c.oid::pg_catalog.int8, 0) order by asked.place), '{}'), \
+         coalesce(pg_catalog.array_agg(coalesce(c.relfilenode::pg_catalog.int8, 0) order by asked.place), '{}') \
          from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) \
            with ordinality as asked (database, schema, place) \
          left join pg_catalog.pg_database d \
@@ -69,11 +72,15 @@ pub(super) async fn identity(
          left join pg_catalog.pg_namespace n on asked.database is null \
            and n.nspname operator(pg_catalog.=) asked.schema::pg_catalog.name \
          left join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
-           and c.relname operator(pg_catalog.=) '_sqlx_migrations' \
-         order by asked.place",
+           and c.relname operator(pg_catalog.=) '_sqlx_migrations'",
     );
-    let rows = rows.bind(databases).bind(schemas).persistent(false).fetch_all(conn).await?;
-    rows.iter().map(|row| seen(row, 0)).collect()
+    let row = row.bind(databases).bind(schemas).persistent(false).fetch_one(conn).await?;
+    let column = |column: usize| row.try_get::<Vec<i64>, _>(column);
+    let (databases, schemas, records, files) = (column(0)?, column(1)?, column(2)?, column(3)?);
+    let all = databases.into_iter().zip(schemas).zip(records).zip(files);
+    let seen =
+        all.map(|(((database, schema), records), file)| Seen { database, schema, records, file });
+    Ok(seen.collect())
 }
 
 /// Reads four columns.
