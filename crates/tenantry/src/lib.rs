@@ -133,6 +133,8 @@ pub mod activity;
 pub mod admission;
 pub mod anonymize;
 pub mod baseline;
+#[cfg(test)]
+mod budget;
 pub mod catalog;
 pub mod clone;
 pub mod context;

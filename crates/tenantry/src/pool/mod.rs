@@ -6,6 +6,8 @@
 mod abandoned;
 mod acquire;
 mod after_bind;
+#[cfg(test)]
+mod allowance;
 mod answer;
 pub(crate) mod application_name;
 mod backend;
@@ -57,6 +59,8 @@ mod state;
 pub use abandoned::TransactionWatch;
 pub(crate) use abandoned::Watched;
 pub(crate) use after_bind::{AfterBind, AskAfterBind};
+#[cfg(test)]
+pub(crate) use allowance::{Allowance, Moment, Stage};
 pub use breaker::BreakerOptions;
 #[cfg(test)]
 pub(crate) use broken::Broken;
