@@ -131,7 +131,8 @@ pub enum ErrorKind {
     /// The task already holds a connection, and
     /// [`refuse_nested_acquires`](crate::PoolOptions::refuse_nested_acquires) is on.
     NestedAcquire,
-    /// Too many requests of this tenant are already waiting.
+    /// Too many requests of this tenant are already waiting, or the floors of other processes take
+    /// the whole [shared budget](crate::ManagerBuilder::budget_shared_by).
     Overloaded,
     /// The tenant sends more requests than its
     /// [`requests_per_second`](crate::TenantLimits::requests_per_second). Retry after

@@ -133,7 +133,6 @@ pub mod activity;
 pub mod admission;
 pub mod anonymize;
 pub mod baseline;
-#[cfg(test)]
 mod budget;
 pub mod catalog;
 pub mod clone;
@@ -177,6 +176,7 @@ mod tenant;
 mod timestamp;
 mod warmup;
 
+pub use budget::SharedBudget;
 pub use catalog::{
     Catalog, CatalogColumns, CatalogFn, CatalogOptions, FixedCatalog, SchemaDiscovery, TableCatalog,
 };
@@ -185,7 +185,7 @@ pub use error::{Error, ErrorClass, ErrorKind, OptionsError};
 pub use error_report::ErrorReport;
 #[cfg(feature = "fmt")]
 pub use event::PlainFormat;
-pub use event::{BreakerState, Event, EventOptions, EvictReason};
+pub use event::{BreakerState, BudgetState, Event, EventOptions, EvictReason};
 pub use health::{
     HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, ServerHealth,
     SharedHealth, TenantHealth, Unreachable, UnreachableExtension,
@@ -201,9 +201,9 @@ pub use metrics::{
     TenantMetrics, UpkeepMetrics,
 };
 pub use pool::{
-    Acquires, BreakerOptions, Credentials, Lease, LoadBalanceHosts, ParseTargetError, PoolOptions,
-    PoolSnapshot, Pooling, SharedPoolSnapshot, TargetSessionAttrs, TenantPoolSnapshot,
-    TransactionWatch,
+    Acquires, BreakerOptions, BudgetSnapshot, Credentials, Lease, LoadBalanceHosts,
+    ParseTargetError, PoolOptions, PoolSnapshot, Pooling, SharedPoolSnapshot, TargetSessionAttrs,
+    TenantPoolSnapshot, TransactionWatch,
 };
 pub use tenant::{
     Ident, IdentError, Isolation, IsolationKind, KeyType, LimitsError, NameTemplate,

@@ -4,6 +4,8 @@
 //! the same as all others that want more. Floors for processes that may still come are set aside,
 //! and never lent.
 
+use crate::pool::door;
+
 /// What a process says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Claim {
@@ -48,16 +50,19 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// Returns the grant of a process that must not get more than it has, because processes that
+    /// are not in the table may have the rest.
+    pub(crate) fn without_growth(self, me: &Claim) -> Self {
+        match me.holds >= me.floor {
+            true => Self { counted: me.holds, ..self },
+            false => Self { counted: 0, share: me.floor, fits: true },
+        }
+    }
+
     /// Returns how many connections the process may have.
     pub(crate) fn most(self) -> usize {
         self.counted.min(self.share)
     }
-}
-
-/// Connections of a budget that are never granted: a process without a grant uses one for a
-/// moment, to ask.
-pub(crate) fn door(budget: usize) -> usize {
-    1 + budget / 50
 }
 
 impl Other {

@@ -5,13 +5,20 @@
 //! it gets, [`member`] for how long it may use that, and [`sightings`] who else is still there.
 //! These do no I/O.
 
-pub(crate) mod allocation;
-pub(crate) mod member;
+mod allocation;
+mod beat;
+mod failure;
+mod member;
+mod options;
 mod sightings;
 #[cfg(test)]
 mod simulation;
+mod table;
 
 use std::time::Duration;
+
+pub(crate) use beat::{create_table, share};
+pub use options::SharedBudget;
 
 /// How long after its last beat the lease of a process expires for the others.
 const EXPIRES_AFTER: Duration = Duration::from_secs(15);

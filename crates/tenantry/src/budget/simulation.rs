@@ -9,11 +9,11 @@ use std::{
 };
 
 use super::{
-    allocation::{Claim, Grant, Other, allocate, door},
+    allocation::{Claim, Grant, Other, allocate},
     member::{Load, Member, State},
     sightings::{Row, Sight, Sightings},
 };
-use crate::pool::{Allowance, Moment, Stage};
+use crate::pool::{Allowance, Moment, Stage, door};
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::{BreakerState, EvictReason};
+use super::{BreakerState, BudgetState, EvictReason};
 use crate::{error::ErrorClass, tenant::TenantId};
 
 /// Something that happened.
@@ -62,6 +62,9 @@ pub enum Event {
     /// The circuit breaker changed its state. Level `WARN` when it trips, `INFO` when it closes,
     /// `DEBUG` for the probes in between.
     Breaker(BreakerChange),
+    /// The part of this process in a [shared budget](crate::ManagerBuilder::budget_shared_by) has another
+    /// state. Level `INFO` when it is granted, `DEBUG` before the first answer, `WARN` otherwise.
+    Budget(BudgetChange),
     /// A request timed out waiting for a connection. Level `WARN`.
     AcquireTimeout(AcquireTimeout),
     /// The catalog does not answer, and known tenants are served from the cache; or it answers
@@ -310,6 +313,23 @@ pub struct AcquireTimeout {
     pub server: Option<Arc<str>>,
 }
 
+/// A change of the part that a process has of a shared budget.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct BudgetChange {
+    /// The new state.
+    pub state: BudgetState,
+    /// Number of connections that the process may have now.
+    pub connections: usize,
+    /// Why the last beat failed, verbatim, if it did.
+    pub error: Option<Arc<str>>,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+}
+
 /// An outage of the catalog, during which known tenants are served from the cache.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -390,7 +410,7 @@ impl Event {
             Self::Rebind(of) => of.tenant_id.as_ref(),
             Self::WarmUp(of) => return Some(&of.tenant_id),
             Self::Retry(of) => of.tenant_id.as_ref(),
-            Self::Breaker(_) | Self::CatalogOutage(_) => None,
+            Self::Breaker(_) | Self::Budget(_) | Self::CatalogOutage(_) => None,
             Self::AcquireTimeout(of) => of.tenant_id.as_ref(),
             Self::Migrated(of) => return of.tenant_id.as_deref(),
             Self::Drifted(of) => return Some(&of.tenant_id),
@@ -412,6 +432,7 @@ impl Event {
             Self::WarmUp(of) => &of.server,
             Self::Retry(of) => &of.server,
             Self::Breaker(of) => &of.server,
+            Self::Budget(of) => &of.server,
             Self::AcquireTimeout(of) => &of.server,
             Self::Migrated(of) => &of.server,
             Self::Drifted(of) => &of.server,
@@ -432,6 +453,7 @@ impl Event {
             Self::WarmUp(of) => &mut of.server,
             Self::Retry(of) => &mut of.server,
             Self::Breaker(of) => &mut of.server,
+            Self::Budget(of) => &mut of.server,
             Self::AcquireTimeout(of) => &mut of.server,
             // Told by the main server, wherever the tenant lives.
             Self::CatalogOutage(_) | Self::Migrated(_) | Self::Drifted(_) => return self,

@@ -3,8 +3,9 @@
 use std::fmt::{self, Write};
 
 use super::{
-    AcquireTimeout, BreakerChange, CatalogOutage, Drifted, Event, LongLease, Migrated, PoolCreated,
-    PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp, kinds::as_millis,
+    AcquireTimeout, BreakerChange, BudgetChange, CatalogOutage, Drifted, Event, LongLease,
+    Migrated, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp,
+    kinds::as_millis,
 };
 
 /// Writes ` name=value`, quoted if the value could be read as more than one word.
@@ -55,6 +56,7 @@ impl fmt::Display for Event {
             Self::WarmUp(of) => warm_up(out, of),
             Self::Retry(of) => retry(out, of),
             Self::Breaker(of) => breaker(out, of),
+            Self::Budget(of) => budget(out, of),
             Self::AcquireTimeout(of) => acquire_timeout(out, of),
             Self::CatalogOutage(of) => catalog_outage(out, of),
             Self::Drifted(of) => drifted(out, of),
@@ -127,6 +129,13 @@ fn breaker(out: &mut String, of: &BreakerChange) -> fmt::Result {
     out.write_str(" BREAKER")?;
     text(out, "state", of.state.as_str())?;
     of.retry_after.map_or(Ok(()), |after| millis(out, "retry_after", as_millis(after)))
+}
+
+fn budget(out: &mut String, of: &BudgetChange) -> fmt::Result {
+    out.write_str(" BUDGET")?;
+    text(out, "state", of.state.as_str())?;
+    write!(out, " connections={}", of.connections)?;
+    optional(out, "error", of.error.as_deref())
 }
 
 fn acquire_timeout(out: &mut String, of: &AcquireTimeout) -> fmt::Result {

@@ -3,8 +3,8 @@
 use tracing::{debug, info, trace, warn};
 
 use super::{
-    AcquireTimeout, BreakerChange, BreakerState, CatalogOutage, Event, LongLease, Migrated,
-    PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp, kinds::as_millis,
+    AcquireTimeout, BreakerChange, BreakerState, BudgetChange, BudgetState, CatalogOutage, Event,
+    LongLease, Migrated, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp, kinds::as_millis,
 };
 
 /// Emits an event to the subscriber. The message is the same word as in the text line.
@@ -24,6 +24,7 @@ pub(super) fn trace(event: &Event) {
         Event::WarmUp(of) => trace_warm_up(tenant, of),
         Event::Retry(of) => trace_retry(tenant, of),
         Event::Breaker(of) => trace_breaker(of),
+        Event::Budget(of) => trace_budget(of),
         Event::AcquireTimeout(of) => trace_acquire_timeout(tenant, of),
         Event::CatalogOutage(of) => trace_outage(of),
         Event::Migrated(of) => trace_migrated(of),
@@ -145,6 +146,20 @@ fn trace_breaker(of: &BreakerChange) {
                 target: "tenantry::server", server, state, retry_after_ms, failed_probes, "BREAKER"
             );
         }
+    }
+}
+
+fn trace_budget(of: &BudgetChange) {
+    let (state, connections) = (of.state.as_str(), of.connections);
+    let (error, server) = (of.error.as_deref(), of.server.as_deref());
+    match of.state {
+        BudgetState::Granted => {
+            info!(target: "tenantry::server", server, state, connections, error, "BUDGET");
+        }
+        BudgetState::Asking if error.is_none() => {
+            debug!(target: "tenantry::server", server, state, connections, "BUDGET");
+        }
+        _ => warn!(target: "tenantry::server", server, state, connections, error, "BUDGET"),
     }
 }
 

@@ -18,9 +18,9 @@ use super::{
     runtime,
 };
 use crate::{
-    event::{BreakerState, EvictReason, Meters},
+    event::{BreakerState, BudgetState, EvictReason, Meters},
     health::{Checks, HealthStatus, Summary},
-    pool::{Detail, PoolSnapshot, Server},
+    pool::{BudgetSnapshot, Detail, PoolSnapshot, Server},
     servers::Servers,
 };
 
@@ -98,6 +98,9 @@ impl Watched {
         let mut pool = server.snapshot(detail);
         let mut families = Families::default();
         read_pool(&mut families, &pool);
+        if let Some(budget) = &pool.budget {
+            read_budget(&mut families, budget);
+        }
         read_meters(&mut families, &server.observer.meters);
         if let Some(mut labels) = labels {
             let tenants = std::mem::take(&mut pool.tenants);
@@ -217,6 +220,20 @@ fn read_pool(families: &mut Families, pool: &PoolSnapshot) {
         ([reason.as_str()], count as f64)
     });
     families.each(&list::EVICTIONS, reasons);
+}
+
+fn read_budget(families: &mut Families, budget: &BudgetSnapshot) {
+    for (entry, connections) in [
+        (&list::BUDGET_CONNECTIONS, budget.total),
+        (&list::BUDGET_GRANTED, budget.granted),
+        (&list::BUDGET_WANTED, budget.wanted),
+        (&list::BUDGET_FLOOR, budget.floor),
+    ] {
+        families.one(entry, connections as f64);
+    }
+    let states = BudgetState::ALL;
+    let states = states.map(|state| ([state.as_str()], f64::from(state == budget.state)));
+    families.each(&list::BUDGET_STATE, states);
 }
 
 fn read_tenants(families: &mut Families, tenants: &[(String, Figures)]) {

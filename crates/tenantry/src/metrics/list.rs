@@ -49,6 +49,11 @@ entries! {
     TENANT_POOLS_MAX = Gauge "tenantry_tenant_pools_max" [] "Maximum number of tenant pools in memory, apart from those in use", guide "`pool_max_total`";
     CONNECTIONS = Gauge "tenantry_connections" ["state"] "Connections by state", values "`idle`, `leased`, `pending` (connecting or closing)", otel "`db.client.connection.count`", guide "`pool_connections_total`";
     CONNECTIONS_MAX = Gauge "tenantry_connections_max" [] "Maximum number of connections", otel "`db.client.connection.max`";
+    BUDGET_CONNECTIONS = Gauge "tenantry_budget_connections" [] "Connections of a shared budget, for all processes together";
+    BUDGET_GRANTED = Gauge "tenantry_budget_granted_connections" [] "Connections of a shared budget that this process may have; 0 if it may only ask";
+    BUDGET_WANTED = Gauge "tenantry_budget_wanted_connections" [] "Connections of a shared budget that this process wanted when it last asked";
+    BUDGET_FLOOR = Gauge "tenantry_budget_floor_connections" [] "Connections of a shared budget that this process keeps whatever others want";
+    BUDGET_STATE = Gauge "tenantry_budget_state" ["state"] "1 for what this process has of a shared budget", values "`granted`, `floor`, `asking`, `waiting`, `refused`";
     TENANT_LEASES = Gauge "tenantry_tenant_leases" [] "Connections in use by tenants, the shared handle and maintenance";
     TENANT_LEASES_MAX = Gauge "tenantry_tenant_leases_max" [] "Maximum number of connections for tenants, the shared handle and maintenance: all but the reserve and the one that listens";
     WAITING = Gauge "tenantry_waiting_requests" [] "Requests that wait for a connection", otel "`db.client.connection.pending_requests`", guide "`pool_connections_total{state=\"waiting\"}`";

@@ -73,6 +73,8 @@ pub(crate) enum OccupantId {
     Upkeep,
     /// The same, in another database than the one in the server's URL.
     UpkeepIn(Ident),
+    /// The library, when it creates the table of shared budgets.
+    Budget,
     Tenant(TenantId),
 }
 
@@ -538,7 +540,8 @@ impl Occupant {
             | OccupantId::Catalog
             | OccupantId::Shared
             | OccupantId::Upkeep
-            | OccupantId::UpkeepIn(_) => None,
+            | OccupantId::UpkeepIn(_)
+            | OccupantId::Budget => None,
         }
     }
 }
@@ -553,7 +556,7 @@ impl OccupantId {
 impl fmt::Display for OccupantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::System => f.write_str("the library"),
+            Self::System | Self::Budget => f.write_str("the library"),
             Self::Catalog => f.write_str("the catalog"),
             Self::Shared => f.write_str("the shared schema"),
             Self::Upkeep | Self::UpkeepIn(_) => f.write_str("the library's upkeep"),

@@ -31,7 +31,8 @@ use crate::{
 const ENDINGS: &[&str] = &["Options", "Builder", "Policy"];
 
 /// Option types with other names.
-const OTHERS: &[&str] = &["Adopt", "Baseline", "Drift", "Lint", "TenantLimits", "Tier", "WarmUp"];
+const OTHERS: &[&str] =
+    &["Adopt", "Baseline", "Drift", "Lint", "SharedBudget", "TenantLimits", "Tier", "WarmUp"];
 
 fn page() -> String {
     read(&root().join("docs/configuration.md"))

@@ -91,6 +91,7 @@ mod secrets;
 mod seed;
 mod servers;
 mod session_names;
+mod shared_budget;
 mod signatures;
 mod source;
 mod sql_names;
