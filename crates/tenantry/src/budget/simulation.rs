@@ -401,7 +401,7 @@ impl World {
         {
             assert!(most >= FLOOR, "{most} at {:?}", self.now);
         }
-        if self.number % self.look_every == 0 {
+        if self.number.is_multiple_of(self.look_every) {
             // What they have, or could have without asking again.
             let could = |of: &Process| of.most(self.now).unwrap_or_default().max(of.sessions);
             let orphans: usize = self.orphans.iter().map(|(_, _, sessions)| sessions).sum();

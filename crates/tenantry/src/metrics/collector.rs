@@ -54,6 +54,7 @@ use crate::{
 /// series for each of them. Metrics of the catalog and of tenants in all are those of the main server, and those of
 /// health are about all servers, of which the main one decides on `tenantry_health_status`.
 ///
+/// The metrics of a budget are there if processes [share](crate::ManagerBuilder::budget_shared_by) one.
 /// The health metrics are there once a health check has run, and `tenantry_tenants` once tenants were listed: a
 /// scrape asks the database nothing. With
 /// [`process`](MetricsOptions::process) come `process_cpu_seconds_total`, `process_open_fds`,
