@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Clone(CloneArgs),
     /// Compares rows and databases with schemas, and with what they replace.
     Isolation(IsolationArgs),
+    /// Measures processes that share a budget.
+    Scale(ScaleArgs),
     /// Starts tests with the test kit, beside creating a database and connecting to one.
     TestKit(TestKitArgs),
     /// Migrates all tenants, for the benchmark of migrations, in a process of its own.
@@ -174,6 +176,20 @@ pub(crate) struct IsolationArgs {
     /// An earlier build of this program, for `schema_one_tenant_vs_before`.
     #[arg(long, value_name = "FILE")]
     pub(crate) before: Option<PathBuf>,
+}
+
+/// How many processes share a budget, and for how long.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ScaleArgs {
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// How long they are watched.
+    #[arg(long, value_name = "N", default_value = "20", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// Processes; the figures are only comparable at the default.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 20)]
+    pub(crate) members: usize,
 }
 
 /// A part of the benchmark of kinds of isolation.

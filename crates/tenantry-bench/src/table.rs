@@ -20,7 +20,7 @@ use crate::{
         recovery::Recovery,
     },
     race::Series,
-    schema, test_kit,
+    scale, schema, test_kit,
     times::Times,
 };
 
@@ -76,6 +76,18 @@ pub(crate) fn render_clone(report: &clone::Report) -> String {
         ("template", &raw.template),
     ]);
     format!("{}\n\n{runs}", figures(clone_lines(report)))
+}
+
+/// Renders the figures of scale-out with their targets.
+pub(crate) fn render_scale(report: &scale::Report) -> String {
+    let scale::Report { beat_us, max_sessions, budget, raw } = report;
+    let beats = Line::new("shared_budget", "beat_us", format!("{beat_us:.0} us"));
+    let sessions = Line::new("shared_budget", "max_sessions", max_sessions.to_string());
+    let lines = [
+        beats.target("at most 500 us", *beat_us <= 500.0),
+        sessions.target(format!("at most {budget}"), max_sessions <= budget),
+    ];
+    format!("{}\n\n{} beats of {} processes", figures(lines), raw.beats_us.len(), raw.members)
 }
 
 /// Renders the figures of the test kit with their targets, followed by the raw data.
