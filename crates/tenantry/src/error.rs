@@ -203,6 +203,9 @@ pub enum ErrorKind {
     /// A clone would differ from its source, or would contain data it must not contain. Nothing of
     /// it was kept.
     Clone,
+    /// A tenant cannot be moved, with [`Obstacles`](crate::moves::Obstacles) as the source, or its move
+    /// failed and was undone. The tenant is where it was.
+    Move,
     /// A file with the rows of a tenant could not be written or read, is damaged, or does not fit
     /// the tables. Nothing of it was restored.
     RowsFile,
@@ -522,6 +525,7 @@ impl ErrorKind {
             Self::ReadOnly => "read-only transaction or server",
             Self::Migration => "migration failed",
             Self::Clone => "clone failed",
+            Self::Move => "move failed",
             Self::RowsFile => "file of rows failed",
             Self::Seed => "seed failed",
             Self::Hook => "hook failed",

@@ -90,6 +90,7 @@
 //! |---|---|
 //! | migrate the schemas of all tenants | [`TenantManager::migrator`], [`migrate`] |
 //! | create, suspend, rename or drop a tenant | [`TenantManager::provisioner`], [`provision`] |
+//! | move a tenant to another server | [`moves`] |
 //! | copy a tenant, with personal data masked | [`provision::Provisioner::clone_tenant`], [`clone`], [`anonymize`] |
 //! | find tenants whose schemas differ from the expected one | [`TenantManager::drift`], [`drift`], [`schema`] |
 //! | run code with the database of every tenant | [`TenantManager::for_each_tenant`], [`each`] |
@@ -155,6 +156,7 @@ mod incomplete;
 mod manager;
 mod metrics;
 pub mod migrate;
+pub mod moves;
 #[cfg(feature = "ops")]
 pub mod ops;
 pub mod outline;

@@ -41,6 +41,7 @@ use crate::{
     health::{self, Checks, HealthOptions, HealthReport, Subject, UnreachableExtension},
     metrics::{Metrics, UpkeepMetrics},
     migrate::{MigrateOptions, Migrations, TenantMigrator},
+    moves::Mover,
     pool::{Detail, OccupantId, PoolSnapshot, Server},
     proof::{self, IsolationProof, ProofOptions},
     provision::Provisioner,
@@ -661,6 +662,11 @@ impl TenantManager {
     /// Creates a [`Provisioner`], which creates, suspends, renames and drops tenants.
     pub fn provisioner(&self) -> Provisioner {
         Provisioner::new(self.0.fleet.clone())
+    }
+
+    /// Creates a [`Mover`], which moves tenants between [servers](ManagerBuilder::server).
+    pub fn mover(&self) -> Mover {
+        Mover::new(self.0.fleet.clone())
     }
 
     fn find(&self, name: Arc<str>) -> BoxFuture<'_, Result<TenantDb, Error>> {

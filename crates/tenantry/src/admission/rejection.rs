@@ -237,6 +237,7 @@ mod tests {
             ErrorKind::Migration,
             ErrorKind::Seed,
             ErrorKind::Clone,
+            ErrorKind::Move,
             ErrorKind::RowsFile,
             ErrorKind::Hook,
         ];

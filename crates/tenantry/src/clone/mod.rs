@@ -11,6 +11,7 @@
 
 mod anonymized;
 mod collected;
+mod content;
 mod copy;
 mod error;
 mod in_steps;
@@ -30,6 +31,7 @@ mod subset;
 mod verify;
 
 pub use anonymized::{AnonymizeReport, Leak, MaskedColumn, Proof};
+pub(crate) use content::{contents, different};
 pub(crate) use copy::{Copied, Copying, Ends, Source, export, share_sql};
 pub(crate) use error::{failed, failed_in_secret};
 pub(crate) use masking::Masking;

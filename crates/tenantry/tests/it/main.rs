@@ -63,6 +63,7 @@ mod log_users;
 mod logins;
 mod metrics;
 mod migrate;
+mod moves;
 mod nested;
 mod opentelemetry;
 mod ops;

@@ -51,7 +51,7 @@ async fn comment_on(conn: &mut PgConnection, schema: &Ident) -> Result<Option<St
 }
 
 /// Makes sure that there is a schema.
-pub(super) async fn ensure(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
+pub(crate) async fn ensure(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
     if oid_of(conn, schema).await?.is_none() {
         let mut sql = Sql::new("create schema if not exists ");
         sql.ident(schema);
@@ -69,7 +69,7 @@ pub(super) async fn mark(conn: &mut PgConnection, schema: &Ident, mark: Mark) ->
 }
 
 /// Returns the OID of a schema.
-pub(super) async fn oid_of(conn: &mut PgConnection, schema: &Ident) -> Result<Option<u32>, Error> {
+pub(crate) async fn oid_of(conn: &mut PgConnection, schema: &Ident) -> Result<Option<u32>, Error> {
     let mut sql = Sql::new(
         "select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) ",
     );
@@ -80,7 +80,7 @@ pub(super) async fn oid_of(conn: &mut PgConnection, schema: &Ident) -> Result<Op
 }
 
 /// Returns the current name of a schema.
-pub(super) async fn name_of(conn: &mut PgConnection, oid: u32) -> Result<Option<Ident>, Error> {
+pub(crate) async fn name_of(conn: &mut PgConnection, oid: u32) -> Result<Option<Ident>, Error> {
     let mut sql = Sql::new(
         "select n.nspname::pg_catalog.text from pg_catalog.pg_namespace n where n.oid operator(pg_catalog.=) ",
     );

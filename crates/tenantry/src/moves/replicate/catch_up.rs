@@ -1,0 +1,117 @@
+//! Waits for the target.
+
+use std::time::{Duration, Instant};
+
+use sqlx::Row;
+use tokio::time::sleep;
+
+use super::{
+    names::{MARKERS, name_of},
+    subscription,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    moves::{ends::Ends, failure::Failure, id::MoveId},
+    sql::Sql,
+};
+
+/// How often the target is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How long a copy may make no progress: without a privilege, PostgreSQL retries forever, with nothing but a line in
+/// the log of the target.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// The lag with which the gate may be closed, in bytes of the log.
+const CLOSE: i64 = 256 * 1024;
+
+/// How long the target may take to catch up.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long requests wait for the marker.
+const BRIEF: Duration = Duration::from_secs(5);
+
+/// Waits until the rows of all tables are copied.
+pub(in crate::moves) async fn await_copy(ends: &Ends, id: MoveId) -> Result<(), Failure> {
+    let name = name_of(id);
+    let (mut seen, mut since) = (None, Instant::now());
+    loop {
+        let mut lease = ends.target.lease().await?;
+        let (open, all) = subscription::progress(&mut lease, &name).await?;
+        if open == 0 && all > 0 {
+            return Ok(());
+        }
+        let size = size(&mut lease, ends).await?;
+        drop(lease);
+        if seen != Some((open, size)) {
+            (seen, since) = (Some((open, size)), Instant::now());
+        } else if since.elapsed() > STUCK {
+            let attempted = format!(
+                "copying the rows by replication: {open} of {all} tables make no progress; the log of the target says \
+                 why"
+            );
+            return Err(Error::new(ErrorKind::Move, attempted).into());
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Returns the bytes of the schema on the target.
+async fn size(conn: &mut sqlx::PgConnection, ends: &Ends) -> Result<i64, Error> {
+    let mut sql = Sql::new(
+        "select coalesce(pg_catalog.sum(pg_catalog.pg_table_size(c.oid)), 0)::pg_catalog.int8 \
+         from pg_catalog.pg_class c \
+         join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+         where c.relkind operator(pg_catalog.=) 'r' and n.nspname operator(pg_catalog.=) ",
+    );
+    sql.literal(ends.schema.as_str());
+    Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
+}
+
+/// Waits until the target has almost all changes.
+pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Failure> {
+    let began = Instant::now();
+    let mut sql = Sql::new(
+        "select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.confirmed_flush_lsn)::pg_catalog.int8 \
+         from pg_catalog.pg_replication_slots s where s.slot_name operator(pg_catalog.=) ",
+    );
+    sql.literal(name_of(id).as_str());
+    let sql = sql.finish();
+    loop {
+        let mut lease = ends.source.lease().await?;
+        let row = sqlx::raw_sql(sql.clone()).fetch_optional(&mut *lease).await?;
+        drop(lease);
+        let gone = || Error::new(ErrorKind::Move, "its replication slot is gone from the source");
+        let lag: i64 = row.ok_or_else(gone)?.try_get(0)?;
+        if lag <= CLOSE {
+            return Ok(());
+        }
+        if began.elapsed() > PATIENCE {
+            let attempted = format!(
+                "the target does not catch up: after {PATIENCE:?} it is {lag} bytes of the log behind; slow the \
+                 tenant's writes down"
+            );
+            return Err(Error::new(ErrorKind::Move, attempted).into());
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Waits until the marker of the fence is on the target, and so is everything before it.
+pub(in crate::moves) async fn await_marker(ends: &Ends, id: MoveId) -> Result<(), Failure> {
+    let began = Instant::now();
+    let mut lease = ends.target.lease().await?;
+    let mut sql = Sql::new("select from ");
+    MARKERS.name(&mut sql, &ends.shared);
+    sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&id.digits());
+    let sql = sql.finish();
+    while sqlx::raw_sql(sql.clone()).fetch_optional(&mut *lease).await?.is_none() {
+        if began.elapsed() > BRIEF {
+            let attempted =
+                format!("the last changes have not arrived on the target within {BRIEF:?}");
+            return Err(Error::new(ErrorKind::Move, attempted).into());
+        }
+        sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
