@@ -11,7 +11,8 @@ use super::{Two, built, options, value};
 use crate::support::{TestResult, name_of, run};
 
 async fn obstacles(manager: &TenantManager, options: MoveOptions) -> Vec<(ObstacleKind, String)> {
-    let error = manager.mover().move_tenant("acme", "eu-1", options).await.unwrap_err();
+    let error =
+        manager.mover().move_tenant("acme", "eu-1", options).await.expect_err("it is refused");
     assert_eq!(error.kind(), ErrorKind::Move, "{error:?}");
     assert!(error.to_string().contains("nothing was changed"), "{error}");
     let obstacles = error.source().and_then(|source| source.downcast_ref::<Obstacles>());
