@@ -155,7 +155,7 @@ impl Server {
     /// maintenance, and is served before the pool has a part of the budget.
     pub(crate) fn owner_of_budget(&self) -> Arc<Occupant> {
         let occupant = Occupant::new(OccupantId::Budget, Class::System, Binding::library());
-        Arc::new(occupant.logging_in(self.upkeep.login.as_deref().cloned()))
+        Arc::new(occupant.logging_in(self.upkeep.login().cloned()))
     }
 
     /// Lets a connection outside of the pool wait for its place in the budget.

@@ -24,8 +24,8 @@ fn halting_at(
     let wait = Mutex::new(wait);
     let options = options.on_progress(move |progress| {
         if progress.stage == stage && !progress.is_worked_off && progress.copy.is_none() {
-            drop(tell.send(()));
-            drop(wait.lock().expect("it is not poisoned").recv());
+            tell.send(()).ok();
+            wait.lock().expect("it is not poisoned").recv().ok();
         }
     });
     (options, async move || told.recv().await.expect("the stage is entered"), go_on)

@@ -57,8 +57,8 @@ async fn sleeper(at: MoveStage, is_worked_off: bool) -> TestResult {
         if progress.copy.is_none()
             && (progress.stage, progress.is_worked_off) == (at, is_worked_off)
         {
-            drop(tell.send(()));
-            drop(wait.lock().expect("it is not poisoned").recv());
+            tell.send(()).ok();
+            wait.lock().expect("it is not poisoned").recv().ok();
         }
     });
     let (first, second) = (two.manager(), two.manager());
