@@ -99,7 +99,6 @@ impl<'a> Examination<'a> {
             not_replicated: Vec::new(),
         };
         this.tenant();
-        this.budget();
         if this.ends.kind() == IsolationKind::Schema && this.ends.record.database.is_none() {
             this.catalog().await?;
             this.servers().await?;
@@ -107,6 +106,7 @@ impl<'a> Examination<'a> {
             this.way().await?;
             this.target().await?;
         }
+        this.budget();
         Ok(this.plan())
     }
 
@@ -131,11 +131,13 @@ impl<'a> Examination<'a> {
         }
     }
 
-    /// A move takes a connection on each server, and one more for the catalog.
+    /// A move takes a connection on each server, and one more for the catalog. Comparing the rows while the tenant is
+    /// served takes another one on the source.
     fn budget(&mut self) {
         let Ends { source, target, .. } = self.ends;
-        for fleet in [source, target] {
-            let needed = if fleet.home().is_managers() { 2 } else { 1 };
+        let is_compared = self.method == MoveMethod::Replication && self.options.verify;
+        for (fleet, more) in [(source, is_compared), (target, false)] {
+            let needed = 1 + usize::from(fleet.home().is_managers()) + usize::from(more);
             let places = fleet.server().places_for_upkeep();
             if places < needed {
                 let what = format!(
@@ -337,10 +339,9 @@ impl<'a> Examination<'a> {
         if pause > options.max_pause {
             let limit = options.max_pause;
             let what = format!(
-                "requests would wait for about {pause:.1?} while {bytes} bytes are {}, and max_pause is {limit:?}: \
-                 increase it, and acquire_timeout{}",
-                if is_copied { "copied" } else { "compared" },
-                if is_copied { "" } else { ", or do not verify" }
+                "requests would wait for about {pause:.1?} while {} is copied, and max_pause is {limit:?}: increase \
+                 it, and acquire_timeout",
+                if is_copied { format!("{bytes} bytes") } else { "the rest".to_owned() }
             );
             self.found(ObstacleKind::Pause, what);
         }

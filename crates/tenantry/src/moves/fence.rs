@@ -31,6 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Held {
     tx: TenantTransaction,
+    tables: Vec<String>,
     model: SchemaModel,
     subject: Subject,
     fingerprint: Option<Fingerprint>,
@@ -56,12 +57,14 @@ pub(super) async fn hold(ends: &Ends) -> Result<Held, Failure> {
     let mut tx = TenantTransaction::open(lease).await?;
     sqlx::raw_sql(PATIENT).execute(&mut *tx).await?;
     lock_out_migrations(&mut tx, schema).await?;
-    lock_tables(&mut tx, schema, " in share update exclusive mode")
+    let tables = tables_of(&mut tx, schema).await?;
+    sqlx::raw_sql(lock_sql(schema, &tables, " in share update exclusive mode"))
+        .execute(&mut *tx)
         .await
         .map_err(|error| Failure::of_locks(error, "locking its tables against vacuum"))?;
     let fingerprint = fingerprint(&mut tx, &subject).await?;
     let model = read_model(&mut tx, &subject).await?;
-    Ok(Held { tx, model, subject, fingerprint })
+    Ok(Held { tx, tables, model, subject, fingerprint })
 }
 
 async fn fingerprint(
@@ -85,30 +88,32 @@ async fn lock_out_migrations(conn: &mut PgConnection, schema: &Ident) -> Result<
     }
 }
 
-/// Locks all tables, in the order of their OIDs.
-async fn lock_tables(
+/// Returns the tables of a schema, in the order of their OIDs.
+pub(super) async fn tables_of(
     conn: &mut PgConnection,
     schema: &Ident,
-    mode: &'static str,
-) -> sqlx::Result<()> {
-    let tables = sqlx::query(
+) -> sqlx::Result<Vec<String>> {
+    let tables = sqlx::query_scalar(
         "select c.relname::pg_catalog.text from pg_catalog.pg_class c \
          join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
          where n.nspname operator(pg_catalog.=) $1 \
            and c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) \
          order by c.oid",
     );
-    let tables = tables.bind(schema.as_str()).persistent(false).fetch_all(&mut *conn).await?;
-    let mut sql = Sql::new("lock table ");
-    for (index, row) in tables.iter().enumerate() {
-        sql.text(if index == 0 { "only " } else { ", only " });
-        sql.ident(schema).text(".").name(row.try_get(0)?);
+    tables.bind(schema.as_str()).persistent(false).fetch_all(conn).await
+}
+
+/// Returns the statement that locks these tables. It takes no snapshot.
+pub(super) fn lock_sql(schema: &Ident, tables: &[String], mode: &'static str) -> SqlStr {
+    let mut sql = Sql::default();
+    for (index, table) in tables.iter().enumerate() {
+        sql.text(if index == 0 { "lock table only " } else { ", only " });
+        sql.ident(schema).text(".").name(table);
     }
-    if tables.is_empty() {
-        return Ok(());
+    if !tables.is_empty() {
+        sql.text(mode);
     }
-    sql.text(mode);
-    sqlx::raw_sql(sql.finish()).execute(conn).await.map(drop)
+    sql.finish()
 }
 
 /// Puts up the fence: returns the structure of the schema, which has its other name.
@@ -118,9 +123,10 @@ pub(super) async fn fence(
     attempt: Attempt<'_>,
     (kept_as, marker): (&Ident, Option<SqlStr>),
 ) -> Result<SchemaModel, Failure> {
-    let Held { mut tx, model, subject, fingerprint } = held;
+    let Held { mut tx, tables, model, subject, fingerprint } = held;
     let fenced = async {
-        lock(&mut tx, ends, (&subject, fingerprint)).await?;
+        let against_writes = lock_sql(&ends.schema, &tables, " in exclusive mode");
+        lock(&mut tx, ends, against_writes, (&subject, fingerprint)).await?;
         if let Some(marker) = marker {
             sqlx::raw_sql(marker).execute(&mut *tx).await?;
         }
@@ -143,12 +149,14 @@ pub(super) async fn fence(
 async fn lock(
     tx: &mut TenantTransaction,
     ends: &Ends,
+    against_writes: SqlStr,
     (subject, before): (&Subject, Option<Fingerprint>),
 ) -> Result<(), Failure> {
     let Ends { source, schema, .. } = ends;
     sqlx::raw_sql(BRIEF).execute(&mut **tx).await?;
     let others = "waiting for transactions of the tenant that have written and are open";
-    lock_tables(tx, schema, " in exclusive mode")
+    sqlx::raw_sql(against_writes)
+        .execute(&mut **tx)
         .await
         .map_err(|error| Failure::of_locks(error, others))?;
     let provisioner = Provisioner::new(source.clone());

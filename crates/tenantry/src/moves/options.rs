@@ -70,7 +70,9 @@ impl MoveOptions {
     }
 
     /// Compares the content of all tables before the tenant is served on the target: the number of rows, and the sum
-    /// of their hashes. Requests wait meanwhile, for about half of the time of the copy. Default: `true`.
+    /// of their hashes. After a copy under the fence, requests wait meanwhile, for about half of the time of the copy.
+    /// With replication, the tenant is served meanwhile: writes wait for some milliseconds, until both servers show the
+    /// same moment. Default: `true`.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self

@@ -63,6 +63,8 @@ pub(super) struct Run {
     held: Option<Held>,
     model: Option<SchemaModel>,
     copied: Option<Copied>,
+    /// The rows were compared while the tenant was served.
+    is_compared: bool,
     trouble: Option<Error>,
     gated_at: Option<Instant>,
     pause: Option<Duration>,
@@ -97,6 +99,7 @@ impl Run {
             held: None,
             model: None,
             copied: None,
+            is_compared: false,
             trouble: None,
             gated_at: None,
             pause: None,
@@ -322,11 +325,11 @@ impl Run {
                 let unknown =
                     || Error::new(ErrorKind::Unavailable, "its structure is not known any more");
                 let model = self.model.take().ok_or_else(unknown)?;
-                let (kept_as, verify, method) =
-                    (self.kept_as(), self.row.of.verify, self.row.method);
+                let (kept_as, method) = (self.kept_as(), self.row.method);
                 if method == MoveMethod::Replication {
                     replicate::await_marker(&self.ends, self.mine.id).await?;
                 }
+                let verify = self.row.of.verify && !self.is_compared;
                 let frozen = Frozen { model: &model, kept_as: &kept_as, verify, method };
                 self.copied = Some(fill(&self.ends, &frozen, self.attempt(), &self.teller).await?);
                 Ok(())
@@ -343,6 +346,11 @@ impl Run {
             Work::AwaitCopy => replicate::await_copy(&self.ends, self.mine.id).await,
             Work::CatchUp => {
                 replicate::catch_up(&self.ends, self.mine.id).await?;
+                if self.row.of.verify && !self.is_compared {
+                    replicate::compare(&self.ends, self.mine.id).await?;
+                    self.is_compared = true;
+                    replicate::catch_up(&self.ends, self.mine.id).await?;
+                }
                 self.held = Some(fence::hold(&self.ends).await?);
                 Ok(())
             }

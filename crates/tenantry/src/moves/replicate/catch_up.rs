@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::Row;
+use sqlx::{PgConnection, Row, SqlStr};
 use tokio::time::sleep;
 
 use super::{
-    names::{MARKERS, name_of},
+    names::{find_sql, name_of},
     subscription,
 };
 use crate::{
@@ -28,8 +28,11 @@ const CLOSE: i64 = 256 * 1024;
 /// How long the target may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long requests wait for the marker.
+/// How long requests wait for the marker of the fence.
 const BRIEF: Duration = Duration::from_secs(5);
+
+/// How often the target is asked for a marker.
+const ASK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Waits until the rows of all tables are copied.
 pub(in crate::moves) async fn await_copy(ends: &Ends, id: MoveId) -> Result<(), Failure> {
@@ -57,7 +60,7 @@ pub(in crate::moves) async fn await_copy(ends: &Ends, id: MoveId) -> Result<(), 
 }
 
 /// Returns the bytes of the schema on the target.
-async fn size(conn: &mut sqlx::PgConnection, ends: &Ends) -> Result<i64, Error> {
+async fn size(conn: &mut PgConnection, ends: &Ends) -> Result<i64, Error> {
     let mut sql = Sql::new(
         "select coalesce(pg_catalog.sum(pg_catalog.pg_table_size(c.oid)), 0)::pg_catalog.int8 \
          from pg_catalog.pg_class c \
@@ -99,19 +102,29 @@ pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Fa
 
 /// Waits until the marker of the fence is on the target, and so is everything before it.
 pub(in crate::moves) async fn await_marker(ends: &Ends, id: MoveId) -> Result<(), Failure> {
-    let began = Instant::now();
     let mut lease = ends.target.lease().await?;
-    let mut sql = Sql::new("select from ");
-    MARKERS.name(&mut sql, &ends.shared);
-    sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&id.digits());
-    let sql = sql.finish();
-    while sqlx::raw_sql(sql.clone()).fetch_optional(&mut *lease).await?.is_none() {
-        if began.elapsed() > BRIEF {
+    match arrives(&mut lease, find_sql(&ends.shared, &id.digits()), BRIEF).await? {
+        true => Ok(()),
+        false => {
             let attempted =
                 format!("the last changes have not arrived on the target within {BRIEF:?}");
-            return Err(Error::new(ErrorKind::Move, attempted).into());
+            Err(Error::new(ErrorKind::Move, attempted).into())
         }
-        sleep(Duration::from_millis(2)).await;
     }
-    Ok(())
+}
+
+/// Waits until a marker is found. Returns `false` if it does not arrive in time.
+pub(super) async fn arrives(
+    target: &mut PgConnection,
+    find: SqlStr,
+    within: Duration,
+) -> Result<bool, Error> {
+    let began = Instant::now();
+    while sqlx::raw_sql(find.clone()).fetch_optional(&mut *target).await?.is_none() {
+        if began.elapsed() > within {
+            return Ok(false);
+        }
+        sleep(ASK_AGAIN).await;
+    }
+    Ok(true)
 }

@@ -11,6 +11,7 @@
 
 mod allowed;
 mod catch_up;
+mod compare;
 mod names;
 mod publication;
 mod subscription;
@@ -18,5 +19,6 @@ mod whole;
 
 pub(super) use allowed::why_not;
 pub(super) use catch_up::{await_copy, await_marker, catch_up};
+pub(super) use compare::compare;
 pub(super) use names::mark_sql;
 pub(super) use whole::{drop_all, start};

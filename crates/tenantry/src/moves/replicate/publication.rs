@@ -46,22 +46,15 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// Removes the publication, the marker and the slots: that of the subscription, and those by which it copied tables.
+/// Removes the publication and the slots: that of the subscription, and those by which it copied tables.
 pub(super) async fn remove(
     conn: &mut PgConnection,
     name: &Ident,
-    (shared, digits): (&Ident, &str),
     subscription: Option<u32>,
 ) -> Result<(), Error> {
     let mut sql = Sql::new("drop publication if exists ");
     sql.ident(name);
     sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
-    if MARKERS.exists(conn, shared).await? {
-        let mut sql = Sql::new("delete from ");
-        MARKERS.name(&mut sql, shared);
-        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(digits);
-        sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
-    }
     for _ in 0..LOOKS {
         let found =
             sqlx::raw_sql(slots_sql(name, subscription, "s.active")).fetch_all(&mut *conn).await?;

@@ -1,7 +1,7 @@
 //! The steps of a copy by replication, from the empty schema to its end.
 
 use super::{
-    names::{MARKERS, name_of},
+    names::{MARKERS, delete_sql, name_of},
     publication, subscription,
 };
 use crate::{
@@ -13,7 +13,6 @@ use crate::{
     },
     provision::Provisioner,
     reading::read_once,
-    sql::Sql,
 };
 
 /// Creates the empty schema on the target, unless it is there, and starts replication.
@@ -73,14 +72,13 @@ pub(in crate::moves) async fn drop_all(ends: &Ends, id: MoveId) -> Result<(), Fa
     let mut lease = ends.target.lease().await?;
     let oid = subscription::remove(&mut lease, &name).await?;
     if MARKERS.exists(&mut lease, &ends.shared).await? {
-        let mut sql = Sql::new("delete from ");
-        MARKERS.name(&mut sql, &ends.shared);
-        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&id.digits());
-        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        sqlx::raw_sql(delete_sql(&ends.shared, id)).execute(&mut *lease).await?;
     }
     drop(lease);
     let mut lease = ends.source.lease().await?;
-    let markers = (&ends.shared, &*id.digits());
-    publication::remove(&mut lease, &name, markers, oid).await?;
+    if MARKERS.exists(&mut lease, &ends.shared).await? {
+        sqlx::raw_sql(delete_sql(&ends.shared, id)).execute(&mut *lease).await?;
+    }
+    publication::remove(&mut lease, &name, oid).await?;
     Ok(())
 }

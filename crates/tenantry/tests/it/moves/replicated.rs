@@ -114,7 +114,7 @@ async fn a_replicated_move_that_fails_leaves_nothing() -> TestResult {
     // A row that only the copy has.
     let eu = two.eu.url();
     let planting = options().on_progress(move |progress| {
-        if progress.stage == MoveStage::CatchingUp && progress.is_worked_off {
+        if progress.stage == MoveStage::Copying && progress.is_worked_off {
             let eu = eu.clone();
             let plant = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
