@@ -74,7 +74,7 @@ impl Beat {
             let failed = self.once(&server, &share).await;
             drop(server);
             let (least, most) = (self.member.pause_of_waiting(failed), self.member.pause(failed));
-            let jitter = 0.9 + 0.2 * fastrand::f64();
+            let jitter = self.member.jitter(fastrand::f64());
             sleep(least.mul_f64(jitter)).await;
             let rest = most.saturating_sub(least).mul_f64(jitter);
             drop(timeout(rest, self.until_a_request_waits(&share)).await);

@@ -107,6 +107,15 @@ impl Member {
         }
     }
 
+    /// Returns by which factor a pause differs, for a random number from 0 to 1. Processes for which nothing is counted
+    /// open a connection to ask: those that started together must not ask together.
+    pub(super) fn jitter(&self, random: f64) -> f64 {
+        match self.state {
+            State::Granted { .. } => 0.9 + 0.2 * random,
+            State::Asking | State::Waiting | State::Refused => 0.5 + random,
+        }
+    }
+
     /// Returns the least pause if requests wait.
     pub(super) fn pause_of_waiting(&self, failed: bool) -> Duration {
         match self.state {
@@ -152,6 +161,14 @@ mod tests {
         member.answered(at(2), Grant { counted: 0, share: 2, fits: false });
         assert_eq!((member.state(), member.pause(false)), (State::Refused, SECOND * 2));
         assert_eq!(stages(&member, 2), [(0, Stage::Asking)]);
+    }
+
+    #[test]
+    fn processes_that_started_together_do_not_ask_together() {
+        let mut member = Member::new(2);
+        assert_eq!([member.jitter(0.0), member.jitter(1.0)], [0.5, 1.5]);
+        member.answered(at(1), GRANT);
+        assert_eq!([member.jitter(0.0), member.jitter(1.0)], [0.9, 1.1]);
     }
 
     #[test]

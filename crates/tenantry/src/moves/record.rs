@@ -41,7 +41,7 @@ pub struct MoveRecord {
     pub owner: Arc<str>,
     /// How often the move was begun or taken over.
     pub attempt: u64,
-    /// Whether it was [cancelled](super::Mover::cancel).
+    /// Whether it was cancelled.
     pub is_cancelled: bool,
     /// Whether its mover was silent for so long that another process may take over.
     pub is_abandoned: bool,
@@ -100,7 +100,7 @@ pub struct MoveReport {
     /// Its schema.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
-    /// The name of the schema on the source from now on. [`sweep`](super::Mover::sweep) drops it once its time is
+    /// The name of the schema on the source from now on. `Mover::sweep` drops it once its time is
     /// over.
     pub kept_as: Arc<str>,
     /// How the rows got to the target.

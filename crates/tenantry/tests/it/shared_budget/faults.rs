@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tenantry::{BudgetState, HealthOptions, HealthStatus, TenantManager};
 
-use super::{Load, TENANTS, Watch, budget_of, child::Process, is_granted, process, seconds};
+use super::{
+    Load, TENANTS, Walled, Watch, budget_of, child::Process, is_granted, process, seconds,
+};
 use crate::support::{
     Heard, TestResult, World, eventually, eventually_within, observe, run, sessions,
 };
@@ -130,21 +132,15 @@ async fn a_process_that_is_cut_off_from_the_table_keeps_its_floor_and_gives_the_
 {
     let world = World::with_tenants(&TENANTS).await;
     let mut admin = world.admin().await;
-    let role = format!("cut_{}", fastrand::u32(..));
-    let grants = format!(
-        "create role {role} login password 'x'; \
-         do $$ declare s text; begin foreach s in array array['acme', 'globex', 'initech', 'umbrella'] loop \
-         execute format('grant usage on schema %I to {role}', 'tenant_' || s); end loop; end $$"
-    );
-    run(&mut admin, &grants).await;
+    let other_role = Walled::by(&world, BUDGET).await;
+    let role = &other_role.0;
     let manager = process(world.database.url(), BUDGET).build()?;
     let _load = Load::on(&manager, 30);
     eventually("it has everything", async || granted(&manager) == ALONE).await;
     run(&mut admin, &format!("grant select, insert, update, delete on tenantry_budget to {role}"))
         .await;
     let watch = Watch::begin(&world).await;
-    let url = url_as(world.database.url(), &role);
-    let other = process(&url, BUDGET).build()?;
+    let other = process(&other_role.url(&world), BUDGET).build()?;
     let load = Load::on(&other, 30);
     eventually("each has a half", async || granted(&other) >= HALF).await;
     run(&mut admin, &format!("revoke all on tenantry_budget from {role}")).await;
@@ -164,13 +160,6 @@ async fn a_process_that_is_cut_off_from_the_table_keeps_its_floor_and_gives_the_
     drop(load);
     other.close().await;
     manager.close().await;
-    run(&mut admin, &format!("drop owned by {role}; drop role {role}")).await;
+    other_role.remove(&world).await;
     Ok(())
-}
-
-/// The URL with another user.
-fn url_as(url: &str, role: &str) -> String {
-    let (scheme, rest) = url.split_once("://").expect("it is a URL");
-    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
-    format!("{scheme}://{role}:x@{host}")
 }

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use tenantry::{BudgetState, SharedBudget, TableCatalog, TenantManager};
 
-use super::{Load, TENANTS, Watch, budget_of, is_granted, process, seconds};
+use super::{Load, TENANTS, Walled, Watch, budget_of, is_granted, process, seconds};
 use crate::support::{TestResult, World, eventually, eventually_within, observe, sessions};
 
+/// More than the processes for which floors are set aside, all at once: each needs a connection to ask, and the server
+/// refuses what is too much.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_grow_to_eight_and_shrink_again() -> TestResult {
     const BUDGET: usize = 24;
     let world = World::with_tenants(&TENANTS).await;
+    let walled = Walled::by(&world, BUDGET).await;
+    let url = walled.url(&world);
     let watch = Watch::begin(&world).await;
-    let start = || process(world.database.url(), BUDGET).build();
+    let start = || process(&url, BUDGET).build();
     let mut managers = vec![start()?, start()?];
     let mut loads: Vec<_> = managers.iter().map(|manager| Load::on(manager, 12)).collect();
     let lent = |managers: &[TenantManager]| {
@@ -58,6 +62,31 @@ async fn two_processes_grow_to_eight_and_shrink_again() -> TestResult {
     }
     assert_eq!(sessions(&mut admin).await, 0);
     assert_eq!(observe(&mut admin, rows).await, "Some(\"0\")");
+    walled.remove(&world).await;
+    Ok(())
+}
+
+/// Without that limit of the server: there is room for as many processes as floors are set aside for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_for_which_floors_are_set_aside_start_at_once() -> TestResult {
+    const BUDGET: usize = 24;
+    let world = World::with_tenants(&TENANTS).await;
+    let watch = Watch::begin(&world).await;
+    let budget = SharedBudget::new("service").processes(8);
+    let start = || process(world.database.url(), BUDGET).budget_shared_by(budget.clone()).build();
+    let first = start()?;
+    let _load = Load::on(&first, 12);
+    // 24, without one to ask on, and the floors of seven others.
+    eventually("it has everything that is lent", async || budget_of(&first).granted == 9).await;
+    let others: Vec<_> = (0..7).map(|_| start().expect("it is sound")).collect();
+    let loads: Vec<_> = others.iter().map(|manager| Load::on(manager, 4)).collect();
+    eventually("all have their floors", async || others.iter().all(is_granted)).await;
+    seconds(2).await;
+    watch.expect_at_most(i64::try_from(BUDGET)?).await;
+    for load in &loads {
+        assert!(load.served() > 10);
+        assert_eq!(load.failed(), 0);
+    }
     Ok(())
 }
 

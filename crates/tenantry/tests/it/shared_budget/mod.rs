@@ -18,7 +18,7 @@ use sqlx::PgConnection;
 use tenantry::{BudgetSnapshot, BudgetState, ManagerBuilder, TenantManager};
 use tokio::task::JoinHandle;
 
-use crate::support::{World, sessions};
+use crate::support::{World, run, sessions};
 
 const TENANTS: [&str; 4] = ["acme", "globex", "initech", "umbrella"];
 
@@ -28,6 +28,37 @@ fn process(url: &str, budget: usize) -> ManagerBuilder {
         .max_connections(budget)
         .acquire_timeout(Duration::from_secs(20))
         .budget_shared_by("service")
+}
+
+/// A role that the server itself gives no more connections than the budget.
+struct Walled(String);
+
+impl Walled {
+    async fn by(world: &World, budget: usize) -> Self {
+        let role = format!("walled_{:08x}", fastrand::u32(..));
+        let mut admin = world.admin().await;
+        let sql = format!(
+            "create role {role} login password 'x' connection limit {budget}; \
+             grant create on schema public to {role}; \
+             do $$ declare s text; begin foreach s in array array['{}'] loop \
+             execute format('grant usage on schema %I to {role}', 'tenant_' || s); end loop; end $$",
+            TENANTS.join("', '")
+        );
+        run(&mut admin, &sql).await;
+        Self(role)
+    }
+
+    fn url(&self, world: &World) -> String {
+        let url = world.database.url();
+        let (scheme, rest) = url.split_once("://").expect("it is a URL");
+        let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+        format!("{scheme}://{}:x@{host}", self.0)
+    }
+
+    async fn remove(self, world: &World) {
+        let mut admin = world.admin().await;
+        run(&mut admin, &format!("drop owned by {0}; drop role {0}", self.0)).await;
+    }
 }
 
 fn budget_of(manager: &TenantManager) -> BudgetSnapshot {
