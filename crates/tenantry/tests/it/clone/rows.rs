@@ -9,7 +9,7 @@ use tenantry::{
 };
 
 use super::shop::{self, Shop};
-use crate::support::{World, observe};
+use crate::support::{World, observe, run};
 
 #[tokio::test]
 async fn everything_is_as_in_the_source() {
@@ -113,6 +113,21 @@ async fn any_name_will_do() {
             manager.close().await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_constant_that_is_spelled_like_a_view_is_no_circle() {
+    let mut shop = Shop::new().await;
+    let sql = "create table tenant_shop.books (kind text default 'shelf' check (kind <> 'shelf()'), n int); \
+               create view tenant_shop.shelf as select n from tenant_shop.books; \
+               create table tenant_shop.drawers (id int default nextval('tenant_shop.drawer'::regclass))";
+    run(&mut shop.admin, &format!("create sequence tenant_shop.drawer; {sql}")).await;
+    let manager = shop.manager();
+    let options = CloneOptions::default().data(true);
+    let report = manager.provisioner().clone_tenant("shop", "copy", options).await;
+    let report = report.expect("it is cloned");
+    assert!(report.remarks.is_empty(), "{report}");
+    manager.close().await;
 }
 
 #[tokio::test]
