@@ -6,7 +6,9 @@ use sqlx::{PgConnection, Row, SqlStr};
 use tokio::time::sleep;
 
 use super::{
+    hold::hold_writers,
     names::{find_sql, name_of},
+    pace::{PATIENCE, Pace, Step},
     subscription,
 };
 use crate::{
@@ -21,12 +23,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a copy may make no progress: without a privilege, PostgreSQL retries forever, with nothing but a line in
 /// the log of the target.
 const STUCK: Duration = Duration::from_secs(60);
-
-/// The lag with which the gate may be closed, in bytes of the log.
-const CLOSE: i64 = 256 * 1024;
-
-/// How long the target may take to catch up.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long requests wait for the marker of the fence.
 const BRIEF: Duration = Duration::from_secs(5);
@@ -71,9 +67,10 @@ async fn size(conn: &mut PgConnection, ends: &Ends) -> Result<i64, Error> {
     Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
 }
 
-/// Waits until the target has almost all changes.
+/// Waits until the target has almost all changes. If the tenant writes faster than the target applies, its writers are
+/// slowed down.
 pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Failure> {
-    let began = Instant::now();
+    let (began, mut pace) = (Instant::now(), Pace::default());
     let mut sql = Sql::new(
         "select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.confirmed_flush_lsn)::pg_catalog.int8 \
          from pg_catalog.pg_replication_slots s where s.slot_name operator(pg_catalog.=) ",
@@ -86,17 +83,21 @@ pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Fa
         drop(lease);
         let gone = || Error::new(ErrorKind::Move, "its replication slot is gone from the source");
         let lag: i64 = row.ok_or_else(gone)?.try_get(0)?;
-        if lag <= CLOSE {
-            return Ok(());
+        match pace.next(began.elapsed(), lag) {
+            Step::Go => return Ok(()),
+            Step::Wait(time) => sleep(time).await,
+            Step::Hold(pause) => {
+                hold_writers(ends).await?;
+                sleep(pause).await;
+            }
+            Step::GiveUp => {
+                let attempted = format!(
+                    "the target does not catch up: after {PATIENCE:?} it is {lag} bytes of the log behind, although \
+                     the tenant's writes were slowed down; move it when the servers have less to do"
+                );
+                return Err(Error::new(ErrorKind::Move, attempted).into());
+            }
         }
-        if began.elapsed() > PATIENCE {
-            let attempted = format!(
-                "the target does not catch up: after {PATIENCE:?} it is {lag} bytes of the log behind; slow the \
-                 tenant's writes down"
-            );
-            return Err(Error::new(ErrorKind::Move, attempted).into());
-        }
-        sleep(LOOK_AGAIN).await;
     }
 }
 

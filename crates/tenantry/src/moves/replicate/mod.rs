@@ -12,7 +12,9 @@
 mod allowed;
 mod catch_up;
 mod compare;
+mod hold;
 mod names;
+mod pace;
 mod publication;
 mod subscription;
 mod whole;

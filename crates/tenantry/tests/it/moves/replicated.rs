@@ -1,10 +1,17 @@
 //! Tenants move by logical replication where the servers allow it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use sqlx::PgConnection;
 use tenantry::moves::{MoveMethod, MoveStage};
 use tenantry_devdb::DevServer;
+use tokio::task::JoinSet;
 
 use super::{Two, is_undone, killed::killed_on, latest, load::Writers, options, value};
 use crate::support::{TestResult, free_names, run};
@@ -79,6 +86,47 @@ async fn a_tenant_is_replicated_under_load_and_waits_for_a_moment_only() -> Test
     let plan = manager.mover().plan("acme", "main", &options()).await?;
     assert_eq!(plan.method, MoveMethod::UnderFence);
     assert!(plan.not_replicated.iter().any(|why| why.contains("wal_level is minimal")), "{plan}");
+    manager.close().await;
+    Ok(())
+}
+
+/// Three sessions write more than the one process that applies it on the target can follow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_flood_is_slowed_down_until_the_target_catches_up() -> TestResult {
+    let two = logical(&["acme"]).await;
+    fill(&mut two.at_main().await).await;
+    let manager = two.manager();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut flood = JoinSet::new();
+    for _ in 0..3 {
+        let (manager, stop) = (manager.clone(), Arc::clone(&stop));
+        flood.spawn(async move {
+            let held = manager.tenant("acme").await.expect("it is served");
+            let (mut written, mut slowest) = (0, Duration::ZERO);
+            while !stop.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                let insert = "insert into orders (price, user_id) select n, 1 from generate_series(1, 500) n";
+                let done = sqlx::query(insert).execute(&held).await.expect("it is not refused");
+                written += done.rows_affected();
+                slowest = slowest.max(began.elapsed());
+            }
+            (written, slowest)
+        });
+    }
+    let (mover, replicated) = (manager.mover(), options().method(MoveMethod::Replication));
+    let moving = mover.move_tenant("acme", "eu-1", replicated);
+    let moved = tokio::time::timeout(Duration::from_secs(180), moving).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut written = 30_000;
+    while let Some(done) = flood.join_next().await {
+        let (rows, slowest) = done?;
+        written += rows;
+        assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    }
+    moved??;
+    let found = value(&mut two.at_eu().await, "select count(*) from tenant_acme.orders").await;
+    assert_eq!(found, written.to_string());
+    nothing_is_left(&two).await;
     manager.close().await;
     Ok(())
 }
