@@ -142,8 +142,12 @@ impl std::fmt::Display for MoveReport {
             ..
         } = self;
         let word = if *tables == 1 { "table" } else { "tables" };
-        write!(f, "moved tenant {tenant_id} from {from} to {to} by {method}: schema {schema}, ")?;
-        write!(f, "{rows} rows in {tables} {word} in {duration:.1?}")?;
+        write!(f, "moved tenant {tenant_id} from {from} to {to} by {method}: schema {schema}")?;
+        // With replication, the target's server has copied them.
+        if *method == MoveMethod::UnderFence {
+            write!(f, ", {rows} rows in {tables} {word}")?;
+        }
+        write!(f, " in {duration:.1?}")?;
         if let Some(pause) = pause {
             write!(f, "; requests waited for {pause:.1?}")?;
         }

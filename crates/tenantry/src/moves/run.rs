@@ -324,9 +324,10 @@ impl Run {
             Work::Fill => {
                 let unknown =
                     || Error::new(ErrorKind::Unavailable, "its structure is not known any more");
-                let model = self.model.take().ok_or_else(unknown)?;
+                let mut model = self.model.take().ok_or_else(unknown)?;
                 let (kept_as, method) = (self.kept_as(), self.row.method);
                 if method == MoveMethod::Replication {
+                    replicate::forget_publication(&mut model, self.mine.id);
                     replicate::await_marker(&self.ends, self.mine.id).await?;
                 }
                 let verify = self.row.of.verify && !self.is_compared;

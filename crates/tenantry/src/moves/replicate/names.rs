@@ -4,6 +4,7 @@ use sqlx::SqlStr;
 
 use crate::{
     moves::{id::MoveId, own_table::OwnTable},
+    schema::{BeyondKind, SchemaModel},
     sql::Sql,
     tenant::Ident,
 };
@@ -53,4 +54,12 @@ pub(super) fn delete_sql(shared: &Ident, id: MoveId) -> SqlStr {
 /// Returns a new name for a marker of a move: the fence has another one.
 pub(super) fn new_marker(id: MoveId) -> String {
     format!("{}-{:016x}", id.digits(), fastrand::u64(..))
+}
+
+/// Takes the publication of a move, which ends with it, out of a model. It is no limitation of the copy.
+pub(in crate::moves) fn forget_publication(model: &mut SchemaModel, id: MoveId) {
+    let name = name_of(id);
+    model.beyond.retain(|fact| {
+        fact.what != BeyondKind::Published || fact.other.as_deref() != Some(name.as_str())
+    });
 }

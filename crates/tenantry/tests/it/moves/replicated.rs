@@ -65,6 +65,8 @@ async fn a_tenant_is_replicated_under_load_and_waits_for_a_moment_only() -> Test
     let written = writers.stop().await;
     assert_eq!(report.method, MoveMethod::Replication);
     assert!(report.pause.is_some_and(|pause| pause < Duration::from_secs(3)), "{report}");
+    assert!(report.remarks.is_empty(), "its publication is no limitation of the copy: {report}");
+    assert!(!report.to_string().contains(" 0 rows"), "{report}");
     let mut eu = two.at_eu().await;
     for (query, expected) in [
         (
