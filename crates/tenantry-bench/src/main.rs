@@ -13,6 +13,7 @@ mod memory;
 mod migrate;
 mod pool;
 mod popularity;
+mod programs;
 mod race;
 mod rounds;
 mod scale;

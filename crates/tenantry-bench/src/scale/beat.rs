@@ -1,35 +1,23 @@
-//! The benchmark of scale-out: many processes that share a budget.
+//! Many processes that share a budget.
 
 use std::time::Duration;
 
-use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 use tenantry::TenantManager;
 use tokio::time::{Instant, sleep};
 
-use crate::{args::ScaleArgs, failure::Failure, stats::median, world::World};
+use crate::{args::ScaleArgs, failure::Failure, world::World};
 
-/// All figures, in the shape of the JSON file.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Report {
-    /// Median time of a beat: the messages with which a process asks for its part of a budget.
-    pub(crate) beat_us: f64,
-    /// The maximum number of sessions of all processes together.
-    pub(crate) max_sessions: i64,
-    /// The budget that they share.
-    pub(crate) budget: i64,
-    pub(crate) raw: Raw,
-}
-
-/// The measurements behind the figures.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Raw {
+/// What was seen of the processes.
+pub(super) struct Seen {
     /// Version of the server.
-    pub(crate) server: String,
-    /// Number of processes.
-    pub(crate) members: usize,
-    /// Time of each beat that was seen, in microseconds.
-    pub(crate) beats_us: Vec<f64>,
+    pub(super) server: String,
+    /// The maximum number of sessions of all processes together.
+    pub(super) max_sessions: i64,
+    /// The budget that they share.
+    pub(super) budget: i64,
+    /// Time of each beat, in microseconds.
+    pub(super) beats_us: Vec<f64>,
 }
 
 /// Connections that each process uses all the time, so that it has more than its floor and beats
@@ -39,17 +27,15 @@ const USED: usize = 3;
 /// How often the processes are looked at: more often than they beat.
 const LOOK: Duration = Duration::from_millis(250);
 
-pub(crate) async fn run(args: &ScaleArgs) -> Result<Report, Failure> {
+/// Watches the processes for some time.
+pub(super) async fn run(args: &ScaleArgs) -> Result<Seen, Failure> {
     let world = World::start().await?;
-    let report = measure(args, &world).await;
-    let server = world.version();
+    let seen = measure(args, &world).await;
     world.stop().await;
-    let mut report = report?;
-    report.raw.server = server;
-    Ok(report)
+    seen
 }
 
-async fn measure(args: &ScaleArgs, world: &World) -> Result<Report, Failure> {
+async fn measure(args: &ScaleArgs, world: &World) -> Result<Seen, Failure> {
     let budget = args.members * (USED + 2) + 10;
     let managers = (0..args.members).map(|_| {
         let builder = TenantManager::builder_with(world.options("scale")).max_connections(budget);
@@ -62,8 +48,8 @@ async fn measure(args: &ScaleArgs, world: &World) -> Result<Report, Failure> {
             held.push(manager.shared().acquire().await?);
         }
     }
-    let mut report = Report { budget: i64::try_from(budget)?, ..Report::default() };
-    report.raw.members = args.members;
+    let (server, budget) = (world.version(), i64::try_from(budget)?);
+    let mut seen = Seen { server, max_sessions: 0, budget, beats_us: Vec::new() };
     let mut witness = PgConnection::connect_with(&world.options("witness")).await?;
     let (mut last, began) = (vec![None; managers.len()], Instant::now());
     while began.elapsed() < args.seconds {
@@ -73,20 +59,19 @@ async fn measure(args: &ScaleArgs, world: &World) -> Result<Report, Failure> {
         )
         .fetch_one(&mut witness)
         .await?;
-        report.max_sessions = report.max_sessions.max(sessions);
+        seen.max_sessions = seen.max_sessions.max(sessions);
         for (manager, last) in managers.iter().zip(&mut last) {
             let beat = manager.snapshot().budget.and_then(|budget| budget.beat);
             if beat != *last {
-                report.raw.beats_us.extend(beat.map(|beat| beat.as_secs_f64() * 1e6));
+                seen.beats_us.extend(beat.map(|beat| beat.as_secs_f64() * 1e6));
                 *last = beat;
             }
         }
     }
-    report.beat_us = median(report.raw.beats_us.iter().copied());
     drop(held);
     for manager in managers {
         manager.close().await;
     }
     witness.close().await?;
-    Ok(report)
+    Ok(seen)
 }
