@@ -8,8 +8,8 @@ use crate::{error::ErrorClass, tenant::TenantId};
 /// Something that happened.
 ///
 /// Every event goes to [`tracing`](https://docs.rs/tracing), under the targets `tenantry::query`,
-/// `tenantry::pool`, `tenantry::server`, `tenantry::migrate` and `tenantry::drift`, and to the
-/// registered [hooks](crate::ManagerBuilder::on_event). As JSON it is an object with `type` and
+/// `tenantry::pool`, `tenantry::server`, `tenantry::migrate`, `tenantry::provision` and
+/// `tenantry::drift`, and to the registered [hooks](crate::ManagerBuilder::on_event). As JSON it is an object with `type` and
 /// with durations in milliseconds; as text it is a line such as
 /// `tenant=acme POOL_CREATED schema=tenant_acme`.
 ///
@@ -73,6 +73,9 @@ pub enum Event {
     /// A tenant's migration ended. Level `INFO`, `WARN` when it failed.
     #[serde(rename = "migration")]
     Migrated(Migrated),
+    /// A stage of a [move](crate::moves) was recorded. Level `INFO`; `WARN` if a step has failed, and the move is undone
+    /// or tries again.
+    Move(MoveStep),
     /// A tenant's schema differs from the reference in a way that is new since the last comparison.
     /// Level `WARN`.
     Drifted(Drifted),
@@ -375,6 +378,40 @@ pub struct Migrated {
     pub database: Option<Arc<str>>,
 }
 
+/// A stage of a move that was recorded.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MoveStep {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The server that it leaves.
+    #[serde(rename = "fromServer")]
+    pub from: Arc<str>,
+    /// The server that it moves to.
+    #[serde(rename = "toServer")]
+    pub to: Arc<str>,
+    /// How the rows get to the target: [`MoveMethod`](crate::moves::MoveMethod) in snake case.
+    pub method: &'static str,
+    /// The stage: [`MoveStage`](crate::moves::MoveStage) in snake case.
+    pub stage: &'static str,
+    /// How long requests have waited, if they are served again since this stage, and this process has made them wait.
+    #[serde(
+        rename = "pauseMs",
+        serialize_with = "serialize_optional_millis",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
+    pub pause: Option<Duration>,
+    /// Why the move is undone or tries again, with the error text of the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+    /// The server that the tenant is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+}
+
 /// A finding about a tenant's schema, or a reference across tenants, that is new since the last
 /// comparison.
 #[derive(Debug, Clone, Serialize)]
@@ -413,6 +450,7 @@ impl Event {
             Self::Breaker(_) | Self::Budget(_) | Self::CatalogOutage(_) => None,
             Self::AcquireTimeout(of) => of.tenant_id.as_ref(),
             Self::Migrated(of) => return of.tenant_id.as_deref(),
+            Self::Move(of) => Some(&of.tenant_id),
             Self::Drifted(of) => return Some(&of.tenant_id),
         };
         id.map(TenantId::as_str)
@@ -435,6 +473,7 @@ impl Event {
             Self::Budget(of) => &of.server,
             Self::AcquireTimeout(of) => &of.server,
             Self::Migrated(of) => &of.server,
+            Self::Move(of) => &of.server,
             Self::Drifted(of) => &of.server,
             Self::CatalogOutage(_) => &None,
         };
@@ -456,7 +495,9 @@ impl Event {
             Self::Budget(of) => &mut of.server,
             Self::AcquireTimeout(of) => &mut of.server,
             // Told by the main server, wherever the tenant lives.
-            Self::CatalogOutage(_) | Self::Migrated(_) | Self::Drifted(_) => return self,
+            Self::CatalogOutage(_) | Self::Migrated(_) | Self::Move(_) | Self::Drifted(_) => {
+                return self;
+            }
         };
         *server = Some(Arc::clone(name));
         self

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{
     AcquireTimeout, BreakerChange, BudgetChange, CatalogOutage, Drifted, Event, LongLease,
-    Migrated, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp,
+    Migrated, MoveStep, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp,
     kinds::as_millis,
 };
 
@@ -61,6 +61,7 @@ impl fmt::Display for Event {
             Self::CatalogOutage(of) => catalog_outage(out, of),
             Self::Drifted(of) => drifted(out, of),
             Self::Migrated(of) => migrated(out, of),
+            Self::Move(of) => move_step(out, of),
         }?;
         f.write_str(line.trim_start())
     }
@@ -163,6 +164,16 @@ fn migrated(out: &mut String, of: &Migrated) -> fmt::Result {
     text(out, "outcome", of.outcome)?;
     write!(out, " files={}", of.files)?;
     millis(out, "duration", as_millis(of.duration))?;
+    optional(out, "error", of.error.as_deref())
+}
+
+fn move_step(out: &mut String, of: &MoveStep) -> fmt::Result {
+    out.write_str(" MOVE")?;
+    text(out, "from", &of.from)?;
+    text(out, "to", &of.to)?;
+    text(out, "stage", of.stage)?;
+    text(out, "method", of.method)?;
+    of.pause.map_or(Ok(()), |pause| millis(out, "pause", as_millis(pause)))?;
     optional(out, "error", of.error.as_deref())
 }
 

@@ -27,7 +27,8 @@ pub use hook::{Hook, HookResult};
 pub(crate) use hook::{Hooks, Of};
 pub use kinds::{
     AcquireTimeout, BreakerChange, BudgetChange, CatalogOutage, Drifted, Event, LongLease,
-    Migrated, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf, WarmedUp,
+    Migrated, MoveStep, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf,
+    WarmedUp,
 };
 pub(crate) use kinds::{serialize_millis, serialize_optional_millis};
 pub(crate) use meters::Meters;

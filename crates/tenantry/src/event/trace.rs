@@ -4,7 +4,8 @@ use tracing::{debug, info, trace, warn};
 
 use super::{
     AcquireTimeout, BreakerChange, BreakerState, BudgetChange, BudgetState, CatalogOutage, Event,
-    LongLease, Migrated, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp, kinds::as_millis,
+    LongLease, Migrated, MoveStep, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp,
+    kinds::as_millis,
 };
 
 /// Emits an event to the subscriber. The message is the same word as in the text line.
@@ -28,6 +29,7 @@ pub(super) fn trace(event: &Event) {
         Event::AcquireTimeout(of) => trace_acquire_timeout(tenant, of),
         Event::CatalogOutage(of) => trace_outage(of),
         Event::Migrated(of) => trace_migrated(of),
+        Event::Move(of) => trace_move(of),
         Event::Drifted(of) => {
             let (server, database) = (of.server.as_deref(), of.database.as_deref());
             warn!(target: "tenantry::drift", tenant, server, database, finding = &*of.finding, "DRIFT");
@@ -193,6 +195,20 @@ fn trace_migrated(of: &Migrated) {
         }
         None => {
             info!(target: "tenantry::migrate", tenant, server, database, outcome, files, duration_ms, "MIGRATION")
+        }
+    }
+}
+
+fn trace_move(of: &MoveStep) {
+    let (tenant, server, stage) = (of.tenant_id.as_str(), of.server.as_deref(), of.stage);
+    let (from, to, method) = (&*of.from, &*of.to, of.method);
+    let (error, pause_ms) = (of.error.as_deref(), of.pause.map(as_millis));
+    match error {
+        Some(error) => {
+            warn!(target: "tenantry::provision", tenant, server, from, to, stage, method, pause_ms, error, "MOVE");
+        }
+        None => {
+            info!(target: "tenantry::provision", tenant, server, from, to, stage, method, pause_ms, "MOVE");
         }
     }
 }

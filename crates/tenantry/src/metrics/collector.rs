@@ -273,6 +273,7 @@ fn read_meters(families: &mut Families, meters: &Meters) {
         (&list::EVENTS_DROPPED, meters.events_dropped.get()),
         (&list::SPARES_READY, upkeep.spares() as u64),
         (&list::DRIFTED_TENANTS, upkeep.drifted() as u64),
+        (&list::MOVES_IN_PROGRESS, upkeep.moving() as u64),
     ] {
         families.one(entry, count as f64);
     }
@@ -280,6 +281,7 @@ fn read_meters(families: &mut Families, meters: &Meters) {
     families.each(&list::ERRORS, meters.errors().map(series));
     families.each(&list::MIGRATIONS, upkeep.migrations.read().map(series));
     families.each(&list::CREATIONS, upkeep.creations.read().map(series));
+    families.each(&list::MOVES, upkeep.moves.read().map(series));
     families.each(&list::TENANTS, upkeep.tenants().into_iter().flatten().map(series));
 }
 

@@ -89,6 +89,8 @@ entries! {
     MIGRATION = Histogram "tenantry_migration_seconds" [] "Duration of migrations of one schema with something to do", otel "`tenantry.migration.duration`";
     CREATIONS = Counter "tenantry_creations_total" ["outcome"] "Tenants created, by method, and failed creations", values "`at_once`, `in_steps`, `spare`, `template`, `rows`, `resumed`, `clone`, `failed`";
     CREATION = Histogram "tenantry_creation_seconds" [] "Duration of tenant creation, failed ones included", otel "`tenantry.creation.duration`";
+    MOVES = Counter "tenantry_moves_total" ["outcome"] "Moves of tenants away from this server that have ended in this process", values "`moved`, `undone`, `unfinished` (left to a take-over)";
+    MOVES_IN_PROGRESS = Gauge "tenantry_moves_in_progress" [] "Moves of tenants away from this server that this process works on";
     TENANTS = Gauge "tenantry_tenants" ["state"] "Tenants by state, when this process last listed all of them", values "`active`, `suspended`", otel "`tenantry.tenants`";
     SPARES_READY = Gauge "tenantry_spares_ready" [] "Spares ready at the last check, without those used here since", otel "`tenantry.spares`";
     DRIFTED_TENANTS = Gauge "tenantry_drifted_tenants" [] "Tenants whose schemas had drifted at the last background comparison; 0 before", otel "`tenantry.drifted_tenants`";

@@ -14,6 +14,7 @@
 //! Before the stage `switched`, every failure leads to `undoing ─▶ reopened ─▶ undone`; from there on, a move only goes
 //! forward. Each stage is recorded with the process that works on the move, so that another one can continue.
 
+mod announce;
 mod attempts;
 mod conninfo;
 mod ends;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MoveMethod, MoveRecord, MoveReport, MoveStage,
+    announce::{self, InProgress},
     attempts::Attempt,
     conninfo::Conninfo,
     ends::Ends,
@@ -123,7 +124,9 @@ impl Run {
     /// is, for a later [take-over](super::Mover::take_over).
     pub(super) async fn drive(mut self) -> Result<Outcome, Error> {
         let began = Instant::now();
+        let in_progress = InProgress::begin(&self.ends);
         if !self.is_taken_over {
+            announce::tell(&self.ends, &self.row, None, None);
             self.teller.tell(self.row.stage, false, None);
         }
         let mut tries = 0;
@@ -156,7 +159,9 @@ impl Run {
             }
             sleep(pause_before(tries)).await;
         }
-        self.outcome(began.elapsed())
+        let outcome = self.outcome(began.elapsed())?;
+        in_progress.end(matches!(outcome, Outcome::Moved(_)));
+        Ok(outcome)
     }
 
     fn outcome(self, duration: Duration) -> Result<Outcome, Error> {
@@ -475,13 +480,18 @@ impl Run {
 
     fn note_recorded(&mut self, from: MoveStage, to: MoveStage) {
         self.row.stage = to;
+        let mut pause = None;
         match machine::change(from, to) {
             Some(Change::CloseGate) => self.gated_at = Some(Instant::now()),
             Some(Change::Place | Change::GiveUp | Change::OpenGate) => {
                 self.pause = self.gated_at.take().map(|at| at.elapsed());
+                pause = self.pause;
             }
             None => {}
         }
+        let is_setback = to < from || to == MoveStage::Undoing;
+        let trouble = self.trouble.as_ref().filter(|_| is_setback).map(told);
+        announce::tell(&self.ends, &self.row, pause, trouble);
     }
 
     /// Records what keeps a move from going on.

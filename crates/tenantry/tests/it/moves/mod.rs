@@ -1,5 +1,6 @@
 //! Tenants move from one server to another: what arrives, what is kept, and what faults leave behind.
 
+mod announced;
 mod arrives;
 mod failures;
 mod killed;
