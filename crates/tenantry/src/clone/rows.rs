@@ -58,6 +58,46 @@ pub(super) fn copy_in_sql(way: Way<'_>, table: &Table) -> SqlStr {
     sql.finish()
 }
 
+/// Creates a temporary table for rows whose names of objects are those of the source.
+pub(super) fn receive_sql(to: &Subject, table: &Table) -> SqlStr {
+    let mut sql = Sql::new("create temporary table tenantry_received on commit drop as select ");
+    for (index, column) in table.columns.iter().enumerate() {
+        sql.text(if index == 0 { "s." } else { ", s." }).name(&column.name);
+        if matches!(column.values, Values::Names(_)) {
+            sql.text("::pg_catalog.text as ").name(&column.name);
+        }
+    }
+    sql.text(" from only ");
+    qualified(&mut sql, &to.schema, &table.name);
+    sql.text(" as s with no data");
+    sql.finish()
+}
+
+/// Writes rows that were read as text to that table.
+pub(super) fn received_copy_sql(table: &Table) -> SqlStr {
+    let mut sql = Sql::new("copy pg_temp.tenantry_received");
+    column_list(&mut sql, table);
+    sql.text(" from stdin");
+    sql.finish()
+}
+
+/// Copies the rows from there.
+pub(super) fn received_sql(way: Way<'_>, table: &Table) -> SqlStr {
+    let mut sql = Sql::new("insert into ");
+    qualified(&mut sql, &way.to.schema, &table.name);
+    column_list(&mut sql, table);
+    sql.text(" overriding system value select ");
+    for (index, column) in table.columns.iter().enumerate() {
+        sql.text(if index == 0 { "" } else { ", " });
+        value(&mut sql, way, column, true);
+    }
+    sql.text(" from pg_temp.tenantry_received as s");
+    sql.finish()
+}
+
+/// Drops it.
+pub(super) const RECEIVED: &str = "drop table pg_temp.tenantry_received";
+
 /// Appends the name of an object with its schema.
 pub(super) fn qualified(sql: &mut Sql, schema: &Ident, name: &str) {
     sql.ident(schema).text(".").name(name);

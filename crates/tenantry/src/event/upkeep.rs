@@ -9,15 +9,15 @@ const MIGRATED: [&str; 8] =
     ["migrated", "reverted", "marked", "forgotten", "up_to_date", "failed", "skipped", "doubtful"];
 
 /// Outcomes of a tenant's creation.
-const CREATED: [&str; 8] =
-    ["at_once", "in_steps", "spare", "template", "rows", "resumed", "clone", "failed"];
+const CREATED: [&str; 9] =
+    ["at_once", "in_steps", "spare", "template", "rows", "resumed", "clone", "import", "failed"];
 
 /// Metrics of operations on whole tenants. Values that need a query are from the last time another
 /// operation ran it: no metric costs a statement.
 pub(crate) struct UpkeepMeters {
     pub(crate) migrations: Outcomes<8>,
     pub(crate) migration: Histogram<14>,
-    pub(crate) creations: Outcomes<8>,
+    pub(crate) creations: Outcomes<9>,
     pub(crate) creation: Histogram<14>,
     has_listed: AtomicBool,
     active: Gauge,
