@@ -26,24 +26,30 @@ impl<W: AsyncWrite + Unpin> Hashed<W> {
         if self.buffer.len() < PIECE {
             return Ok(());
         }
-        self.flush().await
+        self.spill().await
     }
 
-    /// Writes what is buffered.
-    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+    /// Writes what is buffered. What is written to is not flushed: it may buffer, or compress, more than a piece.
+    pub(crate) async fn spill(&mut self) -> io::Result<()> {
         self.to.write_all(&self.buffer).await?;
         self.hash.update(&self.buffer);
         self.bytes += self.buffer.len() as u64;
         self.buffer.clear();
+        Ok(())
+    }
+
+    /// Writes what is buffered, and flushes what is written to.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.spill().await?;
         self.to.flush().await
     }
 
-    /// Returns the hash of what was flushed, as hexadecimal digits.
+    /// Returns the hash of what was [spilled](Self::spill), as hexadecimal digits.
     pub(crate) fn sha256(&self) -> String {
         hexadecimal(self.hash.clone())
     }
 
-    /// Returns how many bytes were flushed.
+    /// Returns how many bytes were spilled.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

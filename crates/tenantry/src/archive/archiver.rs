@@ -1,6 +1,9 @@
 use std::path::Path;
 
-use super::{ExportOptions, ExportReport, ImportOptions, ImportReport, Manifest, open::Opened};
+use super::{
+    DiffOptions, DiffReport, ExportOptions, ExportReport, ImportOptions, ImportReport, Manifest,
+    open::Opened,
+};
 use crate::{
     error::Error,
     fleet::Fleet,
@@ -120,6 +123,57 @@ impl Archiver {
         let id = id.try_into().map_err(Into::into)?;
         let imported = Box::pin(self.import_now(from.as_ref(), &id, &options)).await;
         imported.map_err(|error| error.with_tenant_unless_named(&id))
+    }
+
+    /// Compares the rows of two tenants by their primary keys, table by table: of tenants on the same or different
+    /// servers, such as an imported one and its present state.
+    ///
+    /// Each side is read in the order of the key, in one snapshot of a read-only transaction, and the rows stream
+    /// through this process, which holds one of each. Values are compared as text; generated columns are not compared.
+    /// Tables without a primary key, or with another one, are compared by the number of rows and a hash of all.
+    /// Partitions are compared one by one. The snapshots of the two tenants are not of the same moment.
+    ///
+    /// Both tenants can be read and written meanwhile; their tables cannot be altered. It takes two connections.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownTenant`](crate::ErrorKind::UnknownTenant); [`Placement`](crate::ErrorKind::Placement) if a tenant has no
+    /// schema in the database of its server's URL; [`Busy`](crate::ErrorKind::Busy) if one is being created, dropped or
+    /// moved; [`Config`](crate::ErrorKind::Config) if the options name a table that neither has, or the budget has no
+    /// room for two connections. Otherwise the server's error, with the table.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is changed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// use tenantry::archive::DiffOptions;
+    ///
+    /// let diff = manager.archiver().diff("acme-monday", "acme", DiffOptions::default()).await?;
+    /// println!("{diff}");
+    /// for row in diff.tables.iter().flat_map(|table| &table.rows) {
+    ///     println!("{:?} {:?} {:?}", row.key, row.found, row.columns);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn diff<A, B>(
+        &self,
+        first: A,
+        second: B,
+        options: DiffOptions,
+    ) -> Result<DiffReport, Error>
+    where
+        A: TryInto<TenantId>,
+        A::Error: Into<ParseTenantIdError>,
+        B: TryInto<TenantId>,
+        B::Error: Into<ParseTenantIdError>,
+    {
+        let first = first.try_into().map_err(Into::into)?;
+        let second = second.try_into().map_err(Into::into)?;
+        Box::pin(self.diff_now([&first, &second], &options)).await
     }
 
     /// Reads what an archive contains. Checks the manifest, and not the other files.

@@ -10,6 +10,7 @@
 //! file, as `sha256sum --check` reads it.
 
 mod archiver;
+mod diff;
 mod export;
 mod folder;
 mod import;
@@ -22,6 +23,7 @@ pub use crate::clone::{
     PackedFile as ArchivedFile, PackedSequence as ArchivedSequence, PackedTable as ArchivedTable,
 };
 pub use archiver::Archiver;
+pub use diff::{Compared, DiffOptions, DiffReport, RowDiff, RowFound, TableDiff};
 pub use manifest::{FORMAT, Manifest};
 pub use options::{ExportOptions, ImportOptions};
 pub use report::{ExportReport, ImportReport};

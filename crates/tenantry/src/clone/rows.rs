@@ -60,7 +60,7 @@ pub(super) fn copy_in_sql(way: Way<'_>, table: &Table) -> SqlStr {
 
 /// Creates a temporary table for rows whose names of objects are those of the source.
 pub(super) fn receive_sql(to: &Subject, table: &Table) -> SqlStr {
-    let mut sql = Sql::new("create temporary table tenantry_received on commit drop as select ");
+    let mut sql = Sql::new("create temporary table pg_temp.tenantry_received on commit drop as select ");
     for (index, column) in table.columns.iter().enumerate() {
         sql.text(if index == 0 { "s." } else { ", s." }).name(&column.name);
         if matches!(column.values, Values::Names(_)) {
@@ -83,16 +83,23 @@ pub(super) fn received_copy_sql(table: &Table) -> SqlStr {
 
 /// Copies the rows from there.
 pub(super) fn received_sql(way: Way<'_>, table: &Table) -> SqlStr {
-    let mut sql = Sql::new("insert into ");
-    qualified(&mut sql, &way.to.schema, &table.name);
-    column_list(&mut sql, table);
+    let mut sql = Sql::default();
+    received(&mut sql, way, table);
+    sql.finish()
+}
+
+/// Appends an insert of the rows from there. The table to which they go is called `t`.
+pub(super) fn received(sql: &mut Sql, way: Way<'_>, table: &Table) {
+    sql.text("insert into ");
+    qualified(sql, &way.to.schema, &table.name);
+    sql.text(" as t");
+    column_list(sql, table);
     sql.text(" overriding system value select ");
     for (index, column) in table.columns.iter().enumerate() {
         sql.text(if index == 0 { "" } else { ", " });
-        value(&mut sql, way, column, true);
+        value(sql, way, column, true);
     }
     sql.text(" from pg_temp.tenantry_received as s");
-    sql.finish()
 }
 
 /// Drops it.
@@ -174,7 +181,7 @@ fn shuffled(sql: &mut Sql, way: Way<'_>, table: &Table, column: &Column) {
 }
 
 /// Appends the value of a column.
-fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
+pub(super) fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
     match &column.values {
         Values::OfOwnType(printed) if is_typed => {
             let printed = printed_by_server(printed.clone());

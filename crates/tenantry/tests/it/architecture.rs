@@ -105,6 +105,8 @@ const PURE: &[&str] = &[
     "pool/scheduler/",
     "pool/snapshot.rs",
     "pool/standby.rs",
+    "archive/diff/options.rs",
+    "archive/diff/report.rs",
     "archive/manifest.rs",
     "archive/options.rs",
     "archive/report.rs",

@@ -98,7 +98,8 @@ async fn a_manifest_that_does_not_fit_its_files_is_refused() -> TestResult {
     let scene = Scene::new().await;
     let outside = scene.shelf.at("outside");
     fs::write(&outside, "acme\n")?;
-    let changes: [(&str, &dyn Fn(&mut serde_json::Value)); 6] = [
+    type Change = dyn Fn(&mut serde_json::Value);
+    let changes: [(&str, &Change); 6] = [
         ("gets 1 rows from the file rows/00001.copy, which had 2", &|it| {
             it["tables"][0]["rows"] = 2.into();
         }),

@@ -1,6 +1,7 @@
 //! Archives of tenants: what comes back, what is refused, and what faults leave behind.
 
 mod broken;
+mod diff;
 mod elsewhere;
 mod faults;
 mod refused;

@@ -23,7 +23,7 @@ impl<'a> FileWriter<'a> {
 
     /// Writes rows, or a part of one.
     pub(in crate::provision::in_rows) async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.0.write(bytes).await.map_err(|error| failed("writing the file", error))
+        self.0.write(bytes).await.map_err(unwritten)
     }
 
     /// Ends the rows of a table.
@@ -42,16 +42,16 @@ impl<'a> FileWriter<'a> {
         tables: usize,
         rows: u64,
     ) -> Result<u64, Error> {
-        self.flush().await?;
+        self.0.spill().await.map_err(unwritten)?;
         let sha256 = self.0.sha256();
         self.write(&json(&End { tables, rows, sha256 })?).await?;
-        self.flush().await?;
+        self.0.flush().await.map_err(unwritten)?;
         Ok(self.0.bytes())
     }
+}
 
-    async fn flush(&mut self) -> Result<(), Error> {
-        self.0.flush().await.map_err(|error| failed("writing the file", error))
-    }
+fn unwritten(error: std::io::Error) -> Error {
+    failed("writing the file", error)
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
