@@ -209,6 +209,9 @@ pub enum ErrorKind {
     /// A file with the rows of a tenant could not be written or read, is damaged, or does not fit
     /// the tables. Nothing of it was restored.
     RowsFile,
+    /// An archive of a tenant could not be written or read, is damaged or of a newer format, or does
+    /// not fit the server. Nothing of it was kept.
+    Archive,
     /// A seed failed or refused to run.
     Seed,
     /// An application hook that uses a connection,
@@ -527,6 +530,7 @@ impl ErrorKind {
             Self::Clone => "clone failed",
             Self::Move => "move failed",
             Self::RowsFile => "file of rows failed",
+            Self::Archive => "archive failed",
             Self::Seed => "seed failed",
             Self::Hook => "hook failed",
         }

@@ -133,6 +133,7 @@
 pub mod activity;
 pub mod admission;
 pub mod anonymize;
+pub mod archive;
 pub mod baseline;
 mod budget;
 pub mod catalog;
@@ -151,6 +152,7 @@ mod fleet;
 mod framework;
 pub mod gate;
 mod glob;
+mod hashed;
 mod health;
 mod incomplete;
 mod manager;

@@ -30,6 +30,7 @@ pub use url::{UrlError, url_parameters};
 
 use crate::{
     activity::{self, Activity, ActivityOptions, SizeMethod, TenantSizes},
+    archive::Archiver,
     budget,
     catalog::listen,
     db::{SharedDb, TenantDb},
@@ -662,6 +663,11 @@ impl TenantManager {
     /// Creates a [`Provisioner`], which creates, suspends, renames and drops tenants.
     pub fn provisioner(&self) -> Provisioner {
         Provisioner::new(self.0.fleet.clone())
+    }
+
+    /// Creates an [`Archiver`], which exports tenants to archives and imports them from there.
+    pub fn archiver(&self) -> Archiver {
+        Archiver::new(self.0.fleet.clone())
     }
 
     /// Creates a [`Mover`], which moves tenants between [servers](ManagerBuilder::server).

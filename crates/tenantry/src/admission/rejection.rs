@@ -239,6 +239,7 @@ mod tests {
             ErrorKind::Clone,
             ErrorKind::Move,
             ErrorKind::RowsFile,
+            ErrorKind::Archive,
             ErrorKind::Hook,
         ];
         for kind in kinds {

@@ -37,18 +37,33 @@ pub(crate) async fn contents(
 ) -> Result<Vec<Content>, Error> {
     let mut sql = Sql::default();
     session_sql(&mut sql, LOCK_TIMEOUT);
-    sql.text(ALIKE);
     let set = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
     set.map_err(|error| failed("setting up a session".into(), error))?;
+    set_alike(conn).await?;
     let mut contents = Vec::with_capacity(plan.tables.len());
     for table in &plan.tables {
-        let read = sqlx::raw_sql(content_sql(Way { from, to }, table)).fetch_one(&mut *conn).await;
-        let attempted = || format!("comparing the rows of the table {}", table.name);
-        let row = read.map_err(|error| failed(attempted(), error))?;
-        let rows = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
-        contents.push(Content { table: table.name.clone(), rows, sum: row.try_get(1)? });
+        contents.push(content_of(conn, Way { from, to }, table).await?);
     }
     Ok(contents)
+}
+
+/// Has the open transaction print values as those of other servers do, besides the settings of a copy.
+pub(super) async fn set_alike(conn: &mut PgConnection) -> Result<(), Error> {
+    let set = sqlx::raw_sql(ALIKE).execute(conn).await;
+    set.map(drop).map_err(|error| failed("setting up a session".into(), error))
+}
+
+/// Reads the content of a table.
+pub(super) async fn content_of(
+    conn: &mut PgConnection,
+    way: Way<'_>,
+    table: &Table,
+) -> Result<Content, Error> {
+    let read = sqlx::raw_sql(content_sql(way, table)).fetch_one(conn).await;
+    let attempted = || format!("comparing the rows of the table {}", table.name);
+    let row = read.map_err(|error| failed(attempted(), error))?;
+    let rows = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
+    Ok(Content { table: table.name.clone(), rows, sum: row.try_get(1)? })
 }
 
 fn content_sql(way: Way<'_>, table: &Table) -> SqlStr {

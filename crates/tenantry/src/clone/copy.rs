@@ -309,7 +309,11 @@ impl<'a> Copying<'a> {
     }
 
     /// Verifies that a copy on another server equals the model of its source.
-    async fn check_copy(&mut self, writer: &mut PgConnection, to: &Subject) -> Result<(), Error> {
+    pub(super) async fn check_copy(
+        &mut self,
+        writer: &mut PgConnection,
+        to: &Subject,
+    ) -> Result<(), Error> {
         let model = self.ends.model;
         let found = verify::read(writer, to).await?;
         if found.server_version == model.server_version {
@@ -344,7 +348,7 @@ impl<'a> Copying<'a> {
         held.map(drop).map_err(|error| failed("locking the tables of the source".into(), error))
     }
 
-    async fn structure(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
+    pub(super) async fn structure(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
         self.counter.begin(CloneStage::Structure);
         let mut created = 0;
         run_all(conn, &self.plan.statements.before, &mut created).await.map_err(|error| {
@@ -359,7 +363,7 @@ impl<'a> Copying<'a> {
     }
 
     /// Creates the objects that come after the rows.
-    async fn finish(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
+    pub(super) async fn finish(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
         self.counter.begin(CloneStage::Indexes);
         let after = &self.plan.statements.after;
         let mut sql = Sql::new("set local search_path to ");
@@ -404,6 +408,11 @@ impl<'a> Copying<'a> {
         self.counter.rows += rows;
         self.counter.tell(Some(name));
         self.tables.push(ClonedTable { name: name.to_owned(), rows });
+    }
+
+    /// Counts bytes of a table that pass through this process, and reports progress from time to time.
+    pub(super) fn note_bytes(&mut self, name: &str, bytes: usize) {
+        self.counter.add(name, bytes as u64);
     }
 
     /// Returns the sizes of the source's tables in bytes, for the progress.

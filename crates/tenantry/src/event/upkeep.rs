@@ -9,8 +9,8 @@ const MIGRATED: [&str; 8] =
     ["migrated", "reverted", "marked", "forgotten", "up_to_date", "failed", "skipped", "doubtful"];
 
 /// Outcomes of a tenant's creation.
-const CREATED: [&str; 8] =
-    ["at_once", "in_steps", "spare", "template", "rows", "resumed", "clone", "failed"];
+const CREATED: [&str; 9] =
+    ["at_once", "in_steps", "spare", "template", "rows", "resumed", "clone", "import", "failed"];
 
 /// How a move ended in this process: it was completed or undone, or is left to a take-over.
 const MOVED: [&str; 3] = ["moved", "undone", "unfinished"];
@@ -20,7 +20,7 @@ const MOVED: [&str; 3] = ["moved", "undone", "unfinished"];
 pub(crate) struct UpkeepMeters {
     pub(crate) migrations: Outcomes<8>,
     pub(crate) migration: Histogram<14>,
-    pub(crate) creations: Outcomes<8>,
+    pub(crate) creations: Outcomes<9>,
     pub(crate) creation: Histogram<14>,
     pub(crate) moves: Outcomes<3>,
     pub(crate) moves_in_progress: Gauge,

@@ -87,7 +87,7 @@ entries! {
     EVENTS_DROPPED = Counter "tenantry_events_dropped_total" [] "Events dropped because a queue was full";
     MIGRATIONS = Counter "tenantry_migrations_total" ["outcome"] "Schemas handled by migration runs, by outcome", values "`migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped`, `doubtful`";
     MIGRATION = Histogram "tenantry_migration_seconds" [] "Duration of migrations of one schema with something to do", otel "`tenantry.migration.duration`";
-    CREATIONS = Counter "tenantry_creations_total" ["outcome"] "Tenants created, by method, and failed creations", values "`at_once`, `in_steps`, `spare`, `template`, `rows`, `resumed`, `clone`, `failed`";
+    CREATIONS = Counter "tenantry_creations_total" ["outcome"] "Tenants created, by method, and failed creations", values "`at_once`, `in_steps`, `spare`, `template`, `rows`, `resumed`, `clone`, `import`, `failed`";
     CREATION = Histogram "tenantry_creation_seconds" [] "Duration of tenant creation, failed ones included", otel "`tenantry.creation.duration`";
     MOVES = Counter "tenantry_moves_total" ["outcome"] "Moves of tenants away from this server that have ended in this process", values "`moved`, `undone`, `unfinished` (left to a take-over)";
     MOVES_IN_PROGRESS = Gauge "tenantry_moves_in_progress" [] "Moves of tenants away from this server that this process works on";

@@ -13,7 +13,7 @@ use crate::event::Meters;
 pub struct UpkeepMetrics {
     /// Outcomes of schemas in migration runs.
     pub migrations: BTreeMap<&'static str, u64>,
-    /// Tenants created: `at_once`, `in_steps`, from a `spare` or a `template`, as `rows`, `resumed`, `clone`;
+    /// Tenants created: `at_once`, `in_steps`, from a `spare` or a `template`, as `rows`, `resumed`, `clone`, `import`;
     /// and `failed` creations.
     pub creations: BTreeMap<&'static str, u64>,
     /// [Moves](crate::moves) away from the main server that have ended in this process: `moved`, `undone`, or

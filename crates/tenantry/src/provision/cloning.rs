@@ -229,7 +229,8 @@ impl Provisioner {
         let role = self.fleet.role_of(&site).await?;
         self.refuse_missing_role(role.as_ref()).await?;
         let (record, role, create) = (&record, role.as_ref(), &create);
-        let new = New { provisioner: self, record, site: &site, role, options: create };
+        let new =
+            New { provisioner: self, record, site: &site, role, options: create, archived: None };
         match new.clone_with_retries(source, options).await {
             Ok(copied) => Ok((site.schema.as_str().into(), copied)),
             Err(error) => Err(self.name_missing_right(error).await),

@@ -6,6 +6,7 @@
 mod adopt;
 mod after_create;
 mod answer;
+mod archived;
 mod choose_server;
 mod claim;
 mod cloning;
@@ -15,6 +16,7 @@ mod database_spares;
 mod drop;
 mod elsewhere;
 mod holders;
+mod import;
 mod in_parts;
 mod in_rows;
 mod inventory;
@@ -48,6 +50,7 @@ pub use crate::{
 pub use adopt::{Adopt, AdoptReport};
 pub use database_spares::{DatabaseSpares, DatabaseSparesReport, SparesOnServer};
 pub(crate) use elsewhere::{SpareDatabases, ensure_schema, name_of_schema, oid_of_schema};
+pub(crate) use import::Imported;
 pub(crate) use inventory::outside as objects_outside;
 pub use options::{CreateOptions, DropOptions};
 pub(crate) use provisional::{Provisional, is_unfinished};

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
         "activity",
         "proof",
         "clone",
+        "archive",
         "anonymize",
         "baseline",
         "drift",
@@ -40,7 +41,17 @@ const LAYERS: &[&[&str]] = &[
     &["retry", "sql"],
     &["event", "admission"],
     &["error"],
-    &["tenant", "timestamp", "table", "glob", "finding", "plain", "error_report", "incomplete"],
+    &[
+        "tenant",
+        "timestamp",
+        "table",
+        "glob",
+        "hashed",
+        "finding",
+        "plain",
+        "error_report",
+        "incomplete",
+    ],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
@@ -94,6 +105,11 @@ const PURE: &[&str] = &[
     "pool/scheduler/",
     "pool/snapshot.rs",
     "pool/standby.rs",
+    "archive/diff/options.rs",
+    "archive/diff/report.rs",
+    "archive/manifest.rs",
+    "archive/options.rs",
+    "archive/report.rs",
     "clone/options.rs",
     "clone/plan.rs",
     "clone/progress.rs",

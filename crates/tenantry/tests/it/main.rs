@@ -6,6 +6,7 @@ mod acquires;
 mod activity;
 mod alerts;
 mod architecture;
+mod archives;
 mod baseline;
 mod bindings;
 mod budget;

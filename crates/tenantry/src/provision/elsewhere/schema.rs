@@ -139,18 +139,25 @@ fn keep_others_out(sql: &mut Sql, schema: &Ident) {
     sql.text("do ").literal(body.as_str()).text("; ");
 }
 
+/// Records that the schema is whole, in the transaction that creates it. Its comment stays.
+pub(super) async fn note_unpacked(
+    conn: &mut PgConnection,
+    site: &Site,
+    mark: Mark,
+) -> Result<(), Error> {
+    match record(conn, site, &mark.filled()).await? {
+        Noted::First | Noted::Already => Ok(()),
+        Noted::Busy => Err(Error::new(ErrorKind::Busy, "another session is seeding the schema")),
+    }
+}
+
 /// Records that the seeds have run, in their transaction.
 pub(super) async fn note_filled(
     conn: &mut PgConnection,
     site: &Site,
     mark: Mark,
 ) -> Result<(), Error> {
-    match record(&mut *conn, site, &mark.filled()).await? {
-        Noted::First | Noted::Already => {}
-        Noted::Busy => {
-            return Err(Error::new(ErrorKind::Busy, "another session is seeding the schema"));
-        }
-    }
+    note_unpacked(conn, site, mark).await?;
     if site.rows.is_none() && site.home.database().is_none() {
         let mut sql = Sql::new("comment on schema ");
         sql.ident(&site.schema).text(" is null");
@@ -159,7 +166,7 @@ pub(super) async fn note_filled(
     Ok(())
 }
 
-fn taken(site: &Site) -> Error {
+pub(super) fn taken(site: &Site) -> Error {
     let attempted = format!(
         "there is a schema {} already on server {}, which this creation has not made and leaves alone",
         site.schema,
