@@ -60,7 +60,8 @@ pub(super) fn copy_in_sql(way: Way<'_>, table: &Table) -> SqlStr {
 
 /// Creates a temporary table for rows whose names of objects are those of the source.
 pub(super) fn receive_sql(to: &Subject, table: &Table) -> SqlStr {
-    let mut sql = Sql::new("create temporary table pg_temp.tenantry_received on commit drop as select ");
+    let mut sql =
+        Sql::new("create temporary table pg_temp.tenantry_received on commit drop as select ");
     for (index, column) in table.columns.iter().enumerate() {
         sql.text(if index == 0 { "s." } else { ", s." }).name(&column.name);
         if matches!(column.values, Values::Names(_)) {
