@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Clone(CloneArgs),
     /// Compares rows and databases with schemas, and with what they replace.
     Isolation(IsolationArgs),
+    /// Measures processes that share a budget, and a tenant that moves between two servers.
+    Scale(ScaleArgs),
     /// Starts tests with the test kit, beside creating a database and connecting to one.
     TestKit(TestKitArgs),
     /// Migrates all tenants, for the benchmark of migrations, in a process of its own.
@@ -174,6 +176,54 @@ pub(crate) struct IsolationArgs {
     /// An earlier build of this program, for `schema_one_tenant_vs_before`.
     #[arg(long, value_name = "FILE")]
     pub(crate) before: Option<PathBuf>,
+}
+
+/// What to measure, and how much of it.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ScaleArgs {
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// How long the processes that share a budget are watched.
+    #[arg(long, value_name = "N", default_value = "20", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// Processes; the figures are only comparable at the default.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 20)]
+    pub(crate) members: usize,
+    /// Runs these scenarios only.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = ScaleScenario::value_variants().to_vec(),
+        hide_default_value = true
+    )]
+    pub(crate) only: Vec<ScaleScenario>,
+    #[command(flatten)]
+    pub(crate) sizes: MoveSizes,
+}
+
+/// How much moves. Smaller numbers are for testing the harness: the figures are only comparable at the defaults.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Sizes")]
+pub(crate) struct MoveSizes {
+    /// How often it moves.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 10)]
+    pub(crate) moves: usize,
+    /// Rows of each table of the tenant.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 50_000)]
+    pub(crate) moved_rows: usize,
+}
+
+/// A part of the benchmark of scale-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum ScaleScenario {
+    /// Processes that share a budget.
+    SharedBudget,
+    /// A tenant that moves between two servers.
+    Moves,
 }
 
 /// A part of the benchmark of kinds of isolation.

@@ -13,8 +13,10 @@ mod memory;
 mod migrate;
 mod pool;
 mod popularity;
+mod programs;
 mod race;
 mod rounds;
+mod scale;
 mod schema;
 mod sessions;
 mod stats;
@@ -30,8 +32,8 @@ use clap::Parser;
 
 use crate::{
     args::{
-        Args, CloneArgs, Command, HttpArgs, IsolationArgs, MigrateArgs, PoolArgs, SchemaArgs,
-        TestKitArgs,
+        Args, CloneArgs, Command, HttpArgs, IsolationArgs, MigrateArgs, PoolArgs, ScaleArgs,
+        SchemaArgs, TestKitArgs,
     },
     failure::Failure,
     pool::{Bench, idle_tenant},
@@ -67,6 +69,7 @@ fn run(args: Args) -> Result<String, Failure> {
         Command::Schema(args) => runtime.block_on(schema(&args)),
         Command::Clone(args) => runtime.block_on(clone(&args)),
         Command::Isolation(args) => runtime.block_on(isolation(&args)),
+        Command::Scale(args) => runtime.block_on(scale(&args)),
         Command::MigrateRunner { url } => runtime.block_on(migrate::run_one(&url)),
         Command::Serve(_) | Command::TestKit(_) => Ok(String::new()),
         Command::Pool(args) => runtime.block_on(pool(&args)),
@@ -129,6 +132,14 @@ async fn isolation(args: &IsolationArgs) -> Result<String, Failure> {
         fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     Ok(table::render_isolation(&report))
+}
+
+async fn scale(args: &ScaleArgs) -> Result<String, Failure> {
+    let report = scale::run(args).await?;
+    if let Some(path) = &args.json {
+        fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(table::render_scale(&report))
 }
 
 fn test_kit(args: &TestKitArgs) -> Result<String, Failure> {

@@ -20,7 +20,7 @@ use crate::{
         recovery::Recovery,
     },
     race::Series,
-    schema, test_kit,
+    scale, schema, test_kit,
     times::Times,
 };
 
@@ -76,6 +76,67 @@ pub(crate) fn render_clone(report: &clone::Report) -> String {
         ("template", &raw.template),
     ]);
     format!("{}\n\n{runs}", figures(clone_lines(report)))
+}
+
+/// Renders the figures of scale-out with their targets, followed by the raw data.
+pub(crate) fn render_scale(report: &scale::Report) -> String {
+    let raw = &report.raw;
+    let mut moves =
+        table(["to", "gate ms", "in parts", "move ms", "slowest write ms", "writes", "refused"]);
+    for of in &raw.moves {
+        moves.add_row([
+            of.to.to_owned(),
+            format!("{:.1}", of.gate_ms),
+            of.parts_ms.map(|ms| format!("{ms:.1}")).join(" + "),
+            format!("{:.0}", of.duration_ms),
+            format!("{:.1}", of.slowest_write_ms),
+            of.acknowledged.to_string(),
+            of.refused.to_string(),
+        ]);
+    }
+    let beats = raw
+        .members
+        .map(|members| format!("\n\n{} beats of {members} processes", raw.beats_us.len()));
+    let moves = (moves.row_count() > 0).then(|| format!("\n\n{moves}"));
+    let details: String = [beats, moves].into_iter().flatten().collect();
+    format!("{}{details}", figures(scale_lines(report)))
+}
+
+fn scale_lines(report: &scale::Report) -> Vec<Line> {
+    let of = report;
+    let ms = |figure, value: Option<f64>| {
+        value.map(|value| Line::new("moves", figure, format!("{value:.1} ms")))
+    };
+    let gate = |figure, value: Option<f64>, most: f64| {
+        let met = value.is_some_and(|value| value <= most);
+        ms(figure, value).map(|line| line.target(format!("at most {most} ms"), met))
+    };
+    let none = |figure, value: Option<u64>| {
+        value.map(|value| Line::new("moves", figure, value.to_string()).target("0", value == 0))
+    };
+    let beats = of.beat_us.map(|beat| {
+        Line::new("shared_budget", "beat_us", format!("{beat:.0} us"))
+            .target("at most 500 us", beat <= 500.0)
+    });
+    let sessions = of.max_sessions.zip(of.budget).map(|(most, budget)| {
+        Line::new("shared_budget", "max_sessions", most.to_string())
+            .target(format!("at most {budget}"), most <= budget)
+    });
+    let shorter = of.move_vs_dump_restore.map(|ratio| {
+        Line::new("moves", "move_vs_dump_restore", format!("1/{:.1}", 1.0 / ratio))
+            .target("at most 1/20", ratio <= 0.05)
+    });
+    let lines = [
+        beats,
+        sessions,
+        gate("move_gate_ms_max", of.move_gate_ms_max, 150.0),
+        gate("move_gate_ms_median", of.move_gate_ms_median, 40.0),
+        none("move_refused", of.move_refused),
+        none("move_lost", of.move_lost),
+        shorter,
+        ms("dump_restore_ms", of.dump_restore_ms),
+    ];
+    lines.into_iter().flatten().collect()
 }
 
 /// Renders the figures of the test kit with their targets, followed by the raw data.

@@ -131,7 +131,8 @@ pub enum ErrorKind {
     /// The task already holds a connection, and
     /// [`refuse_nested_acquires`](crate::PoolOptions::refuse_nested_acquires) is on.
     NestedAcquire,
-    /// Too many requests of this tenant are already waiting.
+    /// Too many requests of this tenant are already waiting, or the floors of other processes take
+    /// the whole [shared budget](crate::ManagerBuilder::budget_shared_by).
     Overloaded,
     /// The tenant sends more requests than its
     /// [`requests_per_second`](crate::TenantLimits::requests_per_second). Retry after
@@ -202,9 +203,15 @@ pub enum ErrorKind {
     /// A clone would differ from its source, or would contain data it must not contain. Nothing of
     /// it was kept.
     Clone,
+    /// A tenant cannot be moved, with [`Obstacles`](crate::moves::Obstacles) as the source, or its move
+    /// failed and was undone. The tenant is where it was.
+    Move,
     /// A file with the rows of a tenant could not be written or read, is damaged, or does not fit
     /// the tables. Nothing of it was restored.
     RowsFile,
+    /// An archive of a tenant could not be written or read, is damaged or of a newer format, or does
+    /// not fit the server. Nothing of it was kept.
+    Archive,
     /// A seed failed or refused to run.
     Seed,
     /// An application hook that uses a connection,
@@ -521,7 +528,9 @@ impl ErrorKind {
             Self::ReadOnly => "read-only transaction or server",
             Self::Migration => "migration failed",
             Self::Clone => "clone failed",
+            Self::Move => "move failed",
             Self::RowsFile => "file of rows failed",
+            Self::Archive => "archive failed",
             Self::Seed => "seed failed",
             Self::Hook => "hook failed",
         }

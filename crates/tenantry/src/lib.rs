@@ -90,6 +90,7 @@
 //! |---|---|
 //! | migrate the schemas of all tenants | [`TenantManager::migrator`], [`migrate`] |
 //! | create, suspend, rename or drop a tenant | [`TenantManager::provisioner`], [`provision`] |
+//! | move a tenant to another server | [`moves`] |
 //! | copy a tenant, with personal data masked | [`provision::Provisioner::clone_tenant`], [`clone`], [`anonymize`] |
 //! | find tenants whose schemas differ from the expected one | [`TenantManager::drift`], [`drift`], [`schema`] |
 //! | run code with the database of every tenant | [`TenantManager::for_each_tenant`], [`each`] |
@@ -132,7 +133,9 @@
 pub mod activity;
 pub mod admission;
 pub mod anonymize;
+pub mod archive;
 pub mod baseline;
+mod budget;
 pub mod catalog;
 pub mod clone;
 pub mod context;
@@ -149,11 +152,13 @@ mod fleet;
 mod framework;
 pub mod gate;
 mod glob;
+mod hashed;
 mod health;
 mod incomplete;
 mod manager;
 mod metrics;
 pub mod migrate;
+pub mod moves;
 #[cfg(feature = "ops")]
 pub mod ops;
 pub mod outline;
@@ -175,6 +180,7 @@ mod tenant;
 mod timestamp;
 mod warmup;
 
+pub use budget::SharedBudget;
 pub use catalog::{
     Catalog, CatalogColumns, CatalogFn, CatalogOptions, FixedCatalog, SchemaDiscovery, TableCatalog,
 };
@@ -183,7 +189,7 @@ pub use error::{Error, ErrorClass, ErrorKind, OptionsError};
 pub use error_report::ErrorReport;
 #[cfg(feature = "fmt")]
 pub use event::PlainFormat;
-pub use event::{BreakerState, Event, EventOptions, EvictReason};
+pub use event::{BreakerState, BudgetState, Event, EventOptions, EvictReason};
 pub use health::{
     HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, ServerHealth,
     SharedHealth, TenantHealth, Unreachable, UnreachableExtension,
@@ -199,9 +205,9 @@ pub use metrics::{
     TenantMetrics, UpkeepMetrics,
 };
 pub use pool::{
-    Acquires, BreakerOptions, Credentials, Lease, LoadBalanceHosts, ParseTargetError, PoolOptions,
-    PoolSnapshot, Pooling, SharedPoolSnapshot, TargetSessionAttrs, TenantPoolSnapshot,
-    TransactionWatch,
+    Acquires, BreakerOptions, BudgetSnapshot, Credentials, Lease, LoadBalanceHosts,
+    ParseTargetError, PoolOptions, PoolSnapshot, Pooling, SharedPoolSnapshot, TargetSessionAttrs,
+    TenantPoolSnapshot, TransactionWatch,
 };
 pub use tenant::{
     Ident, IdentError, Isolation, IsolationKind, KeyType, LimitsError, NameTemplate,

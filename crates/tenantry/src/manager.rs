@@ -30,6 +30,8 @@ pub use url::{UrlError, url_parameters};
 
 use crate::{
     activity::{self, Activity, ActivityOptions, SizeMethod, TenantSizes},
+    archive::Archiver,
+    budget,
     catalog::listen,
     db::{SharedDb, TenantDb},
     drift::Drift,
@@ -40,6 +42,7 @@ use crate::{
     health::{self, Checks, HealthOptions, HealthReport, Subject, UnreachableExtension},
     metrics::{Metrics, UpkeepMetrics},
     migrate::{MigrateOptions, Migrations, TenantMigrator},
+    moves::Mover,
     pool::{Detail, OccupantId, PoolSnapshot, Server},
     proof::{self, IsolationProof, ProofOptions},
     provision::Provisioner,
@@ -304,7 +307,8 @@ impl TenantManager {
     /// and leased ones on return; until then no new connection is opened. Values derived from the
     /// budget are derived again: the [reserve](crate::PoolOptions::reserved_connections) and the
     /// [cap per tenant](crate::PoolOptions::max_connections_per_tenant), unless they were set.
-    /// Snapshots, metrics and health show the new budget.
+    /// Snapshots, metrics and health show the new budget. If processes
+    /// [share the budget](ManagerBuilder::budget_shared_by), it is that of all of them, from the next beat on.
     ///
     /// # Examples
     ///
@@ -323,6 +327,30 @@ impl TenantManager {
     /// the budget, such as a budget below a cap that was set. The pool is then unchanged.
     pub fn resize(&self, max_connections: usize) -> Result<(), OptionsError> {
         self.server().resize(max_connections)
+    }
+
+    /// Creates the table for budgets that [processes share](ManagerBuilder::budget_shared_by), on each server, if
+    /// it is missing.
+    ///
+    /// It is for a separate role that owns the schema: call it in a deploy, with the
+    /// [login of maintenance](ManagerBuilder::upkeep_credentials) or as that role. The role that the manager logs in
+    /// as may then use the table. A process that may create it does so at its first use. The manager that
+    /// creates it need not share a budget. Safe to call any number of times, from several processes at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) when the role may not create it in the shared schema, or when the
+    /// object of that name, `tenantry_budget`, was made by another role. Otherwise the errors of connections.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the table was created or not.
+    pub async fn create_budget_table(&self) -> Result<(), Error> {
+        let schema = self.0.fleet.shared().schema();
+        for (_, server) in self.servers().all() {
+            budget::create_table(server, schema).await?;
+        }
+        Ok(())
     }
 
     /// Binds a connection to each of these tenants before the first request needs it.
@@ -637,6 +665,16 @@ impl TenantManager {
         Provisioner::new(self.0.fleet.clone())
     }
 
+    /// Creates an [`Archiver`], which exports tenants to archives and imports them from there.
+    pub fn archiver(&self) -> Archiver {
+        Archiver::new(self.0.fleet.clone())
+    }
+
+    /// Creates a [`Mover`], which moves tenants between [servers](ManagerBuilder::server).
+    pub fn mover(&self) -> Mover {
+        Mover::new(self.0.fleet.clone())
+    }
+
     fn find(&self, name: Arc<str>) -> BoxFuture<'_, Result<TenantDb, Error>> {
         Box::pin(async move { self.tenant(&*name).await })
     }
@@ -751,7 +789,9 @@ impl TenantManager {
         let fleet = &self.0.fleet;
         let server = fleet.server();
         let connector = server.connector();
-        if let Some(listening) = listen(connector, fleet.lookup(), server.shutdown()) {
+        if let Some(listening) =
+            listen(connector, fleet.lookup(), server.admission(), server.shutdown())
+        {
             server.start();
             server.spawn(listening);
         }

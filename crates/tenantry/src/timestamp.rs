@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use jiff::{Timestamp, Unit};
-use serde::{Serialize, Serializer, ser::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::Error};
 
 /// Serialises as `2026-01-15T10:30:00.000Z`.
 pub(crate) fn serialize<S: Serializer>(
@@ -26,6 +26,15 @@ pub(crate) fn serialize_optional<S: Serializer>(
     }
 }
 
+/// Reads what [`serialize`] writes.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SystemTime, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let time: Timestamp = text.parse().map_err(de::Error::custom)?;
+    time.try_into().map_err(de::Error::custom)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -41,6 +50,7 @@ mod tests {
             let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
             let text = serialize(&time, serde_json::value::Serializer).unwrap();
             assert_eq!(text, expected);
+            assert_eq!(deserialize(text).unwrap(), time);
         }
     }
 }

@@ -1,12 +1,7 @@
 //! The structure of a tenant, cloned in a database with many other schemas.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
-
+use sqlx::Connection;
 use tenantry::clone::CloneOptions;
-use tokio::process::Command;
 
 use super::{
     server::{Database, Server},
@@ -15,6 +10,7 @@ use super::{
 use crate::{
     args::CloneSizes,
     failure::Failure,
+    programs::Programs,
     schema::fleet::write_schema,
     times::{self, Times},
 };
@@ -43,12 +39,17 @@ pub(super) async fn run(
     source::create(&database, sizes.tables).await?;
     create_neighbors(&database, sizes.neighbors).await?;
     database.run("vacuum analyze".to_owned()).await?;
-    let bin = binaries(&database).await?;
+    let mut conn = database.connect().await?;
+    let programs = Programs::of(&mut conn).await?;
+    conn.close().await?;
     let expected = database.objects(SCHEMA).await?;
     times::run("structure", &["tenantry", "pg_dump"], rounds, async |contender, _| {
         let took = match contender {
             0 => clone_tenant(&database, CloneOptions::default()).await?.0,
-            _ => pipe(&bin, &database).await?,
+            _ => {
+                let names = [("FROM", SCHEMA), ("TO", SCHEMA_OF_COPY), ("URL", database.url())];
+                programs.run(PIPE, &names).await?
+            }
         };
         let found = database.objects(SCHEMA_OF_COPY).await?;
         if found != expected {
@@ -70,29 +71,4 @@ async fn create_neighbors(database: &Database, neighbors: usize) -> Result<(), F
         database.run(sql).await?;
     }
     Ok(())
-}
-
-/// Returns the folder of the server's own programs.
-async fn binaries(database: &Database) -> Result<String, Failure> {
-    let mut conn = database.connect().await?;
-    let query = sqlx::query_scalar("select setting from pg_config where name = 'BINDIR'");
-    Ok(query.fetch_one(&mut conn).await?)
-}
-
-/// Copies the structure with [`PIPE`], and returns how long it took.
-async fn pipe(bin: &str, database: &Database) -> Result<Duration, Failure> {
-    let began = Instant::now();
-    let output = Command::new("sh")
-        .args(["-c", PIPE])
-        .env("BIN", bin)
-        .env("FROM", SCHEMA)
-        .env("TO", SCHEMA_OF_COPY)
-        .env("URL", database.url())
-        .stdin(Stdio::null())
-        .output()
-        .await?;
-    match output.status.success() {
-        true => Ok(began.elapsed()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
-    }
 }

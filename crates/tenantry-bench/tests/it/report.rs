@@ -245,3 +245,42 @@ fn a_run_of_the_test_kit_writes_every_figure() {
         assert_eq!(contender["ms"].as_array().map(Vec::len), Some(3), "{contender}");
     }
 }
+
+#[test]
+fn a_run_of_scale_writes_every_figure() {
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scale.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
+        .args(["scale", "--seconds", "3", "--members", "2", "--moves", "2", "--moved-rows", "50"])
+        .arg("--json")
+        .arg(&json)
+        .output()
+        .expect("the benchmark is built");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(&json).expect("it was written")).expect("JSON");
+    let table = String::from_utf8(output.stdout).expect("the table is text");
+    for name in [
+        "beat_us",
+        "max_sessions",
+        "move_gate_ms_max",
+        "move_gate_ms_median",
+        "move_vs_dump_restore",
+        "dump_restore_ms",
+    ] {
+        let figure = report[name].as_f64();
+        assert!(figure.is_some_and(|value| value > 0.0 && value.is_finite()), "{name}: {figure:?}");
+        assert!(table.contains(name), "no {name} in {table}");
+    }
+    for name in ["move_refused", "move_lost"] {
+        assert_eq!(report[name], 0, "{name}");
+        assert!(table.contains(name), "no {name} in {table}");
+    }
+    let moves = report["raw"]["moves"].as_array().expect("a list of moves");
+    assert_eq!(moves.len(), 2);
+    for (of, to) in moves.iter().zip(["second", "main"]) {
+        assert_eq!(of["to"], to);
+        assert!(of["acknowledged"].as_u64().is_some_and(|writes| writes > 10), "{of}");
+        let parts = of["parts_ms"].as_array().expect("the parts of the pause");
+        assert!(parts.iter().all(Value::is_number), "{of}");
+    }
+}

@@ -11,6 +11,7 @@ use tenantry::{
     doctor::{DoctorReport, FixReport},
     drift::DriftReport,
     migrate::{MigrateReport, MigrationPlan},
+    moves::{MovePlan, MoveRecord, MoveReport, Swept},
     proof::IsolationProof,
     provision::{AdoptReport, Created, DropReport},
     schema::{LintFinding, SchemaModel},
@@ -23,6 +24,7 @@ use super::{
     init::InitReport,
     metrics::MetricsReport,
     migrate::{LintReports, RuleView},
+    move_tenant::TakenOverView,
     prepare::PrepareReport,
     restore::Restored,
     seed::SeedReports,
@@ -34,7 +36,7 @@ use super::{
 /// Returns the JSON Schema of each command's report, by the name of its file in `docs/schemas`.
 ///
 /// Commands that print the same report share a schema: `migrate revert`, `mark` and `forget` that of `migrate`,
-/// `tenant suspend`, `resume` and `rename` that of `tenant-changed`, `tenant release` that of `tenant-adopt`.
+/// `tenant suspend`, `resume`, `rename` and `move --cancel` that of `tenant-changed`, `tenant release` that of `tenant-adopt`.
 pub(crate) fn json_schemas() -> BTreeMap<&'static str, Value> {
     [
         ("config", of::<ConfigReport>()),
@@ -53,6 +55,11 @@ pub(crate) fn json_schemas() -> BTreeMap<&'static str, Value> {
         ("migrate-dry-run", of::<MigrationPlan>()),
         ("migrate-lint", of::<LintReports>()),
         ("migrate-lint-rules", of::<Vec<RuleView>>()),
+        ("move", of::<MoveReport>()),
+        ("move-dry-run", of::<MovePlan>()),
+        ("move-list", of::<Vec<MoveRecord>>()),
+        ("move-sweep", of::<Vec<Swept>>()),
+        ("move-take-over", of::<Vec<TakenOverView>>()),
         ("prepare", of::<PrepareReport>()),
         ("restore", of::<Restored>()),
         ("schema-export", of::<SchemaModel>()),

@@ -12,6 +12,7 @@ mod json_schemas;
 mod man;
 mod metrics;
 mod migrate;
+mod move_tenant;
 mod prepare;
 mod restore;
 mod schema;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     /// List, create, clone, suspend, resume, rename and drop tenants
     #[command(subcommand)]
     Tenant(tenant::Tenant),
+    /// Move a tenant to another server
+    Move(move_tenant::Move),
     /// Fill schemas with data
     Seed(seed::Seed),
     /// Find tenants whose schemas have drifted
@@ -92,6 +95,7 @@ impl Command {
             Self::Status(command) => command.run(on).await,
             Self::Migrate(command) => command.run(on).await,
             Self::Tenant(command) => command.run(on).await,
+            Self::Move(command) => command.run(on).await,
             Self::Seed(command) => command.run(on).await,
             Self::Drift(command) => command.run(on).await,
             Self::Schema(command) => command.run(on).await,

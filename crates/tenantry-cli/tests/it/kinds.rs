@@ -297,3 +297,39 @@ async fn health_asks_every_server_and_the_selected_tenants() {
     let json = run("health --all --json").await.ended_with(1).json();
     assert_eq!(json["healthy"], false, "{json}");
 }
+
+#[tokio::test]
+async fn a_tenant_is_moved_to_another_server() {
+    let (server, other) = (DevServer::start().await.unwrap(), DevServer::start().await.unwrap());
+    let folder = Folder::new();
+    let servers = format!(
+        "[tenants]\ncatalog = \"table\"\n\n[servers.eu-1]\nurl = \"{}\"\nmax_connections = 6\n",
+        other.url()
+    );
+    folder.write("tenantry.toml", servers);
+    let run = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        folder.tenantry(arguments).url(server.url()).run()
+    };
+    run("init --yes --create-table --output other.toml").await.ended_with(0);
+    run("tenant create acme").await.ended_with(0);
+    run("move --list").await.ended_with(0).says("no moves");
+    let plan = run("move acme --to eu-1 --dry-run").await.ended_with(0);
+    plan.says("requests would wait for about").says("logical replication is not used");
+    let blocked = run("move acme --to eu-1 --dry-run --max-pause 1ms --json").await.ended_with(1);
+    assert_eq!(blocked.json()["obstacles"][0]["kind"], "pause");
+    run("move acme --to mars").await.ended_with(2).says("there is no server \"mars\"");
+    run("move acme --cancel").await.ended_with(2).says("it is on no move");
+    run("move").await.ended_with(2);
+
+    let moved = run("move acme --to eu-1 --keep 1s --json").await.ended_with(0).json();
+    assert_eq!(moved["toServer"], "eu-1");
+    assert!(moved["pauseMs"].as_f64().is_some_and(|pause| pause > 0.0), "{moved}");
+    run("tenant show acme").await.ended_with(0).says("server      eu-1").says("epoch       2");
+    run("move --list").await.ended_with(0).says("acme: done from main to eu-1");
+    run("move acme --to eu-1").await.ended_with(2).says("it is on server eu-1 already");
+    run("move --take-over").await.ended_with(0).says("no abandoned moves");
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    run("move --sweep").await.ended_with(0).says("dropped tenantry_moved_");
+    run("move --sweep").await.ended_with(0).says("nothing to drop");
+}

@@ -237,7 +237,9 @@ mod tests {
             ErrorKind::Migration,
             ErrorKind::Seed,
             ErrorKind::Clone,
+            ErrorKind::Move,
             ErrorKind::RowsFile,
+            ErrorKind::Archive,
             ErrorKind::Hook,
         ];
         for kind in kinds {

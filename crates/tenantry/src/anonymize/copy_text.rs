@@ -9,7 +9,7 @@ pub(super) const NULL: &[u8] = b"\\N";
 ///
 /// See [the format](https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS): PostgreSQL writes a
 /// backslash before a letter, and also reads octal and hexadecimal digits after it.
-pub(super) fn decode(field: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn decode(field: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = field.iter().position(|byte| *byte == b'\\') else {
         return Cow::Borrowed(field);
     };

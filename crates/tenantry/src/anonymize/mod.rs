@@ -80,6 +80,7 @@ pub(crate) use self::{
     trial::Trial,
 };
 
+pub(crate) use copy_text::decode as decoded_field;
 pub use fake_kind::FakeKind;
 pub use key::{Key, KeyError};
 pub use mask::Mask;

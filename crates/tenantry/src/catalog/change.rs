@@ -46,6 +46,22 @@ pub enum CatalogChange<'a> {
         /// The next step.
         to: &'a str,
     },
+    /// A tenant that is being [moved](crate::moves) changes its state. If its recorded state is not `from`, or the
+    /// number of its placement not `epoch`, the write must fail with [`UnknownTenant`](ErrorKind::UnknownTenant).
+    Moving {
+        /// The tenant.
+        tenant: &'a TenantId,
+        /// The number of its placement.
+        epoch: u64,
+        /// The previous state.
+        from: TenantState,
+        /// The next state.
+        to: TenantState,
+    },
+    /// A tenant has [moved](crate::moves): its server and the number of its placement are those of this record from
+    /// now on, and it is active. If its recorded state is not [`Cutover`](TenantState::Cutover), or the number of
+    /// its placement not the previous one, the write must fail with [`UnknownTenant`](ErrorKind::UnknownTenant).
+    Moved(&'a TenantRecord),
     /// A tenant was dropped. It may already be missing from the list, when an interrupted drop is
     /// completed.
     Dropped(&'a TenantId),
@@ -73,6 +89,8 @@ impl CatalogChange<'_> {
             Self::Renamed { from, .. } => ("renaming", from),
             Self::Step { tenant, .. } => ("creating", tenant),
             Self::Dropping { tenant, .. } => ("dropping", tenant),
+            Self::Moving { tenant, .. } => ("moving", tenant),
+            Self::Moved(record) => ("moving", &record.id),
         };
         let attempted =
             format!("{what} a tenant: this catalog is read-only; change the tenant at its source");

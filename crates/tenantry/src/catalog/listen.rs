@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Lookup;
-use crate::pool::Connector;
+use crate::pool::{Admission, Connector};
 
 /// Delay before listening is retried.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -22,14 +22,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) fn listen(
     connector: &Connector,
     lookup: &Lookup,
+    admission: Admission,
     shutdown: &CancellationToken,
 ) -> Option<impl Future<Output = ()> + Send + use<>> {
     let channel = lookup.channel()?;
     if !lookup.begin_to_listen() {
         return None;
     }
-    let mut listening =
-        Listening { lookup: lookup.clone(), channel: channel.to_owned(), has_heard: false };
+    let mut listening = Listening {
+        lookup: lookup.clone(),
+        channel: channel.to_owned(),
+        admission,
+        has_heard: false,
+    };
     let (connector, shutdown) = (connector.clone(), shutdown.clone());
     Some(async move {
         let one = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
@@ -44,6 +49,7 @@ pub(crate) fn listen(
 struct Listening {
     lookup: Lookup,
     channel: String,
+    admission: Admission,
     has_heard: bool,
 }
 
@@ -65,6 +71,7 @@ impl Listening {
 
     /// Listens until the connection is lost.
     async fn once(&mut self, connector: &Connector, one: &PgPool) -> sqlx::Result<()> {
+        self.admission.granted().await;
         one.set_connect_options(connector.primary().await?);
         let mut listener = PgListener::connect_with(one).await?;
         // The gap must be known before there is another connection.

@@ -351,6 +351,11 @@ impl Lookup {
         self.0.rules.place(record)
     }
 
+    /// Returns where a tenant's data would be if the catalog had this record.
+    pub(crate) fn place_completed(&self, record: &TenantRecord) -> Result<Placement, Error> {
+        self.place(&self.0.rules.completed_in_tier(record.clone()))
+    }
+
     /// Returns the limits of a tenant.
     pub(crate) fn limits_of(&self, record: &TenantRecord) -> Result<TenantLimits, Error> {
         self.0.rules.limits(record)

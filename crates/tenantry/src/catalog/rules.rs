@@ -19,8 +19,8 @@ use crate::{
         LiveLimits, Login, Occupant, OccupantId, RowTables,
     },
     tenant::{
-        Binding, Home, Ident, IsolationKind, MAIN, PROVISIONAL, Placement, RowKey, Rows, Schema,
-        Tenant, TenantId, TenantLimits, TenantRecord, TenantState, Tier,
+        Binding, Home, Ident, IsolationKind, MAIN, MOVED, PROVISIONAL, Placement, RowKey, Rows,
+        Schema, Tenant, TenantId, TenantLimits, TenantRecord, TenantState, Tier,
     },
 };
 
@@ -235,7 +235,7 @@ impl Rules {
             || *schema == self.shared_schema
             || self.isolations.rows().tables_schema() == Some(schema)
             || self.extensions.names().contains(schema)
-            || schema.as_str().starts_with(PROVISIONAL)
+            || [PROVISIONAL, MOVED].iter().any(|start| schema.as_str().starts_with(start))
     }
 
     /// Returns the schema of this database that only this tenant has.
@@ -445,7 +445,7 @@ impl Rules {
         let id = OccupantId::Tenant(record.id.clone());
         let login = self.login(&record, class);
         let occupant = Occupant::new(id, class, binding).logging_in(login).limited_by(limits);
-        let occupant = occupant.at(placement.home());
+        let occupant = occupant.placed(placement.home(), placement.epoch());
         let occupant = match placement.key().zip(self.servers.get(placement.server())) {
             Some((key, tables)) => {
                 let key = KeyDigest::of(placement.container(), key);

@@ -148,6 +148,43 @@ impl<'a> Copying<'a> {
         Ok(self.copied())
     }
 
+    /// Copies from a source that does not change any more, to another server. Without a source, creates the empty
+    /// schema. Afterwards, names are printed with their schema.
+    pub(crate) async fn unchanging(
+        mut self,
+        source: Option<&mut Source<'_>>,
+        writer: &mut PgConnection,
+    ) -> Result<Copied, Error> {
+        let before = set_up(writer, self.options.lock_timeout).await?;
+        self.structure(writer).await?;
+        if let Some(source) = source {
+            set_up(source.conn, self.options.lock_timeout).await?;
+            self.copy_rows(source, writer, false).await?;
+            self.positions = sequences::read(self.way(), &self.plan.sequences, source.conn).await?;
+        }
+        self.finish(writer).await?;
+        self.counter.begin(CloneStage::Check);
+        self.check_copy(writer, self.ends.to).await?;
+        restore(writer, &before).await?;
+        Ok(self.copied())
+    }
+
+    /// Completes a copy whose rows have arrived in another way, from a source that does not change any more.
+    pub(crate) async fn completing(
+        mut self,
+        source: &mut Source<'_>,
+        writer: &mut PgConnection,
+    ) -> Result<Copied, Error> {
+        set_up(source.conn, self.options.lock_timeout).await?;
+        let before = set_up(writer, self.options.lock_timeout).await?;
+        self.positions = sequences::read(self.way(), &self.plan.sequences, source.conn).await?;
+        self.fill(writer).await?;
+        self.counter.begin(CloneStage::Check);
+        self.check_copy(writer, self.ends.to).await?;
+        restore(writer, &before).await?;
+        Ok(self.copied())
+    }
+
     /// Finds columns of the source that look personal and have no rule.
     pub(super) async fn suspect(&mut self, source: &mut PgConnection) -> Result<(), Error> {
         let Some(masking) = &mut self.masking else { return Ok(()) };
@@ -268,6 +305,16 @@ impl<'a> Copying<'a> {
         let Ends { from, model, .. } = self.ends;
         // The source is the same as before, or the copy is of nothing that has ever been.
         verify::is_unchanged(reader, from, model).await?;
+        self.check_copy(writer, to).await
+    }
+
+    /// Verifies that a copy on another server equals the model of its source.
+    pub(super) async fn check_copy(
+        &mut self,
+        writer: &mut PgConnection,
+        to: &Subject,
+    ) -> Result<(), Error> {
+        let model = self.ends.model;
         let found = verify::read(writer, to).await?;
         if found.server_version == model.server_version {
             let is_renamed = to != self.ends.to;
@@ -301,7 +348,7 @@ impl<'a> Copying<'a> {
         held.map(drop).map_err(|error| failed("locking the tables of the source".into(), error))
     }
 
-    async fn structure(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
+    pub(super) async fn structure(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
         self.counter.begin(CloneStage::Structure);
         let mut created = 0;
         run_all(conn, &self.plan.statements.before, &mut created).await.map_err(|error| {
@@ -316,7 +363,7 @@ impl<'a> Copying<'a> {
     }
 
     /// Creates the objects that come after the rows.
-    async fn finish(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
+    pub(super) async fn finish(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
         self.counter.begin(CloneStage::Indexes);
         let after = &self.plan.statements.after;
         let mut sql = Sql::new("set local search_path to ");
@@ -361,6 +408,11 @@ impl<'a> Copying<'a> {
         self.counter.rows += rows;
         self.counter.tell(Some(name));
         self.tables.push(ClonedTable { name: name.to_owned(), rows });
+    }
+
+    /// Counts bytes of a table that pass through this process, and reports progress from time to time.
+    pub(super) fn note_bytes(&mut self, name: &str, bytes: usize) {
+        self.counter.add(name, bytes as u64);
     }
 
     /// Returns the sizes of the source's tables in bytes, for the progress.

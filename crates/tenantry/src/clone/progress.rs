@@ -76,17 +76,31 @@ pub(super) struct Counter {
     pub(super) tables_total: usize,
     pub(super) rows: u64,
     pub(super) bytes: u64,
+    untold: u64,
 }
+
+/// How often progress is reported, in bytes.
+const TOLD: u64 = 1024 * 1024;
 
 impl Counter {
     pub(super) fn new(on_progress: Option<Arc<OnProgress>>, tables_total: usize) -> Self {
         let stage = CloneStage::Structure;
-        Self { on_progress, stage, tables: 0, tables_total, rows: 0, bytes: 0 }
+        Self { on_progress, stage, tables: 0, tables_total, rows: 0, bytes: 0, untold: 0 }
     }
 
     pub(super) fn begin(&mut self, stage: CloneStage) {
         self.stage = stage;
         self.tell(None);
+    }
+
+    /// Counts bytes of a table, and reports progress from time to time.
+    pub(super) fn add(&mut self, table: &str, bytes: u64) {
+        self.bytes += bytes;
+        self.untold += bytes;
+        if self.untold >= TOLD {
+            self.untold = 0;
+            self.tell(Some(table));
+        }
     }
 
     pub(super) fn tell(&self, table: Option<&str>) {

@@ -58,6 +58,54 @@ pub(super) fn copy_in_sql(way: Way<'_>, table: &Table) -> SqlStr {
     sql.finish()
 }
 
+/// Creates a temporary table for rows whose names of objects are those of the source.
+pub(super) fn receive_sql(to: &Subject, table: &Table) -> SqlStr {
+    let mut sql =
+        Sql::new("create temporary table pg_temp.tenantry_received on commit drop as select ");
+    for (index, column) in table.columns.iter().enumerate() {
+        sql.text(if index == 0 { "s." } else { ", s." }).name(&column.name);
+        if matches!(column.values, Values::Names(_)) {
+            sql.text("::pg_catalog.text as ").name(&column.name);
+        }
+    }
+    sql.text(" from only ");
+    qualified(&mut sql, &to.schema, &table.name);
+    sql.text(" as s with no data");
+    sql.finish()
+}
+
+/// Writes rows that were read as text to that table.
+pub(super) fn received_copy_sql(table: &Table) -> SqlStr {
+    let mut sql = Sql::new("copy pg_temp.tenantry_received");
+    column_list(&mut sql, table);
+    sql.text(" from stdin");
+    sql.finish()
+}
+
+/// Copies the rows from there.
+pub(super) fn received_sql(way: Way<'_>, table: &Table) -> SqlStr {
+    let mut sql = Sql::default();
+    received(&mut sql, way, table);
+    sql.finish()
+}
+
+/// Appends an insert of the rows from there. The table to which they go is called `t`.
+pub(super) fn received(sql: &mut Sql, way: Way<'_>, table: &Table) {
+    sql.text("insert into ");
+    qualified(sql, &way.to.schema, &table.name);
+    sql.text(" as t");
+    column_list(sql, table);
+    sql.text(" overriding system value select ");
+    for (index, column) in table.columns.iter().enumerate() {
+        sql.text(if index == 0 { "" } else { ", " });
+        value(sql, way, column, true);
+    }
+    sql.text(" from pg_temp.tenantry_received as s");
+}
+
+/// Drops it.
+pub(super) const RECEIVED: &str = "drop table pg_temp.tenantry_received";
+
 /// Appends the name of an object with its schema.
 pub(super) fn qualified(sql: &mut Sql, schema: &Ident, name: &str) {
     sql.ident(schema).text(".").name(name);
@@ -134,7 +182,7 @@ fn shuffled(sql: &mut Sql, way: Way<'_>, table: &Table, column: &Column) {
 }
 
 /// Appends the value of a column.
-fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
+pub(super) fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
     match &column.values {
         Values::OfOwnType(printed) if is_typed => {
             let printed = printed_by_server(printed.clone());

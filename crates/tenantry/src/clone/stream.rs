@@ -18,9 +18,6 @@ use crate::{
 /// The size of a chunk, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// How often progress is reported, in bytes.
-const TOLD: u64 = 1024 * 1024;
-
 /// Copies the rows of a table. Returns their number, and the masks.
 ///
 /// While a chunk is masked on a blocking thread, the previous one is sent and the next one is read.
@@ -41,7 +38,6 @@ pub(super) async fn stream(
     let copy = writer.copy_in_raw(into.as_str()).await;
     let mut copy = copy.map_err(|error| failed(writing(table), error))?;
     let mut masks = Masks::new(table, masker);
-    let mut sent = Sent { counter, table, untold: 0 };
     let streamed = async {
         loop {
             let mut chunk = Vec::with_capacity(CHUNK);
@@ -54,7 +50,7 @@ pub(super) async fn stream(
             let is_last = chunk.is_empty();
             if let Some(masked) = masks.exchange(chunk).await? {
                 copy.send(&*masked).await.map_err(|e| failed_in_secret(writing(table), e))?;
-                sent.add(masked.len());
+                counter.add(&table.name, masked.len() as u64);
             }
             if is_last {
                 return Ok(());
@@ -85,24 +81,6 @@ fn unread(table: &Table, error: sqlx::Error) -> Error {
 
 fn writing(table: &Table) -> String {
     format!("writing the rows of the table {} of the copy", table.name)
-}
-
-/// Counts the bytes of a table, and reports progress from time to time.
-struct Sent<'a> {
-    counter: &'a mut Counter,
-    table: &'a Table,
-    untold: u64,
-}
-
-impl Sent<'_> {
-    fn add(&mut self, bytes: usize) {
-        self.counter.bytes += bytes as u64;
-        self.untold += bytes as u64;
-        if self.untold >= TOLD {
-            self.untold = 0;
-            self.counter.tell(Some(&self.table.name));
-        }
-    }
 }
 
 /// The masks, and a chunk that they were applied to.

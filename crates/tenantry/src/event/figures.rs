@@ -33,6 +33,10 @@ impl Gauge {
         self.0.store(value, Ordering::Relaxed);
     }
 
+    pub(crate) fn add(&self, by: i64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }

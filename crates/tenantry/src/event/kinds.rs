@@ -2,14 +2,14 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::{BreakerState, EvictReason};
+use super::{BreakerState, BudgetState, EvictReason};
 use crate::{error::ErrorClass, tenant::TenantId};
 
 /// Something that happened.
 ///
 /// Every event goes to [`tracing`](https://docs.rs/tracing), under the targets `tenantry::query`,
-/// `tenantry::pool`, `tenantry::server`, `tenantry::migrate` and `tenantry::drift`, and to the
-/// registered [hooks](crate::ManagerBuilder::on_event). As JSON it is an object with `type` and
+/// `tenantry::pool`, `tenantry::server`, `tenantry::migrate`, `tenantry::provision` and
+/// `tenantry::drift`, and to the registered [hooks](crate::ManagerBuilder::on_event). As JSON it is an object with `type` and
 /// with durations in milliseconds; as text it is a line such as
 /// `tenant=acme POOL_CREATED schema=tenant_acme`.
 ///
@@ -62,6 +62,9 @@ pub enum Event {
     /// The circuit breaker changed its state. Level `WARN` when it trips, `INFO` when it closes,
     /// `DEBUG` for the probes in between.
     Breaker(BreakerChange),
+    /// The part of this process in a [shared budget](crate::ManagerBuilder::budget_shared_by) has another
+    /// state. Level `INFO` when it is granted, `DEBUG` before the first answer, `WARN` otherwise.
+    Budget(BudgetChange),
     /// A request timed out waiting for a connection. Level `WARN`.
     AcquireTimeout(AcquireTimeout),
     /// The catalog does not answer, and known tenants are served from the cache; or it answers
@@ -70,6 +73,9 @@ pub enum Event {
     /// A tenant's migration ended. Level `INFO`, `WARN` when it failed.
     #[serde(rename = "migration")]
     Migrated(Migrated),
+    /// A stage of a [move](crate::moves) was recorded. Level `INFO`; `WARN` if a step has failed, and the move is undone
+    /// or tries again.
+    Move(MoveStep),
     /// A tenant's schema differs from the reference in a way that is new since the last comparison.
     /// Level `WARN`.
     Drifted(Drifted),
@@ -310,6 +316,23 @@ pub struct AcquireTimeout {
     pub server: Option<Arc<str>>,
 }
 
+/// A change of the part that a process has of a shared budget.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct BudgetChange {
+    /// The new state.
+    pub state: BudgetState,
+    /// Number of connections that the process may have now.
+    pub connections: usize,
+    /// Why the last beat failed, verbatim, if it did.
+    pub error: Option<Arc<str>>,
+    /// The name of the server, if the manager has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+}
+
 /// An outage of the catalog, during which known tenants are served from the cache.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -355,6 +378,40 @@ pub struct Migrated {
     pub database: Option<Arc<str>>,
 }
 
+/// A stage of a move that was recorded.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MoveStep {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The server that it leaves.
+    #[serde(rename = "fromServer")]
+    pub from: Arc<str>,
+    /// The server that it moves to.
+    #[serde(rename = "toServer")]
+    pub to: Arc<str>,
+    /// How the rows get to the target: [`MoveMethod`](crate::moves::MoveMethod) in snake case.
+    pub method: &'static str,
+    /// The stage: [`MoveStage`](crate::moves::MoveStage) in snake case.
+    pub stage: &'static str,
+    /// How long requests have waited, if they are served again since this stage, and this process has made them wait.
+    #[serde(
+        rename = "pauseMs",
+        serialize_with = "serialize_optional_millis",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
+    pub pause: Option<Duration>,
+    /// Why the move is undone or tries again, with the error text of the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+    /// The server that the tenant is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+}
+
 /// A finding about a tenant's schema, or a reference across tenants, that is new since the last
 /// comparison.
 #[derive(Debug, Clone, Serialize)]
@@ -390,9 +447,10 @@ impl Event {
             Self::Rebind(of) => of.tenant_id.as_ref(),
             Self::WarmUp(of) => return Some(&of.tenant_id),
             Self::Retry(of) => of.tenant_id.as_ref(),
-            Self::Breaker(_) | Self::CatalogOutage(_) => None,
+            Self::Breaker(_) | Self::Budget(_) | Self::CatalogOutage(_) => None,
             Self::AcquireTimeout(of) => of.tenant_id.as_ref(),
             Self::Migrated(of) => return of.tenant_id.as_deref(),
+            Self::Move(of) => Some(&of.tenant_id),
             Self::Drifted(of) => return Some(&of.tenant_id),
         };
         id.map(TenantId::as_str)
@@ -412,8 +470,10 @@ impl Event {
             Self::WarmUp(of) => &of.server,
             Self::Retry(of) => &of.server,
             Self::Breaker(of) => &of.server,
+            Self::Budget(of) => &of.server,
             Self::AcquireTimeout(of) => &of.server,
             Self::Migrated(of) => &of.server,
+            Self::Move(of) => &of.server,
             Self::Drifted(of) => &of.server,
             Self::CatalogOutage(_) => &None,
         };
@@ -432,9 +492,12 @@ impl Event {
             Self::WarmUp(of) => &mut of.server,
             Self::Retry(of) => &mut of.server,
             Self::Breaker(of) => &mut of.server,
+            Self::Budget(of) => &mut of.server,
             Self::AcquireTimeout(of) => &mut of.server,
             // Told by the main server, wherever the tenant lives.
-            Self::CatalogOutage(_) | Self::Migrated(_) | Self::Drifted(_) => return self,
+            Self::CatalogOutage(_) | Self::Migrated(_) | Self::Move(_) | Self::Drifted(_) => {
+                return self;
+            }
         };
         *server = Some(Arc::clone(name));
         self

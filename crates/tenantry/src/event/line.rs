@@ -3,8 +3,9 @@
 use std::fmt::{self, Write};
 
 use super::{
-    AcquireTimeout, BreakerChange, CatalogOutage, Drifted, Event, LongLease, Migrated, PoolCreated,
-    PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp, kinds::as_millis,
+    AcquireTimeout, BreakerChange, BudgetChange, CatalogOutage, Drifted, Event, LongLease,
+    Migrated, MoveStep, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp,
+    kinds::as_millis,
 };
 
 /// Writes ` name=value`, quoted if the value could be read as more than one word.
@@ -55,10 +56,12 @@ impl fmt::Display for Event {
             Self::WarmUp(of) => warm_up(out, of),
             Self::Retry(of) => retry(out, of),
             Self::Breaker(of) => breaker(out, of),
+            Self::Budget(of) => budget(out, of),
             Self::AcquireTimeout(of) => acquire_timeout(out, of),
             Self::CatalogOutage(of) => catalog_outage(out, of),
             Self::Drifted(of) => drifted(out, of),
             Self::Migrated(of) => migrated(out, of),
+            Self::Move(of) => move_step(out, of),
         }?;
         f.write_str(line.trim_start())
     }
@@ -129,6 +132,13 @@ fn breaker(out: &mut String, of: &BreakerChange) -> fmt::Result {
     of.retry_after.map_or(Ok(()), |after| millis(out, "retry_after", as_millis(after)))
 }
 
+fn budget(out: &mut String, of: &BudgetChange) -> fmt::Result {
+    out.write_str(" BUDGET")?;
+    text(out, "state", of.state.as_str())?;
+    write!(out, " connections={}", of.connections)?;
+    optional(out, "error", of.error.as_deref())
+}
+
 fn acquire_timeout(out: &mut String, of: &AcquireTimeout) -> fmt::Result {
     out.write_str(" ACQUIRE_TIMEOUT")?;
     millis(out, "waited", as_millis(of.waited))?;
@@ -154,6 +164,16 @@ fn migrated(out: &mut String, of: &Migrated) -> fmt::Result {
     text(out, "outcome", of.outcome)?;
     write!(out, " files={}", of.files)?;
     millis(out, "duration", as_millis(of.duration))?;
+    optional(out, "error", of.error.as_deref())
+}
+
+fn move_step(out: &mut String, of: &MoveStep) -> fmt::Result {
+    out.write_str(" MOVE")?;
+    text(out, "from", &of.from)?;
+    text(out, "to", &of.to)?;
+    text(out, "stage", of.stage)?;
+    text(out, "method", of.method)?;
+    of.pause.map_or(Ok(()), |pause| millis(out, "pause", as_millis(pause)))?;
     optional(out, "error", of.error.as_deref())
 }
 

@@ -5,6 +5,7 @@
 //! that is slow, fails or panics does not affect requests.
 
 mod breaker_state;
+mod budget_state;
 mod evict_reason;
 mod figures;
 mod hook;
@@ -20,12 +21,14 @@ mod trace;
 mod upkeep;
 
 pub use breaker_state::BreakerState;
+pub use budget_state::BudgetState;
 pub use evict_reason::EvictReason;
 pub use hook::{Hook, HookResult};
 pub(crate) use hook::{Hooks, Of};
 pub use kinds::{
-    AcquireTimeout, BreakerChange, CatalogOutage, Drifted, Event, LongLease, Migrated, PoolCreated,
-    PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf, WarmedUp,
+    AcquireTimeout, BreakerChange, BudgetChange, CatalogOutage, Drifted, Event, LongLease,
+    Migrated, MoveStep, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf,
+    WarmedUp,
 };
 pub(crate) use kinds::{serialize_millis, serialize_optional_millis};
 pub(crate) use meters::Meters;

@@ -3,8 +3,9 @@
 use tracing::{debug, info, trace, warn};
 
 use super::{
-    AcquireTimeout, BreakerChange, BreakerState, CatalogOutage, Event, LongLease, Migrated,
-    PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp, kinds::as_millis,
+    AcquireTimeout, BreakerChange, BreakerState, BudgetChange, BudgetState, CatalogOutage, Event,
+    LongLease, Migrated, MoveStep, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp,
+    kinds::as_millis,
 };
 
 /// Emits an event to the subscriber. The message is the same word as in the text line.
@@ -24,9 +25,11 @@ pub(super) fn trace(event: &Event) {
         Event::WarmUp(of) => trace_warm_up(tenant, of),
         Event::Retry(of) => trace_retry(tenant, of),
         Event::Breaker(of) => trace_breaker(of),
+        Event::Budget(of) => trace_budget(of),
         Event::AcquireTimeout(of) => trace_acquire_timeout(tenant, of),
         Event::CatalogOutage(of) => trace_outage(of),
         Event::Migrated(of) => trace_migrated(of),
+        Event::Move(of) => trace_move(of),
         Event::Drifted(of) => {
             let (server, database) = (of.server.as_deref(), of.database.as_deref());
             warn!(target: "tenantry::drift", tenant, server, database, finding = &*of.finding, "DRIFT");
@@ -148,6 +151,20 @@ fn trace_breaker(of: &BreakerChange) {
     }
 }
 
+fn trace_budget(of: &BudgetChange) {
+    let (state, connections) = (of.state.as_str(), of.connections);
+    let (error, server) = (of.error.as_deref(), of.server.as_deref());
+    match of.state {
+        BudgetState::Granted => {
+            info!(target: "tenantry::server", server, state, connections, error, "BUDGET");
+        }
+        BudgetState::Asking if error.is_none() => {
+            debug!(target: "tenantry::server", server, state, connections, "BUDGET");
+        }
+        _ => warn!(target: "tenantry::server", server, state, connections, error, "BUDGET"),
+    }
+}
+
 fn trace_acquire_timeout(tenant: Option<&str>, of: &AcquireTimeout) {
     warn!(
         target: "tenantry::pool",
@@ -178,6 +195,20 @@ fn trace_migrated(of: &Migrated) {
         }
         None => {
             info!(target: "tenantry::migrate", tenant, server, database, outcome, files, duration_ms, "MIGRATION")
+        }
+    }
+}
+
+fn trace_move(of: &MoveStep) {
+    let (tenant, server, stage) = (of.tenant_id.as_str(), of.server.as_deref(), of.stage);
+    let (from, to, method) = (&*of.from, &*of.to, of.method);
+    let (error, pause_ms) = (of.error.as_deref(), of.pause.map(as_millis));
+    match error {
+        Some(error) => {
+            warn!(target: "tenantry::provision", tenant, server, from, to, stage, method, pause_ms, error, "MOVE");
+        }
+        None => {
+            info!(target: "tenantry::provision", tenant, server, from, to, stage, method, pause_ms, "MOVE");
         }
     }
 }

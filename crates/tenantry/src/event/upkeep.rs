@@ -9,16 +9,21 @@ const MIGRATED: [&str; 8] =
     ["migrated", "reverted", "marked", "forgotten", "up_to_date", "failed", "skipped", "doubtful"];
 
 /// Outcomes of a tenant's creation.
-const CREATED: [&str; 8] =
-    ["at_once", "in_steps", "spare", "template", "rows", "resumed", "clone", "failed"];
+const CREATED: [&str; 9] =
+    ["at_once", "in_steps", "spare", "template", "rows", "resumed", "clone", "import", "failed"];
+
+/// How a move ended in this process: it was completed or undone, or is left to a take-over.
+const MOVED: [&str; 3] = ["moved", "undone", "unfinished"];
 
 /// Metrics of operations on whole tenants. Values that need a query are from the last time another
 /// operation ran it: no metric costs a statement.
 pub(crate) struct UpkeepMeters {
     pub(crate) migrations: Outcomes<8>,
     pub(crate) migration: Histogram<14>,
-    pub(crate) creations: Outcomes<8>,
+    pub(crate) creations: Outcomes<9>,
     pub(crate) creation: Histogram<14>,
+    pub(crate) moves: Outcomes<3>,
+    pub(crate) moves_in_progress: Gauge,
     has_listed: AtomicBool,
     active: Gauge,
     suspended: Gauge,
@@ -33,12 +38,24 @@ impl UpkeepMeters {
             migration: Histogram::new(BUCKETS),
             creations: Outcomes::new(CREATED),
             creation: Histogram::new(BUCKETS),
+            moves: Outcomes::new(MOVED),
+            moves_in_progress: Gauge::default(),
             has_listed: AtomicBool::new(false),
             active: Gauge::default(),
             suspended: Gauge::default(),
             spares: Gauge::default(),
             drifted: Gauge::default(),
         }
+    }
+
+    /// Records the end of a move.
+    pub(crate) fn moved(&self, outcome: &'static str) {
+        self.moves.inc(outcome);
+    }
+
+    /// Returns the number of moves under way.
+    pub(crate) fn moving(&self) -> usize {
+        usize::try_from(self.moves_in_progress.get()).unwrap_or_default()
     }
 
     /// Records how many tenants are active and suspended.

@@ -17,6 +17,7 @@ use super::{
     probe::{Answer, LATE, On, Probe, Seen, in_words},
 };
 use crate::{
+    event::BudgetState,
     pool::{
         Detail, Holding, Occupant, OccupantId, PoolSnapshot, Pooling, Server, TRANSACTION_POOLER,
     },
@@ -121,7 +122,9 @@ impl Checks {
     ) -> Vec<Option<Answer>> {
         let pings = self.probes.iter().zip(of.servers.all()).enumerate();
         let pings = pings.map(|(index, (probe, (name, server)))| async move {
-            let is_asked = options.ping && (index == 0 || options.tenants != HealthOf::Nobody);
+            let is_asked = options.ping
+                && (index == 0 || options.tenants != HealthOf::Nobody)
+                && !server.is_refused();
             match is_asked {
                 true => Some(probe.ping(&On::new(name, server), began, deadline).await),
                 false => None,
@@ -232,6 +235,7 @@ fn report(
         servers.clear();
     }
     let answer = checked[0].answer;
+    let of_budget = of_budget(checked[0].on.server).map(|(_, reason)| reason);
     let shared_db = options.include_shared.then(|| of_shared(answer, &main, options));
     let count = |status| pools.iter().filter(|pool| pool.status == status).count();
     HealthReport {
@@ -242,6 +246,7 @@ fn report(
         pooling: main.pooling,
         reason: match &main.saturation {
             _ if main.pooling == Pooling::Transaction => Some(TRANSACTION_POOLER),
+            _ if of_budget.is_some() => of_budget,
             Some(_) => Some(SATURATED),
             None => None,
         },
@@ -293,6 +298,8 @@ fn of_server(of: &Checked<'_>, options: &HealthOptions) -> ServerHealth {
             of_load.max(of_breaker).max(answered)
         }
     };
+    let of_budget = of_budget(server);
+    let status = of_budget.map_or(status, |(of_budget, _)| status.max(of_budget));
     ServerHealth {
         server: of.on.name.into(),
         // Since version 10, `server_version_num` is the major version and the minor one.
@@ -306,11 +313,39 @@ fn of_server(of: &Checked<'_>, options: &HealthOptions) -> ServerHealth {
         pooling,
         reason: match &saturation {
             _ if pooling == Pooling::Transaction => Some(TRANSACTION_POOLER),
+            _ if of_budget.is_some() => of_budget.map(|(_, reason)| reason),
             Some(_) => Some(SATURATED),
             None => why,
         },
         saturation,
     }
+}
+
+/// Grades what the process has of a shared budget, if there is something to say about it.
+fn of_budget(server: &Server) -> Option<(HealthStatus, &'static str)> {
+    let state = server.budget_snapshot()?.state;
+    Some(match state {
+        BudgetState::Granted => return None,
+        BudgetState::Floor => (
+            HealthStatus::Degraded,
+            "the table of the shared budget does not answer, and the floor is used",
+        ),
+        BudgetState::Refused => {
+            (HealthStatus::Unhealthy, "the floors of other processes take the whole shared budget")
+        }
+        BudgetState::Waiting => (
+            HealthStatus::Unhealthy,
+            "other processes have not given back their part of the shared budget yet",
+        ),
+        BudgetState::Asking if server.cannot_ask() => {
+            (HealthStatus::Unhealthy, "the table of the shared budget cannot be used")
+        }
+        // Before the first use, and during an outage, nothing is known of the budget.
+        BudgetState::Asking if !server.is_alive() => return None,
+        BudgetState::Asking => {
+            (HealthStatus::Unhealthy, "no part of the shared budget is granted yet")
+        }
+    })
 }
 
 /// Maximum number of holders in a report.

@@ -45,8 +45,9 @@ use crate::{
 )]
 pub struct HealthReport {
     /// Whether requests can be served: the database answers, the circuit breaker is not open, no
-    /// pooler in transaction mode was found, and the manager is not closing. It does not depend on
-    /// any single tenant, nor on any server but the main one.
+    /// pooler in transaction mode was found, the process has a part of the shared budget if there is
+    /// one, and the manager is not closing. It does not depend on any single tenant, nor on any
+    /// server but the main one.
     pub healthy: bool,
     /// The worst status of everything that affects all tenants: the shared database, the breaker,
     /// the load. Another server in trouble makes it degraded at most.
@@ -65,8 +66,9 @@ pub struct HealthReport {
     /// [`Pooling::Unknown`] has no effect on the rest of the report; [`Pooling::Transaction`] makes
     /// it unhealthy.
     pub pooling: Pooling,
-    /// The reason why nothing is served, if it requires a configuration change; `saturated` if
-    /// requests wait because tenants use every connection available to them.
+    /// The reason why nothing is served, if it requires a configuration change; what is wrong with
+    /// the process's part of a shared budget; `saturated` if requests wait because tenants use every
+    /// connection available to them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     /// The holders of the connections, while the pool is saturated.

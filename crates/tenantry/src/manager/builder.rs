@@ -8,6 +8,7 @@ use super::{
     server_options::ServerOptions, upkeep_url, url::UrlError,
 };
 use crate::{
+    budget::{self, SharedBudget},
     catalog::{
         Asked, Catalog, CatalogOptions, ChooseTier, Complete, Decide, Dedicate, Isolations, Lookup,
         Rules, SchemaDiscovery,
@@ -19,7 +20,7 @@ use crate::{
     pool::{
         AfterConnect, AskAfterBind, AskAtConnect, AskForCredentials, Class, Connector, Credentials,
         ExtensionSchemas, Guard, LoadBalanceHosts, Login, Occupant, OccupantId, Own, PoolOptions,
-        RowTables, Server, TargetSessionAttrs,
+        RowTables, Server, Share, TargetSessionAttrs, application_name,
     },
     retry::RetryPolicy,
     servers::{NewTenants, Servers},
@@ -59,6 +60,7 @@ pub struct ManagerBuilder {
     instance: Option<String>,
     servers: Vec<(String, ServerOptions)>,
     placement: PlacementPolicy,
+    shared_budget: Option<SharedBudget>,
 }
 
 impl ManagerBuilder {
@@ -108,6 +110,7 @@ impl ManagerBuilder {
             instance: None,
             servers: Vec::new(),
             placement: PlacementPolicy::default(),
+            shared_budget: None,
         }
     }
 
@@ -182,6 +185,51 @@ impl ManagerBuilder {
     /// See [`PlacementPolicy`].
     pub fn placement(mut self, policy: PlacementPolicy) -> Self {
         self.placement = policy;
+        self
+    }
+
+    /// Makes all processes with this budget share [`max_connections`](Self::max_connections): it is
+    /// then the number of connections of all of them together, on each [server](Self::server).
+    /// Default: each process has a budget to itself.
+    ///
+    /// Every process keeps its [floor](SharedBudget::floor), and the rest is lent by demand: one
+    /// that wants little gets it, and those that want more get equal parts. A process asks once
+    /// every 5 s, and every second while its requests wait or it has more than its floor. It uses
+    /// what it got for 10 s, and then falls back to its floor; the others count on it for 15 s. So
+    /// the sum is kept also if a process is paused, killed, or cut off.
+    ///
+    /// The budget is in a table `tenantry_budget` in the [shared schema](Self::shared_schema) of
+    /// each server. If it is missing, the login of [maintenance](Self::upkeep_credentials) creates
+    /// it at the first use, if it may; otherwise, have its owner run
+    /// [`create_budget_table`](TenantManager::create_budget_table).
+    ///
+    /// **Before its first grant** a process opens one connection, to ask, and requests wait. If the
+    /// floors of other processes take the whole budget, or the table cannot be used, requests fail
+    /// at once, as [`Overloaded`](ErrorKind::Overloaded) or [`Config`](ErrorKind::Config), and
+    /// [`health`](TenantManager::health) and `/readyz` say that the process is not ready.
+    ///
+    /// **If the table is away** each process keeps what it has for 10 s, and then its floor while
+    /// the server answers. After 10 s without an answer of the server it has to ask again before
+    /// it serves.
+    ///
+    /// Sessions are then called `tenantry/<instance>~<random>`, because each process needs a name
+    /// of its own. Behind the sum, let the server itself keep it: set `connection limit` of the
+    /// role to `max_connections`. [`doctor`](TenantManager::doctor) checks that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::TenantManager;
+    ///
+    /// // All processes of the deployment together open at most 100 connections.
+    /// let manager = TenantManager::builder("postgres://app@localhost/saas")
+    ///     .max_connections(100)
+    ///     .budget_shared_by("service")
+    ///     .build()?;
+    /// # Ok::<(), tenantry::ConfigError>(())
+    /// ```
+    pub fn budget_shared_by(mut self, budget: impl Into<SharedBudget>) -> Self {
+        self.shared_budget = Some(budget.into());
         self
     }
 
@@ -772,6 +820,9 @@ impl ManagerBuilder {
         };
         let pool = self.pool_overrides.apply(self.pool);
         pool.check()?;
+        let shares = self.shared_budget;
+        let pool = shares.iter().fold(pool, |pool, budget| budget.adjust(pool));
+        pool.check()?;
         self.events.check()?;
         self.catalog_options.check()?;
         for isolation in std::iter::once(&self.isolation).chain(&self.other_isolations) {
@@ -790,6 +841,11 @@ impl ManagerBuilder {
             return Err(ConfigError::NoRoomToListen);
         }
         let name = session_name(connect, self.instance, pool.name_tenants);
+        let name = match &shares {
+            Some(_) => application_name::of_process(&name, &random_word(), pool.name_tenants),
+            None => name,
+        };
+        let share = shares.as_ref().map(|budget| budget.of(&pool, outside)).transpose()?;
         let runtime = runtime_role(connect, upkeep.as_ref())?;
         let occupants = Occupants::new(&shared_schema, &extensions);
         let retry = pool.retry.clone();
@@ -810,16 +866,24 @@ impl ManagerBuilder {
             guard: Guard::Refuses,
         };
         let new_tenants = new_tenants(self.placement, &self.servers)?;
-        let others = others(self.servers, &connector, &pool, &name, &self.events)?;
-        let databases = others.iter().map(|(name, connector, _)| (Arc::clone(name), connector));
+        let others = others(self.servers, &connector, &pool, shares.as_ref(), &name, &self.events)?;
+        let databases = others.iter().map(|(name, connector, ..)| (Arc::clone(name), connector));
         let databases = databases.chain([(MAIN.into(), &connector)]);
         let databases = databases.map(|(name, connector)| (name, connector.database())).collect();
         let server = Server::new(connector, pool, outside, own, self.events, self.hooks);
-        let others = others.into_iter().map(|(name, connector, pool)| {
+        let shared = |server: &Arc<Server>, share: Option<Share>| {
+            if let Some(share) = share {
+                budget::share(server, share, shared_schema.clone(), &name);
+            }
+        };
+        shared(&server, share);
+        let others = others.into_iter().map(|(name, connector, pool, share)| {
             let server = server.beside(Arc::clone(&name), connector, pool);
+            shared(&server, share);
             (name, server)
         });
-        let servers = Servers::new(Arc::clone(&server), others.collect()).placing(new_tenants);
+        let others = others.collect();
+        let servers = Servers::new(Arc::clone(&server), others).placing(new_tenants);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked =
             Asked { library: db(Arc::clone(server.system())), shared: db(occupants.catalog) };
@@ -864,14 +928,24 @@ fn new_tenants(
     Ok(NewTenants::new(policy, weights.collect(), draining))
 }
 
+/// A further server: its name, connector, pool, and part of a shared budget.
+type OtherServer = (Arc<str>, Connector, PoolOptions, Option<Share>);
+
+/// Returns a word that no other process has.
+fn random_word() -> String {
+    const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    (0..6).map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())])).collect()
+}
+
 /// Returns the connectors and pools of further servers.
 fn others(
     servers: Vec<(String, ServerOptions)>,
     main: &Connector,
     pool: &PoolOptions,
+    shares: Option<&SharedBudget>,
     instance: &str,
     events: &EventOptions,
-) -> Result<Vec<(Arc<str>, Connector, PoolOptions)>, ConfigError> {
+) -> Result<Vec<OtherServer>, ConfigError> {
     let mut names = BTreeSet::from([MAIN.to_owned()]);
     let each = servers.into_iter().map(|(name, ServerOptions { connecting, pool: own, .. })| {
         if !is_server_name(&name) {
@@ -884,6 +958,9 @@ fn others(
             connecting.map_err(|error| ConfigError::ServerUrl { name: name.clone(), error })?;
         let pool = own.unwrap_or_else(|| pool.clone());
         pool.check()?;
+        let pool = shares.iter().fold(pool, |pool, budget| budget.adjust(pool));
+        pool.check()?;
+        let share = shares.map(|budget| budget.of(&pool, 0)).transpose()?;
         let connector = Connector {
             hosts: named(connecting.hosts, instance, events.slow_query_threshold),
             target: connecting.target,
@@ -891,7 +968,7 @@ fn others(
             timeout: connecting.timeout.unwrap_or(pool.connect_timeout),
             ..main.clone()
         };
-        Ok((name.into(), connector, pool))
+        Ok((name.into(), connector, pool, share))
     });
     each.collect()
 }

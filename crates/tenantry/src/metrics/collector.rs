@@ -18,9 +18,9 @@ use super::{
     runtime,
 };
 use crate::{
-    event::{BreakerState, EvictReason, Meters},
+    event::{BreakerState, BudgetState, EvictReason, Meters},
     health::{Checks, HealthStatus, Summary},
-    pool::{Detail, PoolSnapshot, Server},
+    pool::{BudgetSnapshot, Detail, PoolSnapshot, Server},
     servers::Servers,
 };
 
@@ -54,6 +54,7 @@ use crate::{
 /// series for each of them. Metrics of the catalog and of tenants in all are those of the main server, and those of
 /// health are about all servers, of which the main one decides on `tenantry_health_status`.
 ///
+/// The metrics of a budget are there if processes [share](crate::ManagerBuilder::budget_shared_by) one.
 /// The health metrics are there once a health check has run, and `tenantry_tenants` once tenants were listed: a
 /// scrape asks the database nothing. With
 /// [`process`](MetricsOptions::process) come `process_cpu_seconds_total`, `process_open_fds`,
@@ -98,6 +99,9 @@ impl Watched {
         let mut pool = server.snapshot(detail);
         let mut families = Families::default();
         read_pool(&mut families, &pool);
+        if let Some(budget) = &pool.budget {
+            read_budget(&mut families, budget);
+        }
         read_meters(&mut families, &server.observer.meters);
         if let Some(mut labels) = labels {
             let tenants = std::mem::take(&mut pool.tenants);
@@ -219,6 +223,20 @@ fn read_pool(families: &mut Families, pool: &PoolSnapshot) {
     families.each(&list::EVICTIONS, reasons);
 }
 
+fn read_budget(families: &mut Families, budget: &BudgetSnapshot) {
+    for (entry, connections) in [
+        (&list::BUDGET_CONNECTIONS, budget.total),
+        (&list::BUDGET_GRANTED, budget.granted),
+        (&list::BUDGET_WANTED, budget.wanted),
+        (&list::BUDGET_FLOOR, budget.floor),
+    ] {
+        families.one(entry, connections as f64);
+    }
+    let states = BudgetState::ALL;
+    let states = states.map(|state| ([state.as_str()], f64::from(state == budget.state)));
+    families.each(&list::BUDGET_STATE, states);
+}
+
 fn read_tenants(families: &mut Families, tenants: &[(String, Figures)]) {
     let connections = tenants.iter().flat_map(|(tenant, of)| {
         let tenant = tenant.as_str();
@@ -255,6 +273,7 @@ fn read_meters(families: &mut Families, meters: &Meters) {
         (&list::EVENTS_DROPPED, meters.events_dropped.get()),
         (&list::SPARES_READY, upkeep.spares() as u64),
         (&list::DRIFTED_TENANTS, upkeep.drifted() as u64),
+        (&list::MOVES_IN_PROGRESS, upkeep.moving() as u64),
     ] {
         families.one(entry, count as f64);
     }
@@ -262,6 +281,7 @@ fn read_meters(families: &mut Families, meters: &Meters) {
     families.each(&list::ERRORS, meters.errors().map(series));
     families.each(&list::MIGRATIONS, upkeep.migrations.read().map(series));
     families.each(&list::CREATIONS, upkeep.creations.read().map(series));
+    families.each(&list::MOVES, upkeep.moves.read().map(series));
     families.each(&list::TENANTS, upkeep.tenants().into_iter().flatten().map(series));
 }
 

@@ -49,6 +49,11 @@ entries! {
     TENANT_POOLS_MAX = Gauge "tenantry_tenant_pools_max" [] "Maximum number of tenant pools in memory, apart from those in use", guide "`pool_max_total`";
     CONNECTIONS = Gauge "tenantry_connections" ["state"] "Connections by state", values "`idle`, `leased`, `pending` (connecting or closing)", otel "`db.client.connection.count`", guide "`pool_connections_total`";
     CONNECTIONS_MAX = Gauge "tenantry_connections_max" [] "Maximum number of connections", otel "`db.client.connection.max`";
+    BUDGET_CONNECTIONS = Gauge "tenantry_budget_connections" [] "Connections of a shared budget, for all processes together";
+    BUDGET_GRANTED = Gauge "tenantry_budget_granted_connections" [] "Connections of a shared budget that this process may have; 0 if it may only ask";
+    BUDGET_WANTED = Gauge "tenantry_budget_wanted_connections" [] "Connections of a shared budget that this process wanted when it last asked";
+    BUDGET_FLOOR = Gauge "tenantry_budget_floor_connections" [] "Connections of a shared budget that this process keeps whatever others want";
+    BUDGET_STATE = Gauge "tenantry_budget_state" ["state"] "1 for what this process has of a shared budget", values "`granted`, `floor`, `asking`, `waiting`, `refused`";
     TENANT_LEASES = Gauge "tenantry_tenant_leases" [] "Connections in use by tenants, the shared handle and maintenance";
     TENANT_LEASES_MAX = Gauge "tenantry_tenant_leases_max" [] "Maximum number of connections for tenants, the shared handle and maintenance: all but the reserve and the one that listens";
     WAITING = Gauge "tenantry_waiting_requests" [] "Requests that wait for a connection", otel "`db.client.connection.pending_requests`", guide "`pool_connections_total{state=\"waiting\"}`";
@@ -82,8 +87,10 @@ entries! {
     EVENTS_DROPPED = Counter "tenantry_events_dropped_total" [] "Events dropped because a queue was full";
     MIGRATIONS = Counter "tenantry_migrations_total" ["outcome"] "Schemas handled by migration runs, by outcome", values "`migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped`, `doubtful`";
     MIGRATION = Histogram "tenantry_migration_seconds" [] "Duration of migrations of one schema with something to do", otel "`tenantry.migration.duration`";
-    CREATIONS = Counter "tenantry_creations_total" ["outcome"] "Tenants created, by method, and failed creations", values "`at_once`, `in_steps`, `spare`, `template`, `rows`, `resumed`, `clone`, `failed`";
+    CREATIONS = Counter "tenantry_creations_total" ["outcome"] "Tenants created, by method, and failed creations", values "`at_once`, `in_steps`, `spare`, `template`, `rows`, `resumed`, `clone`, `import`, `failed`";
     CREATION = Histogram "tenantry_creation_seconds" [] "Duration of tenant creation, failed ones included", otel "`tenantry.creation.duration`";
+    MOVES = Counter "tenantry_moves_total" ["outcome"] "Moves of tenants away from this server that have ended in this process", values "`moved`, `undone`, `unfinished` (left to a take-over)";
+    MOVES_IN_PROGRESS = Gauge "tenantry_moves_in_progress" [] "Moves of tenants away from this server that this process works on";
     TENANTS = Gauge "tenantry_tenants" ["state"] "Tenants by state, when this process last listed all of them", values "`active`, `suspended`", otel "`tenantry.tenants`";
     SPARES_READY = Gauge "tenantry_spares_ready" [] "Spares ready at the last check, without those used here since", otel "`tenantry.spares`";
     DRIFTED_TENANTS = Gauge "tenantry_drifted_tenants" [] "Tenants whose schemas had drifted at the last background comparison; 0 before", otel "`tenantry.drifted_tenants`";

@@ -26,7 +26,9 @@ use crate::{
 ///   "maxConnections": 20,
 ///   "upkeep": {
 ///     "migrations": { "doubtful": 0, "failed": 0, "forgotten": 0, "marked": 0, "migrated": 2, "reverted": 0, "skipped": 0, "up_to_date": 0 },
-///     "creations": { "at_once": 1, "clone": 0, "failed": 0, "in_steps": 0, "resumed": 0, "rows": 0, "spare": 0, "template": 0 },
+///     "creations": { "at_once": 1, "clone": 0, "failed": 0, "import": 0, "in_steps": 0, "resumed": 0, "rows": 0, "spare": 0, "template": 0 },
+///     "moves": { "moved": 0, "undone": 0, "unfinished": 0 },
+///     "movesInProgress": 0,
 ///     "tenants": { "active": 2, "suspended": 0 },
 ///     "sparesReady": 0
 ///   },

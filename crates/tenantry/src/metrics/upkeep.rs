@@ -13,9 +13,14 @@ use crate::event::Meters;
 pub struct UpkeepMetrics {
     /// Outcomes of schemas in migration runs.
     pub migrations: BTreeMap<&'static str, u64>,
-    /// Tenants created: `at_once`, `in_steps`, from a `spare` or a `template`, as `rows`, `resumed`, `clone`;
+    /// Tenants created: `at_once`, `in_steps`, from a `spare` or a `template`, as `rows`, `resumed`, `clone`, `import`;
     /// and `failed` creations.
     pub creations: BTreeMap<&'static str, u64>,
+    /// [Moves](crate::moves) away from the main server that have ended in this process: `moved`, `undone`, or
+    /// `unfinished` and left to a take-over.
+    pub moves: BTreeMap<&'static str, u64>,
+    /// Moves away from the main server that this process works on.
+    pub moves_in_progress: usize,
     /// Tenants by state, `active` and `suspended`, as last listed; empty if they were not listed
     /// yet.
     pub tenants: BTreeMap<&'static str, u64>,
@@ -32,6 +37,8 @@ impl UpkeepMetrics {
         Self {
             migrations: of.migrations.read().collect(),
             creations: of.creations.read().collect(),
+            moves: of.moves.read().collect(),
+            moves_in_progress: of.moving(),
             tenants: of.tenants().into_iter().flatten().collect(),
             spares_ready: of.spares(),
             drifted_tenants: of.drifted(),

@@ -23,6 +23,13 @@ pub(crate) fn of_instance(instance: &str, names_tenants: bool) -> String {
     PREFIX.chars().chain(instance.take(most)).collect()
 }
 
+/// Makes the session name of an instance unique to a process.
+pub(crate) fn of_process(name: &str, process: &str, names_tenants: bool) -> String {
+    let most = if names_tenants { PREFIX.len() + MOST_BEFORE_TENANT } else { MOST };
+    let room = most.saturating_sub(process.len() + 1);
+    name.chars().take(room).chain(['~']).chain(process.chars()).collect()
+}
+
 /// Returns the default instance name of this process: host and process id.
 pub(crate) fn default_instance(host: &str, process: u32, names_tenants: bool) -> String {
     let most = if names_tenants { MOST_BEFORE_TENANT } else { MOST - PREFIX.len() };
@@ -76,6 +83,9 @@ mod tests {
         assert_eq!(of_instance(&"x".repeat(99), false).len(), MOST);
         assert_eq!(of_instance(&"x".repeat(99), true).len(), 40);
         assert_eq!(default_instance("web-1", 4711, false), "web-1.4711");
+        assert_eq!(of_process("tenantry/web-1", "x7", false), "tenantry/web-1~x7");
+        let long = of_process(&of_instance(&"x".repeat(99), true), "abcdef", true);
+        assert_eq!((long.len(), long.ends_with("x~abcdef")), (40, true));
         let long = default_instance(&"h".repeat(99), 4711, true);
         assert_eq!((long.len(), long.ends_with("h.4711")), (31, true));
     }

@@ -48,6 +48,7 @@ impl Server {
         let opening = Opening::new(Arc::clone(self), conn, opener);
         let server = Arc::clone(self);
         self.spawn(async move {
+            server.mind_the_clock();
             let mut open = pin!(within(server.options.connect_timeout, server.open(opener, home)));
             let opened = match timeout(SLOW_OPENING, &mut open).await {
                 Ok(opened) => opened,

@@ -24,6 +24,7 @@ impl Server {
             while shutdown.run_until_cancelled(sleep(pause)).await.is_some()
                 && let Some(server) = server.upgrade()
             {
+                server.mind_the_clock();
                 while server.change(|state, now| state.scheduler.tick(now)) {
                     yield_now().await;
                 }

@@ -6,6 +6,7 @@
 mod abandoned;
 mod acquire;
 mod after_bind;
+mod allowance;
 mod answer;
 pub(crate) mod application_name;
 mod backend;
@@ -25,6 +26,7 @@ mod hosts;
 mod housekeeping;
 mod introduce;
 mod lease;
+mod lent;
 mod live_limits;
 mod logins;
 mod look;
@@ -50,6 +52,7 @@ mod session;
 mod session_error;
 mod setters;
 mod shape;
+mod share;
 mod snapshot;
 mod standby;
 mod state;
@@ -57,6 +60,9 @@ mod state;
 pub use abandoned::TransactionWatch;
 pub(crate) use abandoned::Watched;
 pub(crate) use after_bind::{AfterBind, AskAfterBind};
+#[cfg(test)]
+pub(crate) use allowance::Stage;
+pub(crate) use allowance::{Allowance, Moment};
 pub use breaker::BreakerOptions;
 #[cfg(test)]
 pub(crate) use broken::Broken;
@@ -69,6 +75,7 @@ pub(crate) use holder::{Holder, as_part};
 pub use hosts::{LoadBalanceHosts, ParseTargetError, TargetSessionAttrs};
 pub(crate) use lease::Effect;
 pub use lease::Lease;
+pub(crate) use lent::Verdict;
 pub(crate) use live_limits::LiveLimits;
 pub(crate) use occupant::{Occupant, OccupantId};
 pub use options::PoolOptions;
@@ -83,5 +90,8 @@ pub(crate) use server::{Detail, Own, Place, Server};
 pub(crate) use session::{Answers, Purpose, Question, Session};
 pub(crate) use session_error::leaves_session_usable;
 pub(crate) use shape::RowTables;
+pub(crate) use share::{Admission, Share, door};
 pub(crate) use snapshot::Holding;
-pub use snapshot::{Acquires, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot};
+pub use snapshot::{
+    Acquires, BudgetSnapshot, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot,
+};

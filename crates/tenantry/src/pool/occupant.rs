@@ -73,6 +73,8 @@ pub(crate) enum OccupantId {
     Upkeep,
     /// The same, in another database than the one in the server's URL.
     UpkeepIn(Ident),
+    /// The library, when it creates the table of shared budgets.
+    Budget,
     Tenant(TenantId),
 }
 
@@ -102,10 +104,15 @@ struct KeyTie {
 #[derive(Debug)]
 struct Elsewhere {
     home: Home,
+    /// The number of the tenant's placement: a schema of the same name that it had there before is another one.
+    epoch: u64,
     /// The OID of its database, since a session was first bound there. The schemas of databases that
     /// were copied from one have the same OIDs.
     database: OnceLock<u32>,
 }
+
+/// The number of a tenant's first placement.
+const FIRST: u64 = 1;
 
 /// Why every use of an occupant is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -191,12 +198,21 @@ impl Occupant {
     }
 
     /// Sets where its connections are.
-    pub(crate) fn at(mut self, home: Home) -> Self {
-        if !home.is_managers() {
-            let elsewhere = Elsewhere { home, database: OnceLock::new() };
+    pub(crate) fn at(self, home: Home) -> Self {
+        self.placed(home, FIRST)
+    }
+
+    /// Sets where its connections are, and the number of the tenant's placement.
+    pub(crate) fn placed(mut self, home: Home, epoch: u64) -> Self {
+        if !home.is_managers() || epoch != FIRST {
+            let elsewhere = Elsewhere { home, epoch, database: OnceLock::new() };
             self.rare.get_or_insert_default().elsewhere = Some(elsewhere);
         }
         self
+    }
+
+    fn epoch(&self) -> u64 {
+        self.elsewhere().map_or(FIRST, |elsewhere| elsewhere.epoch)
     }
 
     fn elsewhere(&self) -> Option<&Elsewhere> {
@@ -494,6 +510,7 @@ impl Occupant {
                 && self.binding == other.binding
                 && self.class == other.class
                 && self.home() == other.home()
+                && self.epoch() == other.epoch()
                 && self.is_in_database_of(other)
                 && self.is_retired() == other.is_retired()
                 && self.is_tenants() == other.is_tenants()
@@ -538,7 +555,8 @@ impl Occupant {
             | OccupantId::Catalog
             | OccupantId::Shared
             | OccupantId::Upkeep
-            | OccupantId::UpkeepIn(_) => None,
+            | OccupantId::UpkeepIn(_)
+            | OccupantId::Budget => None,
         }
     }
 }
@@ -553,7 +571,7 @@ impl OccupantId {
 impl fmt::Display for OccupantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::System => f.write_str("the library"),
+            Self::System | Self::Budget => f.write_str("the library"),
             Self::Catalog => f.write_str("the catalog"),
             Self::Shared => f.write_str("the shared schema"),
             Self::Upkeep | Self::UpkeepIn(_) => f.write_str("the library's upkeep"),

@@ -280,7 +280,12 @@ impl PoolOptions {
     /// Returns the limits of the scheduler when `outside` connections of the budget are used
     /// elsewhere.
     pub(super) fn limits(&self, outside: usize) -> Limits {
-        let budget = self.max_connections.saturating_sub(outside).max(1);
+        self.limits_of(self.max_connections, outside)
+    }
+
+    /// Returns the same for another number of connections than the configured one.
+    pub(super) fn limits_of(&self, connections: usize, outside: usize) -> Limits {
+        let budget = connections.saturating_sub(outside).max(1);
         let reserve = self.reserve().min(budget - 1);
         let of_tenants = budget - reserve;
         let cap = self.max_connections_per_tenant.unwrap_or((of_tenants * 3 / 4).max(1));
@@ -295,6 +300,12 @@ impl PoolOptions {
             max_tenant_pools: self.max_tenant_pools,
             tenant_pool_ttl: self.tenant_pool_ttl,
         }
+    }
+
+    /// Returns the limits of a process that may only ask for a part of a shared budget: one
+    /// connection, which no tenant gets.
+    pub(super) fn limits_to_ask(&self) -> Limits {
+        Limits { reserve: 1, min_idle: 0, ..self.limits_of(1, 0) }
     }
 
     /// Returns the interval of the checks for idle connections and quiet tenants.

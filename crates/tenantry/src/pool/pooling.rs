@@ -147,6 +147,12 @@ impl Separation {
         self.has_room.load(Ordering::Acquire)
     }
 
+    /// Records, before the first connection, that there is room for one only at first.
+    pub(super) fn note_no_room(&self) {
+        self.has_room.store(false, Ordering::Release);
+        self.probe_due.store(false, Ordering::Release);
+    }
+
     /// Records that the budget has room for a second connection. If it had none before, the
     /// existing connection was never compared with another one: it is closed before its next use.
     pub(super) fn note_room(&self) {

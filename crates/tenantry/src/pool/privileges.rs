@@ -14,7 +14,8 @@ pub(crate) enum Grantee {
 
 /// Tables of a schema that belong to the migrating role.
 const RECORDS: &str = "array['_sqlx_migrations', '_tenantry_seeds', '_tenantry_retired_keys', \
-                       'tenantry_retired', 'tenantry_migrated']";
+                       'tenantry_retired', 'tenantry_migrated', 'tenantry_budget', \
+                       'tenantry_moves', 'tenantry_movers', 'tenantry_markers']";
 
 /// Appends grants that let a role use a schema: usage on it, the privileges to read and change
 /// rows, and the same by default for all objects that the current role creates there later. No

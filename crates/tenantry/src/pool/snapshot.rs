@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{occupant::Occupant, scheduler::TenantCounts};
 use crate::{
-    event::{BreakerState, EvictReason},
+    event::{BreakerState, BudgetState, EvictReason, serialize_optional_millis},
     tenant::TenantId,
 };
 
@@ -49,6 +49,35 @@ pub struct PoolSnapshot {
     pub shared: Option<SharedPoolSnapshot>,
     /// The part of the pool that is currently bound to each tenant, in no particular order.
     pub tenants: Vec<TenantPoolSnapshot>,
+    /// The part of this process in a shared budget, if it [shares](crate::ManagerBuilder::budget_shared_by) one;
+    /// `max` then is what it may have now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSnapshot>,
+}
+
+/// The part of a process in a [shared budget](crate::ManagerBuilder::budget_shared_by).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct BudgetSnapshot {
+    /// The name of the budget.
+    pub name: Arc<str>,
+    /// What the process has.
+    pub state: BudgetState,
+    /// The connections of all processes together.
+    pub total: usize,
+    /// The connections that this process may have; 0 if it may only ask.
+    pub granted: usize,
+    /// The connections that it wanted when it last asked.
+    pub wanted: usize,
+    /// The connections that it keeps whatever others want.
+    pub floor: usize,
+    /// How long the table took for the last answered beat: to read the rows of all processes and to
+    /// write that of this one, again if another process wrote first. `None` before the first.
+    #[serde(rename = "beatMs", serialize_with = "serialize_optional_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
+    pub beat: Option<Duration>,
 }
 
 /// How acquires have ended since the manager was built. Each is counted once, when it ends,

@@ -10,7 +10,7 @@ use crate::{
 
 impl Provisioner {
     /// Checks the server that the options of a creation name.
-    pub(super) fn check_server(&self, server: &str) -> Result<(), Error> {
+    pub(crate) fn check_server(&self, server: &str) -> Result<(), Error> {
         let servers = self.fleet.servers();
         if !servers.all().any(|(name, _)| name == server) {
             let name: String = server.chars().take(80).collect();

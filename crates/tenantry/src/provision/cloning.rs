@@ -11,7 +11,7 @@ use super::{
     new_tenant::New, provisional, step::refuse_unfinished, written::rename_sql,
 };
 use crate::{
-    catalog::Site,
+    catalog::{Site, refuse_moving},
     clone::{
         CloneOptions, CloneReport, Copied, Copying, Ends, Masking, Plan, Source, in_snapshot_sql,
     },
@@ -56,7 +56,7 @@ impl Provisioner {
     /// [`create`](Self::create). [`Config`](ErrorKind::Config) if the options name a table that the source does not
     /// have (with an [`OptionsError`] as the source), the source has its own role and the clone has none, masks do
     /// not fit the schema (with [`WrongRules`](crate::anonymize::WrongRules) as the source), or a column looks
-    /// personal and has no rule. [`Busy`](ErrorKind::Busy) if the source was altered meanwhile; try again.
+    /// personal and has no rule. [`Busy`](ErrorKind::Busy) if the source is being moved, or was altered meanwhile; try again.
     /// [`Clone`](ErrorKind::Clone) if the clone would differ from the source, depend on it, or contain a masked
     /// value. [`PermissionDenied`](ErrorKind::PermissionDenied) if the manager's role lacks a privilege. Otherwise
     /// the server's error, with the table or the statement.
@@ -229,7 +229,8 @@ impl Provisioner {
         let role = self.fleet.role_of(&site).await?;
         self.refuse_missing_role(role.as_ref()).await?;
         let (record, role, create) = (&record, role.as_ref(), &create);
-        let new = New { provisioner: self, record, site: &site, role, options: create };
+        let new =
+            New { provisioner: self, record, site: &site, role, options: create, archived: None };
         match new.clone_with_retries(source, options).await {
             Ok(copied) => Ok((site.schema.as_str().into(), copied)),
             Err(error) => Err(self.name_missing_right(error).await),
@@ -257,6 +258,7 @@ impl<'a> Found<'a> {
     async fn find(fleet: &'a Fleet, id: &TenantId) -> Result<Self, Error> {
         let record = fleet.record(id).await?;
         refuse_unfinished(&record)?;
+        refuse_moving(id, record.state)?;
         if fleet.is_in_rows(&record) {
             return Ok(Self::Rows(Box::new(record)));
         }

@@ -38,7 +38,7 @@ impl Provisioner {
     ///
     /// The server's error; then nothing was committed. [`Unavailable`](ErrorKind::Unavailable) if the connection was
     /// lost: either nothing was committed, or the message says that the outcome is unknown.
-    pub(super) async fn commit(&self, mut tx: TenantTransaction) -> Result<(), Error> {
+    pub(crate) async fn commit(&self, mut tx: TenantTransaction) -> Result<(), Error> {
         let number = TransactionNumber::of(&mut tx).await?;
         let committed = tx.commit().await;
         self.find_out(&number, committed).await

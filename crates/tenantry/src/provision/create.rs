@@ -98,7 +98,7 @@ impl Provisioner {
         let role = self.check_site(&site, options).await;
         let role = role.map_err(|error| error.with_tenant(&record.id))?;
         let (record, site, role) = (&record, &site, role.as_ref());
-        let new = New { provisioner: self, record, site, role, options };
+        let new = New { provisioner: self, record, site, role, options, archived: None };
         let created = match new.create_with_retries().await {
             Ok(created) => Ok(created),
             Err(error) => Err(self.explain(site, error).await.with_tenant(&record.id)),

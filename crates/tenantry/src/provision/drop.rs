@@ -249,7 +249,7 @@ impl Provisioner {
     }
 
     /// Drops a schema that does not belong to a tenant, with all its contents. Returns whether it existed.
-    pub(super) async fn drop_schema(
+    pub(crate) async fn drop_schema(
         &self,
         site: &Site,
         options: &DropOptions,

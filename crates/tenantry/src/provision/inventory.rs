@@ -23,6 +23,11 @@ pub(super) async fn read(conn: &mut PgConnection, schema: &Ident) -> sqlx::Resul
     Ok(Inventory { exists, objects, outside })
 }
 
+/// Returns the objects outside that depend on those of a schema.
+pub(crate) async fn outside(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<Vec<String>> {
+    dependents(conn, schema, false).await
+}
+
 /// Returns objects in other schemas that use the extensions of a schema.
 pub(super) async fn users_of_extensions(
     conn: &mut PgConnection,

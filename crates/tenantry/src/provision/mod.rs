@@ -6,6 +6,7 @@
 mod adopt;
 mod after_create;
 mod answer;
+mod archived;
 mod choose_server;
 mod claim;
 mod cloning;
@@ -15,6 +16,7 @@ mod database_spares;
 mod drop;
 mod elsewhere;
 mod holders;
+mod import;
 mod in_parts;
 mod in_rows;
 mod inventory;
@@ -47,10 +49,16 @@ pub use crate::{
 };
 pub use adopt::{Adopt, AdoptReport};
 pub use database_spares::{DatabaseSpares, DatabaseSparesReport, SparesOnServer};
-pub(crate) use elsewhere::SpareDatabases;
+pub(crate) use elsewhere::{SpareDatabases, ensure_schema, name_of_schema, oid_of_schema};
+pub(crate) use import::Imported;
+pub(crate) use inventory::outside as objects_outside;
 pub use options::{CreateOptions, DropOptions};
 pub(crate) use provisional::{Provisional, is_unfinished};
 pub use provisioner::Provisioner;
 pub use report::{Created, DropReport, HowMade, SpareReport};
+pub(crate) use retired::{
+    ensure_table as ensure_retired, forget_sql as forget_retired_sql, note_sql as note_retired_sql,
+};
 pub(crate) use scratch::{each_version, model_of_migrations};
+pub(crate) use step::refuse_unfinished;
 pub(crate) use underway::{LOCK_OF_MAKER, lock_of_maker};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     CreateOptions, HowMade, Provisioner,
     answer::taken,
+    archived::Archived,
     commit::roll_back,
     made::limit_locks,
     provisional::{self, Comment},
@@ -47,6 +48,8 @@ pub(super) struct New<'a> {
     /// The role that works on the tables, if it is not the maintenance role.
     pub(super) role: Option<&'a Ident>,
     pub(super) options: &'a CreateOptions,
+    /// Where its content comes from, if not from the files.
+    pub(super) archived: Option<&'a Archived<'a>>,
 }
 
 impl New<'_> {

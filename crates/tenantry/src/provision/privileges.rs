@@ -51,7 +51,7 @@ impl Provisioner {
     }
 
     /// Refuses a role that does not exist on the server: the tenant could not be served.
-    pub(super) async fn refuse_missing_role(&self, role: Option<&Ident>) -> Result<(), Error> {
+    pub(crate) async fn refuse_missing_role(&self, role: Option<&Ident>) -> Result<(), Error> {
         let Some(role) = role.filter(|role| Some(*role) != self.fleet.server().role_of_manager())
         else {
             return Ok(());

@@ -127,6 +127,11 @@ impl Provisioner {
         self
     }
 
+    /// Returns a provisioner with the same hooks, and without migrations and seeds.
+    pub(crate) fn hooks_alone(&self) -> Self {
+        Self { after_create: self.after_create.clone(), ..Self::new(self.fleet.clone()) }
+    }
+
     /// Returns this provisioner with maintenance in another database. The catalog is not there.
     pub(super) fn at(&self, home: &Home) -> Self {
         Self { fleet: self.fleet.at(home), ..self.clone() }

@@ -194,11 +194,22 @@ impl Provisioner {
         conn: &mut PgConnection,
         schema: &Ident,
     ) -> Result<(), Error> {
+        self.lock_out_within(conn, schema, "set local lock_timeout = '5s'").await
+    }
+
+    /// As [`lock_out`](Self::lock_out), within the limit that this statement sets for the rest of the transaction.
+    pub(crate) async fn lock_out_within(
+        &self,
+        conn: &mut PgConnection,
+        schema: &Ident,
+        limit: &'static str,
+    ) -> Result<(), Error> {
         if !self.fleet.lookup().tenants_see_others() {
             return Ok(());
         }
-        let begin = "set local lock_timeout = '5s'; savepoint locking_out";
-        sqlx::raw_sql(begin).execute(&mut *conn).await?;
+        let mut begin = Sql::new(limit);
+        begin.text("; savepoint locking_out");
+        sqlx::raw_sql(begin.finish()).execute(&mut *conn).await?;
         match sqlx::raw_sql(retired::lock_out_sql(schema)).execute(&mut *conn).await {
             Ok(_) => {
                 sqlx::raw_sql("release savepoint locking_out").execute(conn).await?;
@@ -216,7 +227,7 @@ impl Provisioner {
         }
     }
 
-    pub(super) async fn begin_shared(&self) -> Result<TenantTransaction, Error> {
+    pub(crate) async fn begin_shared(&self) -> Result<TenantTransaction, Error> {
         let shared = self.fleet.shared_site();
         TenantTransaction::open(self.fleet.lease_for(&shared).await?).await
     }

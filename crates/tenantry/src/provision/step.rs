@@ -116,7 +116,7 @@ impl fmt::Display for Step {
 }
 
 /// Refuses to change a tenant whose creation or drop has not completed.
-pub(super) fn refuse_unfinished(record: &TenantRecord) -> Result<(), Error> {
+pub(crate) fn refuse_unfinished(record: &TenantRecord) -> Result<(), Error> {
     let attempted = match (&record.step, Elsewhere::of(record)) {
         (None, _) => return Ok(()),
         (Some(_), Some(Elsewhere::Dropping(_))) => "its drop has not completed: drop it again",

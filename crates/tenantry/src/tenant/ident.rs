@@ -94,6 +94,9 @@ pub(super) fn is_reserved_schema(name: &str) -> bool {
 /// Name prefix of schemas that the library creates before they belong to a tenant.
 pub(crate) const PROVISIONAL: &str = "tenantry_spare_";
 
+/// Name prefix of the schemas that moved tenants have left behind.
+pub(crate) const MOVED: &str = "tenantry_moved_";
+
 /// Name prefix of the schemas and roles that an isolation proof creates and removes.
 pub(crate) const SCRATCH: &str = "tenantry_proof_";
 

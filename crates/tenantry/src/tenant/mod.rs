@@ -24,7 +24,7 @@ pub(crate) use binding::{Binding, RowKey};
 pub(crate) use home::Home;
 pub use id::{ParseTenantIdError, TenantId};
 pub use ident::{Ident, IdentError};
-pub(crate) use ident::{PROVISIONAL, SCRATCH};
+pub(crate) use ident::{MOVED, PROVISIONAL, SCRATCH};
 pub use isolation::Isolation;
 pub use kind::{IsolationKind, ParseIsolationKindError};
 pub use limits::{LimitsError, TenantLimits};

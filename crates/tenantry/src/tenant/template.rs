@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     Ident, IdentError, TenantId,
-    ident::{PROVISIONAL, SCRATCH},
+    ident::{MOVED, PROVISIONAL, SCRATCH},
 };
 
 /// Derives the name of a container from a tenant id.
@@ -105,16 +105,14 @@ impl NameTemplate {
     /// # Errors
     ///
     /// [`TemplateError`] when the name does not fit into 63 bytes, is reserved by PostgreSQL or
-    /// begins with `tenantry_spare_` or `tenantry_proof_`.
+    /// begins with `tenantry_spare_`, `tenantry_moved_` or `tenantry_proof_`.
     pub fn container(&self, id: &TenantId) -> Result<Ident, TemplateError> {
         let name = match &self.0 {
             Kind::Text(text) => text.replace(PLACEHOLDER, id.as_str()),
             Kind::Closure { name, .. } => name(id),
         };
         let container = Ident::parse(&name)?;
-        if container.is_reserved_schema()
-            || name.starts_with(PROVISIONAL)
-            || self.is_others_scratch(&name)
+        if container.is_reserved_schema() || is_the_librarys(&name) || self.is_others_scratch(&name)
         {
             return Err(TemplateError::Reserved { container: name });
         }
@@ -126,7 +124,7 @@ impl NameTemplate {
     /// A closure without an inverse always returns `None`.
     #[must_use]
     pub fn id_of(&self, name: &str) -> Option<TenantId> {
-        if name.starts_with(PROVISIONAL) || self.is_others_scratch(name) {
+        if is_the_librarys(name) || self.is_others_scratch(name) {
             return None;
         }
         match &self.0 {
@@ -164,6 +162,11 @@ impl NameTemplate {
             Kind::Closure { .. } => None,
         }
     }
+}
+
+/// Returns `true` if a schema of this name belongs to the library and never to a tenant.
+fn is_the_librarys(name: &str) -> bool {
+    [PROVISIONAL, MOVED].iter().any(|start| name.starts_with(start))
 }
 
 impl fmt::Debug for NameTemplate {

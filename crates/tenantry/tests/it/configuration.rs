@@ -10,10 +10,12 @@ use tenantry::{
     BreakerOptions, CatalogOptions, EventOptions, HealthOptions, MetricsOptions, PoolOptions,
     TenantLimits, WarmUp,
     activity::ActivityOptions,
+    archive::{DiffOptions, ImportOptions},
     clone::CloneOptions,
     each::EachOptions,
     fan_out::FanOutOptions,
     migrate::MigrateOptions,
+    moves::MoveOptions,
     proof::ProofOptions,
     provision::{CreateOptions, DropOptions},
     retry::RetryPolicy,
@@ -31,7 +33,8 @@ use crate::{
 const ENDINGS: &[&str] = &["Options", "Builder", "Policy"];
 
 /// Option types with other names.
-const OTHERS: &[&str] = &["Adopt", "Baseline", "Drift", "Lint", "TenantLimits", "Tier", "WarmUp"];
+const OTHERS: &[&str] =
+    &["Adopt", "Baseline", "Drift", "Lint", "SharedBudget", "TenantLimits", "Tier", "WarmUp"];
 
 fn page() -> String {
     read(&root().join("docs/configuration.md"))
@@ -203,14 +206,17 @@ fn defaults_are_the_real_ones() {
         CatalogOptions,
         CloneOptions,
         CreateOptions,
+        DiffOptions,
         DropOptions,
         EachOptions,
         EventOptions,
         ExportOptions,
         FanOutOptions,
         HealthOptions,
+        ImportOptions,
         MetricsOptions,
         MigrateOptions,
+        MoveOptions,
         PoolOptions,
         ProofOptions,
         RestoreOptions,

@@ -60,7 +60,7 @@ fn check_with_promtool(text: &str) {
 #[tokio::test]
 async fn every_metric_of_the_documentation_is_there_and_promtool_likes_it() -> TestResult {
     let world = World::with_tenants(&["acme", "globex"]).await;
-    let manager = world.manager();
+    let manager = world.builder().budget_shared_by("service").build()?;
     let options = MetricsOptions::default().tenant_labels(5).process(true).runtime(true);
     let registry = registry(&manager, options);
     for id in ["acme", "globex"] {

@@ -23,12 +23,12 @@ pub(crate) struct Resume {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TenantChanged<'a> {
     /// The tenant, under its new id where that has changed.
-    pub(super) tenant_id: &'a str,
-    /// `suspended`, `resumed` or `renamed`.
-    pub(super) done: &'static str,
+    pub(crate) tenant_id: &'a str,
+    /// `suspended`, `resumed`, `renamed`, or `cancelled` for its move.
+    pub(crate) done: &'static str,
     /// The id that it had before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) from: Option<&'a str>,
+    pub(crate) from: Option<&'a str>,
 }
 
 impl Suspend {

@@ -10,7 +10,7 @@ use crate::{
     catalog::{CatalogChange, discovery::failed},
     error::{Error, ErrorKind},
     sql::Sql,
-    tenant::{Ident, TenantId, TenantRecord},
+    tenant::{Ident, TenantId, TenantRecord, TenantState},
 };
 
 /// End of a select of tenants.
@@ -32,7 +32,9 @@ impl TableCatalog {
             CatalogChange::State(..)
             | CatalogChange::Renamed { .. }
             | CatalogChange::Step { .. }
-            | CatalogChange::Dropping { .. } => "update ",
+            | CatalogChange::Dropping { .. }
+            | CatalogChange::Moving { .. }
+            | CatalogChange::Moved(_) => "update ",
             CatalogChange::Dropped(_) => "delete from ",
         });
         self.name(&mut sql, shared_schema);
@@ -80,6 +82,19 @@ impl TableCatalog {
                 sql.text(" set state = 'suspended', step = ").literal(to);
                 tenant
             }
+            CatalogChange::Moving { tenant, to, .. } => {
+                sql.text(" set state = ").literal(to.as_str());
+                tenant
+            }
+            CatalogChange::Moved(to) => {
+                sql.text(" set state = 'active', server = ");
+                match &to.server {
+                    Some(server) => sql.literal(server),
+                    None => sql.text("null"),
+                };
+                sql.text(", epoch = ").number(to.epoch);
+                &to.id
+            }
             CatalogChange::Dropped(tenant) => tenant,
         };
         sql.text(" where id operator(pg_catalog.=) ").literal(tenant.as_str());
@@ -88,6 +103,10 @@ impl TableCatalog {
                 sql.text(" and step operator(pg_catalog.=) ").literal(from);
             }
             CatalogChange::Dropping { from: None, .. } => drop(sql.text(" and step is null")),
+            CatalogChange::Moving { from, epoch, .. } => is_placed(&mut sql, from, epoch),
+            CatalogChange::Moved(to) => {
+                is_placed(&mut sql, TenantState::Cutover, to.epoch.saturating_sub(1));
+            }
             _ => {}
         }
         (sql.finish(), tenant)
@@ -199,6 +218,12 @@ fn placement(record: &TenantRecord) -> impl Iterator<Item = (&'static str, &'sta
         ("epoch", ", epoch = ", (*epoch != 1).then(|| epoch.to_string())),
     ];
     columns.into_iter().filter_map(|(column, assignment, value)| Some((column, assignment, value?)))
+}
+
+/// Appends the condition that a complete tenant has this state and this placement.
+fn is_placed(sql: &mut Sql, state: TenantState, epoch: u64) {
+    sql.text(" and step is null and state operator(pg_catalog.=) ").literal(state.as_str());
+    sql.text(" and epoch operator(pg_catalog.=) ").number(epoch);
 }
 
 /// Appends the recorded container, or null if it follows the name template.

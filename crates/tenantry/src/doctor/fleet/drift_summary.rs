@@ -122,7 +122,7 @@ fn differing(shapes: &[Vec<usize>], tenants: &[Placed], of: usize) -> Finding {
 const SHAPES: &str = "\
     , c as materialized (select n.place, n.oid as home, n.name as schema, c.oid, c.relname, c.relkind, c.relpersistence \
     from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
-    where c.relname operator(pg_catalog.<>) all (array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired', 'tenantry_migrated']::pg_catalog.name[])), \
+    where c.relname operator(pg_catalog.<>) all (array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired', 'tenantry_migrated', 'tenantry_budget', 'tenantry_moves', 'tenantry_movers', 'tenantry_markers']::pg_catalog.name[])), \
     l as ( \
     select c.place, pg_catalog.concat_ws('|', 'column', c.relkind, c.relpersistence, c.relname, a.attname, y.typname, \
     case when y.typnamespace operator(pg_catalog.=) c.home then '' else (select w.nspname::pg_catalog.text from pg_catalog.pg_namespace w where w.oid operator(pg_catalog.=) y.typnamespace) end, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated) as line \

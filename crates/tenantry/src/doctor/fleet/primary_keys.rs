@@ -57,6 +57,6 @@ const WITHOUT: &str = "\
     array[case when c.reltuples operator(pg_catalog.>) 0::pg_catalog.float4 then pg_catalog.round(c.reltuples::pg_catalog.numeric)::pg_catalog.text else '' end] as detail, c.reltuples::pg_catalog.float8 as weight \
     from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) \
     and not c.relispartition and c.relreplident operator(pg_catalog.=) any (array['d', 'n']::pg_catalog.\"char\"[]) \
-    and c.relname operator(pg_catalog.<>) all (array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired', 'tenantry_migrated']::pg_catalog.name[]) \
+    and c.relname operator(pg_catalog.<>) all (array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired', 'tenantry_migrated', 'tenantry_budget', 'tenantry_moves', 'tenantry_movers', 'tenantry_markers']::pg_catalog.name[]) \
     where not exists (select from pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) c.oid and i.indisprimary) \
     and not exists (select from pg_catalog.pg_depend e where e.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and e.objid operator(pg_catalog.=) c.oid and e.deptype operator(pg_catalog.=) 'e'::pg_catalog.\"char\"))";

@@ -150,7 +150,7 @@ const UNREADABLE: &str = "\
     f as (select n.place, array[c.relname::pg_catalog.text] as what, array[r.rolname::pg_catalog.text] as detail, c.reltuples::pg_catalog.float8 as weight \
     from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) any (array['r', 'p', 'v', 'm', 'f']::pg_catalog.\"char\"[]) \
     and not c.relispartition \
-    and c.relname operator(pg_catalog.<>) all (array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired', 'tenantry_migrated']::pg_catalog.name[]) \
+    and c.relname operator(pg_catalog.<>) all (array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired', 'tenantry_migrated', 'tenantry_budget', 'tenantry_moves', 'tenantry_movers', 'tenantry_markers']::pg_catalog.name[]) \
     join pg_catalog.pg_roles r on r.oid operator(pg_catalog.=) n.serves \
     where pg_catalog.has_schema_privilege(n.serves, n.oid, 'usage') \
     and not pg_catalog.has_table_privilege(n.serves, c.oid, 'select') and not pg_catalog.has_any_column_privilege(n.serves, c.oid, 'select') \

@@ -3,6 +3,7 @@
 use crate::{
     doctor::{Finding, OnServer, text::counted},
     error::Error,
+    sql::Sql,
 };
 
 /// The limits of a server that concern one role in one database.
@@ -85,6 +86,37 @@ impl Capacity {
         }
     }
 
+    /// Checks that the server itself keeps a budget that processes share: the limit of the role is
+    /// not below it, and not above what the server has.
+    pub(super) fn judge_wall(&self, budget: usize, role: &str) -> Option<Finding> {
+        let total = i64::try_from(budget).unwrap_or(i64::MAX);
+        let why = "the processes keep the budget among themselves; the limit of the role keeps it also after a failover \
+                   or while many of them start at once";
+        let what = match self.of_role {
+            _ if self.superuser => {
+                let what = format!("{role} is a superuser, to whom no connection limit applies");
+                let how =
+                    "serve requests as a role without SUPERUSER, and set its connection limit";
+                return Some(Finding::info(what, why).how(how));
+            }
+            limit if limit < 0 => {
+                format!("{role} has no connection limit, and shares a budget of {total}")
+            }
+            limit if limit > self.most - self.reserved => format!(
+                "the connection limit of {role} is {limit}, and the server has {}",
+                self.most - self.reserved
+            ),
+            _ => return None,
+        };
+        let mut sql = Sql::new("alter role ");
+        sql.name(role).text(" connection limit ").integer(total);
+        Some(
+            Finding::info(what, why)
+                .how("set the connection limit to the budget")
+                .sql(sql.as_str()),
+        )
+    }
+
     /// The services need more than the server has.
     fn too_few(&self, demand: Demand, available: i64) -> Finding {
         let what = format!("{}, and the server has {available} for this role", demand.in_words());
@@ -145,6 +177,24 @@ const LIMITS: &str = "\
 mod tests {
     use super::*;
     use crate::doctor::Severity;
+
+    #[test]
+    fn the_limit_of_the_role_stands_behind_a_shared_budget() {
+        let server =
+            Capacity { most: 100, reserved: 3, of_role: -1, of_database: -1, ..Default::default() };
+        let found = server.judge_wall(40, "app").unwrap();
+        assert_eq!(found.sql, [r#"alter role "app" connection limit 40"#]);
+        assert!(Capacity { of_role: 98, ..server.clone() }.judge_wall(40, "app").is_some());
+        for of_role in [40, 97] {
+            assert_eq!(Capacity { of_role, ..server.clone() }.judge_wall(40, "app"), None);
+        }
+        // Below the budget it is an error.
+        let tight = Capacity { of_role: 30, ..server.clone() };
+        let demand = Demand { budget: 40, instances: 1 };
+        assert_eq!(tight.judge(demand).unwrap().severity, Severity::Error);
+        let superuser = Capacity { superuser: true, ..server };
+        assert_eq!(superuser.judge_wall(40, "app").unwrap().sql, [""; 0]);
+    }
 
     #[test]
     fn the_tightest_limit_counts() {

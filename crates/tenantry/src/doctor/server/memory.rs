@@ -32,8 +32,9 @@ async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
         ));
     };
     let server = on.server();
-    let options = server.options().clone().max_connections(server.max_connections());
-    Ok(judge(relations.tables, &options, on.instances(), settings))
+    let (budget, instances) = server.budget_of(on.instances());
+    let options = server.options().clone().max_connections(budget);
+    Ok(judge(relations.tables, &options, instances, settings))
 }
 
 fn judge(tables: u64, options: &PoolOptions, instances: usize, settings: &Settings) -> Examined {

@@ -19,20 +19,26 @@ async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let server = on.server();
     let options = server.options();
     let capacity = Capacity::read(on).await?;
-    let demand = Demand { budget: server.max_connections(), instances: on.instances() };
-    let (budget, cap) = (server.max_connections(), server.cap_of_a_tenant());
+    let (budget, instances) = server.budget_of(on.instances());
+    let is_shared = server.shared_budget().is_some();
+    let demand = Demand { budget, instances };
+    let cap = server.cap_of_a_tenant();
     let available = capacity.available();
     let message = format!(
-        "{}, at most {cap} per tenant; the server has {available}",
-        counted(budget, "connection", "connections")
+        "{}{}, at most {cap} per tenant; the server has {available}",
+        counted(budget, "connection", "connections"),
+        if is_shared { " for all processes" } else { "" }
     );
     let text = format!(
         "max={budget}, perTenant={cap}, ttl={}ms, instances={}; the server has {available} connections",
         options.tenant_pool_ttl.as_millis(),
-        on.instances()
+        instances
     );
     let examined = Examined::ok(message).in_words(text);
     let examined = examined.findings(capacity.judge(demand)).findings(contradictions(options));
+    let role = server.connector().options().get_username();
+    let wall = if is_shared { capacity.judge_wall(budget, role) } else { None };
+    let examined = examined.findings(wall);
     Ok(examined.findings(forgotten(on, options)))
 }
 

@@ -77,7 +77,7 @@ impl Lease {
     }
 
     /// Closes the connection instead of returning it.
-    pub(in crate::pool) fn retire(mut self) {
+    pub(crate) fn retire(mut self) {
         self.retires = true;
     }
 

@@ -58,6 +58,8 @@ pub(crate) enum Refusal {
     Cut,
     /// The pool is closing.
     Closed,
+    /// This process has no part of a budget that others share.
+    Barred,
 }
 
 /// The result of a lease.

@@ -54,6 +54,7 @@ impl<W> Scheduler<W> {
         self.counts.leased += 1;
         if self.tenants[key.0].class != Class::System {
             self.tenant_leases += 1;
+            self.most_tenant_leases = self.most_tenant_leases.max(self.tenant_leases);
             self.ready.give(charged.hold, self.active_weight);
         }
         if self.tenants[key.0].is_a_tenant() {

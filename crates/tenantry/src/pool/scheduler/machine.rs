@@ -39,6 +39,8 @@ pub(crate) struct Scheduler<W> {
     pub(super) counts: Counts,
     /// Number of leases, except those of the system.
     pub(super) tenant_leases: usize,
+    /// The most of these since the [last look](Self::usage).
+    pub(super) most_tenant_leases: usize,
     /// Sum of the weights of tenants that wait or hold a connection, without the system, in
     /// hundredths.
     pub(super) active_weight: u64,
@@ -76,6 +78,7 @@ impl<W> Scheduler<W> {
             systems: Vec::new(),
             counts: Counts::default(),
             tenant_leases: 0,
+            most_tenant_leases: 0,
             active_weight: 0,
             slow_openings: 0,
             demand: 0,
@@ -455,11 +458,24 @@ impl<W> Scheduler<W> {
         }
     }
 
+    /// Refuses the waiters of all but the system.
+    pub(crate) fn bar(&mut self, now: Time) {
+        for key in self.keys() {
+            if self.tenants.get(key.0).is_some_and(|tenant| tenant.class != Class::System) {
+                self.refuse_queue(now, key, Refusal::Barred);
+            }
+        }
+    }
+
     fn refuse_all(&mut self, now: Time, why: Refusal) {
         for key in self.keys() {
-            while self.tenants.get(key.0).is_some_and(|tenant| !tenant.queue.is_empty()) {
-                self.refuse_first(now, key, why);
-            }
+            self.refuse_queue(now, key, why);
+        }
+    }
+
+    fn refuse_queue(&mut self, now: Time, key: TenantKey, why: Refusal) {
+        while self.tenants.get(key.0).is_some_and(|tenant| !tenant.queue.is_empty()) {
+            self.refuse_first(now, key, why);
         }
     }
 

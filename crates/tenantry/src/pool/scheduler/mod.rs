@@ -34,6 +34,7 @@ mod supply;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod weight;
 
 pub(crate) use action::{Acquire, Action, How, Refusal, Released};
@@ -43,4 +44,5 @@ pub(crate) use limits::{Limits, OwnLimits, Time};
 pub(crate) use machine::Scheduler;
 pub(crate) use supply::Supply;
 pub(crate) use tenant::{Class, TenantKey, Ticket};
+pub(crate) use usage::Usage;
 pub(crate) use weight::Weight;

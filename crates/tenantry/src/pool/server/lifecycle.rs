@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
+use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::Notify, task::JoinHandle, time::timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{super::deadline::after, Server};
 
 /// The phases of a pool.
-#[derive(Debug)]
 pub(super) struct Lifecycle {
     /// The runtime of the connections. A socket belongs to the runtime that opened it, so all of
     /// them are opened on one, whichever runtime asks: the end of another runtime closes no
@@ -24,6 +24,8 @@ pub(super) struct Lifecycle {
     /// `true` once the housekeeping has started.
     housekeeping: AtomicBool,
     tasks: TaskTracker,
+    /// Tasks that begin with the first use.
+    workers: Mutex<Vec<BoxFuture<'static, ()>>>,
     /// Cancelled when closing begins, even if it was only announced.
     closing: CancellationToken,
     /// Mirrors the scheduler's state, to be read without the lock.
@@ -43,6 +45,7 @@ impl Lifecycle {
             runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
             housekeeping: AtomicBool::new(false),
             tasks: TaskTracker::new(),
+            workers: Mutex::default(),
             closing: CancellationToken::new(),
             closed: AtomicBool::new(false),
             emptied: Notify::new(),
@@ -122,10 +125,16 @@ impl Server {
             && !self.life.housekeeping.swap(true, Ordering::Relaxed)
         {
             self.keep_house();
-            for worker in self.observer.take_workers() {
+            let own = std::mem::take(&mut *self.life.workers.lock());
+            for worker in self.observer.take_workers().into_iter().chain(own) {
                 self.spawn(worker);
             }
         }
+    }
+
+    /// Runs a task from the first use on, which [`close`](Self::close) waits for.
+    pub(crate) fn on_start(&self, task: BoxFuture<'static, ()>) {
+        self.life.workers.lock().push(task);
     }
 
     /// Runs a task that [`close`](Self::close) waits for. Without a runtime it is dropped.

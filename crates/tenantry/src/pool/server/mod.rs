@@ -2,6 +2,7 @@ mod lifecycle;
 mod liveness;
 mod place;
 mod report;
+mod shared_budget;
 
 use std::{
     collections::HashSet,
@@ -35,6 +36,7 @@ use super::{
     pooling::{Guard, Pooling, Separation},
     scheduler::{Class, ConnId, Time},
     session::Session,
+    share::Share,
     state::State,
 };
 use crate::{
@@ -75,6 +77,8 @@ pub(crate) struct Server {
     liveness: Liveness,
     life: Lifecycle,
     pub(super) gates: Arc<Gates>,
+    /// The budget that it shares with other processes, if so.
+    share: OnceLock<Arc<Share>>,
     /// Hashes of messages that are logged only once.
     told: Mutex<HashSet<u64>>,
 }
@@ -165,6 +169,7 @@ impl Server {
             liveness: Liveness::new(),
             life: Lifecycle::new(shutdown),
             gates: Arc::default(),
+            share: OnceLock::new(),
             told: Mutex::default(),
         })
     }
@@ -238,6 +243,12 @@ impl Server {
         if max_connections <= self.outside {
             let must = "be at least 2: the catalog keeps one to listen for changes";
             return Err(OptionsError::new("max_connections", must));
+        }
+        if let Some(share) = self.share.get() {
+            // The next beat asks for a part of it.
+            share.check(max_connections)?;
+            share.set_total(max_connections);
+            return Ok(());
         }
         let limits = options.limits(self.outside);
         if limits.budget > 1 {
@@ -317,10 +328,18 @@ impl Server {
     pub(super) fn change<R>(self: &Arc<Self>, event: impl FnOnce(&mut State, Time) -> R) -> R {
         let mut state = self.state.lock();
         let now = self.now();
+        if state.lent.as_ref().is_some_and(|lent| now >= lent.end()) {
+            // Before anything else: no connection is opened in a place that is no longer ours.
+            self.expire(&mut state, now);
+        }
         let result = event(&mut state, now);
         let outgoing = state.empty_outbox(now, &self.observer);
         let emptied = state.scheduler.is_closed() && state.scheduler.is_empty();
+        let waits = state.lent.is_some() && state.scheduler.tenants_wait();
         drop(state);
+        if waits && let Some(share) = self.share.get() {
+            share.wake.notify_one();
+        }
         if outgoing.events {
             self.observer.tell_in_order();
         }

@@ -30,6 +30,7 @@ impl Server {
     pub(crate) fn snapshot(&self, detail: Detail) -> PoolSnapshot {
         let (max, acquires) = (self.max_connections(), self.outcomes.read());
         let mut snapshot = self.state.lock().totals(max, &self.options, acquires);
+        snapshot.budget = self.budget_snapshot();
         if detail == Detail::Tenants {
             snapshot.tenants = self.tenant_pools().map(|(_, snapshot)| snapshot).collect();
         }
@@ -134,7 +135,7 @@ impl Server {
     }
 
     /// Returns `true` if there is a usable connection.
-    pub(in crate::pool) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.state.lock().scheduler.alive() > 0
     }
 }

@@ -16,6 +16,7 @@ use super::{
     answer::{Asked, Grant, QueuePlace, Waiter},
     breaker::{Breaker, BreakerOptions, Opener},
     holder::Held,
+    lent::Lent,
     names::Names,
     occupant::{Occupant, OccupantId},
     outbox::{Order, Outbox, Outgoing},
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, own},
-    event::{Event, EvictReason, Observer, PoolCreated, PoolEvicted},
+    event::{BudgetChange, Event, EvictReason, Observer, PoolCreated, PoolEvicted},
     tenant::Ident,
 };
 
@@ -57,6 +58,8 @@ pub(super) struct State {
     outbox: Outbox,
     /// When the server last answered.
     answered_at: Option<Time>,
+    /// The part of this process in a budget that others share, if so.
+    pub(super) lent: Option<Lent>,
 }
 
 struct Pool {
@@ -117,6 +120,7 @@ impl State {
             shortage: SHORTAGE,
             outbox: Outbox::default(),
             answered_at: None,
+            lent: None,
         }
     }
 
@@ -124,6 +128,9 @@ impl State {
         if self.scheduler.is_closed() {
             // No tenant pool is created after the last one has ended.
             return Asked::Closed;
+        }
+        if let Some(error) = self.lent.as_ref().and_then(|lent| lent.barred(occupant)) {
+            return Asked::Cut(occupant.name(error));
         }
         let (key, occupant) = self.pool_of(now, occupant);
         let mut receiver = None;
@@ -212,6 +219,16 @@ impl State {
         self.sessions.resize_with(places, || None);
         self.held.resize_with(places, Held::default);
         self.scheduler.resize(now, limits);
+    }
+
+    /// Refuses all requests that wait, but those of the library.
+    pub(super) fn bar(&mut self, now: Time) {
+        self.scheduler.bar(now);
+    }
+
+    /// Reports that the part in a shared budget has another state.
+    pub(super) fn tell_of_budget(&mut self, change: BudgetChange) {
+        self.outbox.tell(Event::Budget(change));
     }
 
     /// Evicts the tenant pool of an occupant. Returns `true` if there was one.
@@ -323,6 +340,12 @@ impl State {
             Some(Condemned::Homeless) => occupant.name(homeless()),
             None => occupant.name(match why {
                 Refusal::Closed => Error::new(ErrorKind::Closed, "waiting for a connection"),
+                Refusal::Barred => {
+                    match self.lent.as_ref().and_then(|lent| lent.barred(occupant)) {
+                        Some(error) => error,
+                        None => Error::new(ErrorKind::Overloaded, "waiting for a connection"),
+                    }
+                }
                 Refusal::OpenFailed => {
                     self.with_cause(Error::new(ErrorKind::Unavailable, "opening a connection"))
                 }

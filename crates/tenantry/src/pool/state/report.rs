@@ -143,6 +143,7 @@ impl State {
             max_tenant_pools: options.max_tenant_pools,
             shared: self.shared_pool(),
             tenants: Vec::new(),
+            budget: None,
         }
     }
 
@@ -158,8 +159,8 @@ impl State {
 
     /// Counts the current pools of tenants.
     fn tenant_pools(&self) -> usize {
-        use OccupantId::{Catalog, Shared, System, Upkeep};
-        let others = [Shared, System, Catalog, Upkeep];
+        use OccupantId::{Budget, Catalog, Shared, System, Upkeep};
+        let others = [Shared, System, Catalog, Upkeep, Budget];
         let others = others.iter().filter(|id| self.pools.contains_key(id)).count();
         self.pools.len() - self.leaving - others
     }

@@ -225,7 +225,7 @@ const LIBRARYS: &str = "\
     with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1) \
     select c.relname::pg_catalog.text from pg_catalog.pg_class c \
       join here on here.oid operator(pg_catalog.=) c.relnamespace \
-      where c.relname operator(pg_catalog.=) any (array['_tenantry_retired_keys', 'tenantry_retired', 'tenantry_migrated']::pg_catalog.name[]) \
+      where c.relname operator(pg_catalog.=) any (array['_tenantry_retired_keys', 'tenantry_retired', 'tenantry_migrated', 'tenantry_budget', 'tenantry_moves', 'tenantry_movers', 'tenantry_markers']::pg_catalog.name[]) \
         and c.relkind operator(pg_catalog.=) 'r' \
     union select c.relname::pg_catalog.text from pg_catalog.pg_class c \
       join here on here.oid operator(pg_catalog.=) c.relnamespace \

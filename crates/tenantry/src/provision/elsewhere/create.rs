@@ -64,6 +64,9 @@ struct Elsewhere<'a> {
     there: &'a Provisioner,
 }
 
+/// What the step of a tenant from an archive names: no other creation continues it.
+const ARCHIVE: &str = "archive";
+
 /// A creation under way: the mark of its containers, and the step that the catalog records.
 struct Begun {
     mark: Mark,
@@ -108,8 +111,9 @@ impl Elsewhere<'_> {
     }
 
     fn begun(&self, mark: Mark) -> Begun {
-        let names = self.new.seeds_outside().map(crate::seed::Seed::name);
-        let own = !self.new.options.seeds.is_empty();
+        let of_archive = self.new.archived.map(|_| ARCHIVE);
+        let names = self.new.seeds_outside().map(crate::seed::Seed::name).chain(of_archive);
+        let own = !self.new.options.seeds.is_empty() || of_archive.is_some();
         Begun { mark, step: Step::making(mark, names, own, token()) }
     }
 
@@ -293,6 +297,9 @@ impl Elsewhere<'_> {
         }
         let mut lease = self.there.lock(site).await?;
         let found = schema::find(&mut lease, site, mark).await?;
+        if self.new.archived.is_some() {
+            return self.unpack(lease, found, mark).await;
+        }
         self.there.make_schema(&mut lease, site, found, mark, role).await?;
         let made = self.there.make_in_steps(site, role, options, &mut lease).await;
         if let Err(error) = made {
@@ -304,6 +311,29 @@ impl Elsewhere<'_> {
             return Ok(Seeds::new());
         }
         self.fill(lease, mark).await
+    }
+
+    /// Creates the schema from an archive in one transaction, and records that.
+    async fn unpack(&self, lease: Lease, found: Found, mark: Mark) -> Result<Seeds, Error> {
+        let New { site, .. } = self.new;
+        if found != Found::Nothing {
+            lease.settle().await;
+            return match found {
+                Found::Filled => Ok(Seeds::new()),
+                Found::Strangers | Found::Made | Found::Nothing => Err(schema::taken(site)),
+            };
+        }
+        let mut tx = TenantTransaction::open(lease).await?;
+        tx.now_serves(&site.occupant);
+        let filled = async {
+            self.new.unpack(&mut tx).await?;
+            self.there.claim_name(&mut tx, &site.schema).await?;
+            let seeds = self.on_place().seed(site, &mut tx).await?;
+            schema::note_unpacked(&mut tx, site, mark).await?;
+            Ok(seeds)
+        };
+        let filled = filled.await;
+        self.end(tx, filled).await
     }
 
     /// Runs the seeds, and records that, in one transaction.

@@ -28,5 +28,8 @@ mod spare_taking;
 mod undo;
 
 pub(super) use create::refuse_elsewhere;
+pub(crate) use schema::{
+    ensure as ensure_schema, name_of as name_of_schema, oid_of as oid_of_schema,
+};
 pub(crate) use spare::SpareDatabases;
 pub(super) use spare_filling::home_of;

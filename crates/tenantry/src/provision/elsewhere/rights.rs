@@ -19,7 +19,7 @@ const CAN_CREATE_SCHEMAS: &str = "select pg_catalog.quote_ident(current_user::pg
 
 impl Provisioner {
     /// Refuses to create a database or schema on a server where the role may not.
-    pub(super) async fn refuse_missing_right(&self, home: &Home) -> Result<(), Error> {
+    pub(crate) async fn refuse_missing_right(&self, home: &Home) -> Result<(), Error> {
         let server = home.of_server();
         let mut lease = self.fleet.at(&server).lease().await?;
         match home.database() {

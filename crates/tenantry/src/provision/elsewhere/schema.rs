@@ -51,7 +51,7 @@ async fn comment_on(conn: &mut PgConnection, schema: &Ident) -> Result<Option<St
 }
 
 /// Makes sure that there is a schema.
-pub(super) async fn ensure(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
+pub(crate) async fn ensure(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
     if oid_of(conn, schema).await?.is_none() {
         let mut sql = Sql::new("create schema if not exists ");
         sql.ident(schema);
@@ -69,7 +69,7 @@ pub(super) async fn mark(conn: &mut PgConnection, schema: &Ident, mark: Mark) ->
 }
 
 /// Returns the OID of a schema.
-pub(super) async fn oid_of(conn: &mut PgConnection, schema: &Ident) -> Result<Option<u32>, Error> {
+pub(crate) async fn oid_of(conn: &mut PgConnection, schema: &Ident) -> Result<Option<u32>, Error> {
     let mut sql = Sql::new(
         "select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) ",
     );
@@ -80,7 +80,7 @@ pub(super) async fn oid_of(conn: &mut PgConnection, schema: &Ident) -> Result<Op
 }
 
 /// Returns the current name of a schema.
-pub(super) async fn name_of(conn: &mut PgConnection, oid: u32) -> Result<Option<Ident>, Error> {
+pub(crate) async fn name_of(conn: &mut PgConnection, oid: u32) -> Result<Option<Ident>, Error> {
     let mut sql = Sql::new(
         "select n.nspname::pg_catalog.text from pg_catalog.pg_namespace n where n.oid operator(pg_catalog.=) ",
     );
@@ -139,18 +139,25 @@ fn keep_others_out(sql: &mut Sql, schema: &Ident) {
     sql.text("do ").literal(body.as_str()).text("; ");
 }
 
+/// Records that the schema is whole, in the transaction that creates it. Its comment stays.
+pub(super) async fn note_unpacked(
+    conn: &mut PgConnection,
+    site: &Site,
+    mark: Mark,
+) -> Result<(), Error> {
+    match record(conn, site, &mark.filled()).await? {
+        Noted::First | Noted::Already => Ok(()),
+        Noted::Busy => Err(Error::new(ErrorKind::Busy, "another session is seeding the schema")),
+    }
+}
+
 /// Records that the seeds have run, in their transaction.
 pub(super) async fn note_filled(
     conn: &mut PgConnection,
     site: &Site,
     mark: Mark,
 ) -> Result<(), Error> {
-    match record(&mut *conn, site, &mark.filled()).await? {
-        Noted::First | Noted::Already => {}
-        Noted::Busy => {
-            return Err(Error::new(ErrorKind::Busy, "another session is seeding the schema"));
-        }
-    }
+    note_unpacked(conn, site, mark).await?;
     if site.rows.is_none() && site.home.database().is_none() {
         let mut sql = Sql::new("comment on schema ");
         sql.ident(&site.schema).text(" is null");
@@ -159,7 +166,7 @@ pub(super) async fn note_filled(
     Ok(())
 }
 
-fn taken(site: &Site) -> Error {
+pub(super) fn taken(site: &Site) -> Error {
     let attempted = format!(
         "there is a schema {} already on server {}, which this creation has not made and leaves alone",
         site.schema,

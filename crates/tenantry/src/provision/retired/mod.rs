@@ -35,7 +35,7 @@ const QUARANTINE: Duration = SEEN_AS.saturating_mul(2);
 const LOCK: u64 = 7_234_619_037_116;
 
 /// Ensures that the table exists. Not in a transaction: two of them would collide.
-pub(super) async fn ensure_table(conn: &mut PgConnection, shared: &Ident) -> Result<(), Error> {
+pub(crate) async fn ensure_table(conn: &mut PgConnection, shared: &Ident) -> Result<(), Error> {
     // Any name: they are all in one table.
     if (Retired::Name { shared, name: shared }).has_table(conn).await? {
         return Ok(());
@@ -59,7 +59,7 @@ pub(super) async fn ensure_table(conn: &mut PgConnection, shared: &Ident) -> Res
 
 /// Records that a name is retired by the schema that is called `now` from now on; the last statement before the
 /// commit.
-pub(super) fn note_sql(shared: &Ident, name: &Ident, now: &Ident) -> SqlStr {
+pub(crate) fn note_sql(shared: &Ident, name: &Ident, now: &Ident) -> SqlStr {
     let mut sql = Sql::new("insert into ");
     sql.ident(shared).text(".");
     sql.text(TABLE).text(" (name, schema, retired_at) select ").literal(name.as_str());
@@ -71,6 +71,13 @@ pub(super) fn note_sql(shared: &Ident, name: &Ident, now: &Ident) -> SqlStr {
         " on conflict (name) do update set schema = excluded.schema, \
          retired_at = excluded.retired_at, waits_for = null",
     );
+    sql.finish()
+}
+
+/// Makes a name free again, whose schema has got it back.
+pub(crate) fn forget_sql(shared: &Ident, name: &Ident) -> SqlStr {
+    let mut sql = Sql::new("delete from ");
+    (Retired::Name { shared, name }).rows(&mut sql);
     sql.finish()
 }
 
@@ -108,7 +115,7 @@ enum InUse {
 
 impl Provisioner {
     /// Refuses the name of a schema that is not free.
-    pub(super) async fn refuse_name_in_use(&self, name: &Ident) -> Result<(), Error> {
+    pub(crate) async fn refuse_name_in_use(&self, name: &Ident) -> Result<(), Error> {
         let shared = self.fleet.shared_site().schema;
         self.refuse_in_use(Retired::Name { shared: &shared, name }).await
     }
@@ -127,7 +134,7 @@ impl Provisioner {
 
     /// Claims a name in the transaction in which a schema got it, unless the name is reserved. The session that
     /// retired it has committed by now, or waits for this transaction.
-    pub(super) async fn claim_name(
+    pub(crate) async fn claim_name(
         &self,
         conn: &mut PgConnection,
         name: &Ident,

@@ -18,7 +18,7 @@ mod whole;
 pub(crate) use columns::column_definition;
 pub(crate) use grants::are_shown_alike;
 pub(super) use grants::{builtin_grants, grant_changes, grantee_and_grantor};
-pub(super) use order::{Mention, Order, mention, words};
+pub(super) use order::{Mention, Order, mention, names, words};
 pub(super) use parts::{comes_with_its_table, enable_key_trigger, is_check, is_key, is_of_domain};
 pub(super) use quoting::{escape, storage_option};
 pub(crate) use quoting::{fill, ident, literal, name_of, own};

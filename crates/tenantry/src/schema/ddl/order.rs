@@ -33,8 +33,8 @@ pub(in crate::schema) struct Order<'a> {
     pub(in crate::schema) keys: Vec<&'a ObjectKey>,
     /// By index in `keys`.
     pub(in crate::schema) needs: Vec<BTreeSet<usize>>,
-    /// Functions called in the bodies of functions: needed as soon as a function runs, which creating a table can
-    /// cause.
+    /// Functions called in the bodies of functions, and names in constants: needed as soon as a function runs, which
+    /// creating a table can cause.
     calls: Vec<BTreeSet<usize>>,
     /// Objects that any other object needs.
     pub(in crate::schema) needed: BTreeSet<usize>,
@@ -80,19 +80,19 @@ impl<'a> Order<'a> {
     pub(in crate::schema) fn new(model: &'a SchemaModel) -> Self {
         let keys: Vec<&ObjectKey> =
             model.objects.keys().filter(|key| !comes_with_its_owner(model, key)).collect();
-        let mut names: BTreeMap<(Mention, &str), Vec<usize>> = BTreeMap::new();
+        let mut called: BTreeMap<(Mention, &str), Vec<usize>> = BTreeMap::new();
         for (place, key) in keys.iter().enumerate() {
             if let Some(mention) = mention(key.kind) {
-                names.entry((mention, &key.name)).or_default().push(place);
+                called.entry((mention, &key.name)).or_default().push(place);
             }
         }
         let named = |words: Vec<(Mention, String)>| -> BTreeSet<usize> {
-            let places = words.iter().filter_map(|(how, word)| names.get(&(*how, &**word)));
+            let places = words.iter().filter_map(|(how, word)| called.get(&(*how, &**word)));
             places.flatten().copied().collect()
         };
         let needs = keys.iter().enumerate().map(|(place, key)| {
             let texts = texts(model, key);
-            let mut needs = named(texts.iter().flat_map(|text| words(text)).collect());
+            let mut needs = named(texts.iter().flat_map(|text| names(text)).collect());
             needs.remove(&place);
             // A shell already exists.
             if matches!(key.kind, ObjectKind::Function) {
@@ -103,8 +103,10 @@ impl<'a> Order<'a> {
         let mut needs: Vec<BTreeSet<usize>> = needs.collect();
         let calls = keys.iter().map(|key| {
             let body = model.get(key).and_then(|object| object.text(Attribute::Body));
-            let words = body.into_iter().flat_map(words);
-            named(words.filter(|(how, _)| *how == Mention::Call).collect())
+            let in_body = body.into_iter().flat_map(words);
+            let mut calls = named(in_body.filter(|(how, _)| *how == Mention::Call).collect());
+            calls.extend(named(texts(model, key).iter().flat_map(|text| words(text)).collect()));
+            calls
         });
         let calls = calls.collect();
         add_constraints(model, &keys, &mut needs);
@@ -117,7 +119,7 @@ impl<'a> Order<'a> {
         model: &SchemaModel,
         key: &ObjectKey,
     ) -> BTreeSet<(Mention, String)> {
-        texts(model, key).iter().flat_map(|text| words(text)).collect()
+        texts(model, key).iter().flat_map(|text| names(text)).collect()
     }
 
     /// Returns the indexes of the keys, each after its dependencies; cycles are in the order of the model. A function
@@ -301,15 +303,36 @@ fn said(object: &Object) -> impl Iterator<Item = String> {
     })
 }
 
-/// Returns the names in a text, without quotes, each with the way in which it is mentioned.
+/// Returns the names by which an expression refers to objects, as [`words`] does. A constant refers to one only if it
+/// is of a type such as `regclass`.
+pub(in crate::schema) fn names(text: &str) -> Vec<(Mention, String)> {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['\'', '"']) {
+        let (before, from) = rest.split_at(at);
+        let end = quoted_end(from, &from[..1]);
+        let (quoted, after) = from.split_at(end);
+        kept.push_str(before);
+        let is_of_object = ["::reg", "::pg_catalog.reg"].iter().any(|of| after.starts_with(of));
+        if quoted.starts_with('"') || is_of_object {
+            kept.push_str(quoted);
+        }
+        rest = after;
+    }
+    kept.push_str(rest);
+    words(&kept)
+}
+
+/// Returns the words of a text that can be names, without quotes, each with the way in which it is mentioned.
 pub(in crate::schema) fn words(text: &str) -> Vec<(Mention, String)> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let length = match first {
             '"' => {
-                let end = quoted_end(rest);
-                let name = rest[1..end.max(2) - 1].replace("\"\"", "\"");
+                let end = quoted_end(rest, "\"");
+                let name = rest[1..end].strip_suffix('"').unwrap_or(&rest[1..end]);
+                let name = name.replace("\"\"", "\"");
                 push(name, &rest[end..], &mut found);
                 end
             }
@@ -338,17 +361,38 @@ fn push(name: String, after: &str, found: &mut Vec<(Mention, String)>) {
     found.push((Mention::Name, name));
 }
 
-/// Returns where a name in double quotes ends.
-fn quoted_end(text: &str) -> usize {
-    let mut characters = text.char_indices().skip(1).peekable();
-    while let Some((at, character)) = characters.next() {
-        if character == '"' && characters.next_if(|(_, next)| *next == '"').is_none() {
-            return at + 1;
+/// Returns where a text in quotes ends, in which a doubled quote stands for one.
+fn quoted_end(text: &str, quote: &str) -> usize {
+    let mut end = quote.len();
+    while let Some(at) = text[end..].find(quote) {
+        end += at + quote.len();
+        if !text[end..].starts_with(quote) {
+            return end;
         }
+        end += quote.len();
     }
     text.len()
 }
 
 fn is_of_operator(character: char) -> bool {
     "+-*/<>=~!@#%^&|`?".contains(character)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_names_nothing_unless_its_type_says_so() {
+        let of = |text| names(text).into_iter().map(|(_, word)| word).collect::<Vec<_>>();
+        assert_eq!(of("'totals'::text"), ["text"]);
+        assert_eq!(of("nextval('seq'::regclass)"), ["nextval", "nextval", "seq", "regclass"]);
+        assert_eq!(
+            of("'it''s a'::pg_catalog.regclass"),
+            ["it", "s", "a", "pg_catalog", "regclass"]
+        );
+        assert_eq!(of(r#""it's" || 'b'"#), ["it's", "||"]);
+        assert_eq!(of("'never closed"), [""; 0]);
+        assert_eq!(of("\"caf\u{e9}"), ["caf\u{e9}"]);
+    }
 }

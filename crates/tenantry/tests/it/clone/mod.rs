@@ -4,5 +4,5 @@ mod anonymize;
 mod cases;
 mod refusals;
 mod rows;
-mod shop;
+pub(crate) mod shop;
 mod subset;

@@ -1,7 +1,10 @@
 //! A schema with one of each, and rows.
 
 use sqlx::PgConnection;
-use tenantry::{FixedCatalog, Ident, Isolation, TenantId, TenantManager, TenantRecord};
+use tenantry::{
+    FixedCatalog, Ident, Isolation, TenantId, TenantManager, TenantRecord,
+    schema::{compare, introspect},
+};
 
 use crate::{
     schema::judge::quote,
@@ -29,6 +32,48 @@ impl Shop {
 
     pub(crate) fn manager(&self) -> TenantManager {
         manager(self.world.database.url(), self.schema)
+    }
+
+    /// The tenant `copy` is what the source is, and goes on where the source is.
+    pub(crate) async fn expect_complete_copy(&mut self) {
+        self.expect_equal_rows("tenant_copy").await;
+        let [left, right] =
+            ["tenant_shop", "tenant_copy"].map(|name| Ident::parse(name).expect("an identifier"));
+        let left = introspect(&mut self.admin, &left, None).await.expect("the server runs");
+        let right = introspect(&mut self.admin, &right, None).await.expect("the server runs");
+        assert!(compare(&left, &right).is_empty());
+        // What names objects names those of the clone, and so do functions and their settings.
+        for (sql, expected) in [
+            ("select distinct placed_in::text from tenant_copy.orders", "tenant_copy.users"),
+            ("select distinct by::text from tenant_copy.orders", "tenant_copy.is_fine(text)"),
+            ("select distinct home::text from tenant_copy.orders", "tenant_copy"),
+            (
+                "select array_to_string(proconfig, ' ') from pg_proc where oid = 'tenant_copy.note'::regproc",
+                "search_path=tenant_copy, pg_temp",
+            ),
+            (
+                "select (prosrc like '%tenant_copy.audit%')::text from pg_proc where oid = 'tenant_copy.note'::regproc",
+                "true",
+            ),
+            (
+                "select count(*)::text from pg_matviews where schemaname = 'tenant_copy' and ispopulated",
+                "2",
+            ),
+            ("select obj_description('tenant_copy'::regnamespace)", "a shop"),
+            // Sequences go on, and those of the source do not notice.
+            ("select nextval('tenant_copy.loose')::text", "110"),
+            (
+                "insert into tenant_copy.users (email, name) values ('new@ex.com', 'New') returning id::text",
+                "101",
+            ),
+            ("insert into tenant_copy.orders (user_id) values (1) returning id::text", "501"),
+            ("insert into tenant_shop.orders (user_id) values (1) returning id::text", "501"),
+            ("select count(*)::text from tenant_copy.audit", "101"),
+            ("select count(*)::text from tenant_shop.audit", "100"),
+            ("select count(*)::text from pg_namespace where nspname like 'tenantry%'", "0"),
+        ] {
+            assert_eq!(observe(&mut self.admin, sql).await, format!("Some({expected:?})"), "{sql}");
+        }
     }
 
     /// Compares the rows of all relations but those whose values name their schema.

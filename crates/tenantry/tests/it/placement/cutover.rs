@@ -10,7 +10,7 @@ use std::{
 
 use tenantry::{
     ErrorKind, Event, HealthOf, HealthOptions, HealthStatus, TenantManager, TenantState,
-    migrate::MigrateOptions, provision::DropOptions,
+    clone::CloneOptions, migrate::MigrateOptions, provision::DropOptions,
 };
 use tokio::{task::JoinSet, time::sleep};
 
@@ -44,6 +44,10 @@ async fn a_moving_tenant_is_served_and_not_changed() -> TestResult {
             ("rename", provisioner.rename("acme", "other").await),
             ("suspend", provisioner.suspend("acme").await),
             ("resume", provisioner.resume("acme").await),
+            (
+                "clone",
+                provisioner.clone_tenant("acme", "copy", CloneOptions::default()).await.map(drop),
+            ),
             (
                 "drop",
                 provisioner.drop_tenant("acme", "acme", DropOptions::default()).await.map(drop),

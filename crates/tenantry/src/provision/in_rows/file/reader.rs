@@ -3,9 +3,10 @@
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
-use super::{Input, failed, refused, writer::hexadecimal};
+use super::{Input, failed, refused};
 use crate::{
     error::Error,
+    hashed::hexadecimal,
     rows::file::{END_OF_ROWS, End, Header, MAGIC, Part, Rows, next_part, shown},
 };
 

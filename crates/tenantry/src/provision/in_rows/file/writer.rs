@@ -1,32 +1,21 @@
 //! Writes a file, and hashes it.
 
-use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt;
-
 use super::{Output, failed, refused};
 use crate::{
     error::Error,
+    hashed::Hashed,
     rows::file::{END_OF_ROWS, End, Header, MAGIC, Rows, line},
 };
 
-/// The size of a piece, in bytes.
-const PIECE: usize = 64 * 1024;
-
 /// A file that is being written.
-pub(in crate::provision::in_rows) struct FileWriter<'a> {
-    to: Output<'a>,
-    buffer: Vec<u8>,
-    hash: Sha256,
-    bytes: u64,
-}
+pub(in crate::provision::in_rows) struct FileWriter<'a>(Hashed<Output<'a>>);
 
 impl<'a> FileWriter<'a> {
     pub(in crate::provision::in_rows) async fn begin(
         to: Output<'a>,
         header: &Header,
     ) -> Result<Self, Error> {
-        let (buffer, hash) = (Vec::with_capacity(PIECE), Sha256::new());
-        let mut file = Self { to, buffer, hash, bytes: 0 };
+        let mut file = Self(Hashed::new(to));
         file.write(MAGIC).await?;
         file.write(&json(header)?).await?;
         Ok(file)
@@ -34,11 +23,7 @@ impl<'a> FileWriter<'a> {
 
     /// Writes rows, or a part of one.
     pub(in crate::provision::in_rows) async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() < PIECE {
-            return Ok(());
-        }
-        self.flush().await
+        self.0.write(bytes).await.map_err(unwritten)
     }
 
     /// Ends the rows of a table.
@@ -57,26 +42,16 @@ impl<'a> FileWriter<'a> {
         tables: usize,
         rows: u64,
     ) -> Result<u64, Error> {
-        self.flush().await?;
-        let sha256 = hexadecimal(self.hash.clone());
+        self.0.spill().await.map_err(unwritten)?;
+        let sha256 = self.0.sha256();
         self.write(&json(&End { tables, rows, sha256 })?).await?;
-        self.flush().await?;
-        self.to.flush().await.map_err(|error| failed("writing the file", error))?;
-        Ok(self.bytes)
-    }
-
-    async fn flush(&mut self) -> Result<(), Error> {
-        let written = self.to.write_all(&self.buffer).await;
-        written.map_err(|error| failed("writing the file", error))?;
-        self.hash.update(&self.buffer);
-        self.bytes += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
+        self.0.flush().await.map_err(unwritten)?;
+        Ok(self.0.bytes())
     }
 }
 
-pub(super) fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+fn unwritten(error: std::io::Error) -> Error {
+    failed("writing the file", error)
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {

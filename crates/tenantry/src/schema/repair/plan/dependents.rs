@@ -3,7 +3,7 @@
 use super::{
     super::super::{
         Attribute, Object, ObjectKey, ObjectKind, Value,
-        ddl::{Mention, mention, words},
+        ddl::{Mention, mention, names as words_of},
     },
     Plan,
 };
@@ -175,8 +175,8 @@ fn names_in_any(object: &Object, attributes: &[Attribute], gone: &[&ObjectKey]) 
 fn names(object: &Object, attribute: Attribute, gone: &[&ObjectKey]) -> bool {
     let Some(value) = object.get(attribute) else { return false };
     let texts = match value {
-        Value::Text(text) => words(text),
-        Value::List(list) => list.iter().flat_map(|text| words(text)).collect(),
+        Value::Text(text) => words_of(text),
+        Value::List(list) => list.iter().flat_map(|text| words_of(text)).collect(),
         Value::Flag(_) => Vec::new(),
     };
     gone.iter().any(|gone| {

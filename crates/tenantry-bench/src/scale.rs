@@ -1,0 +1,108 @@
+//! The benchmark of scale-out: processes that share a budget, and a tenant that moves between servers.
+
+mod beat;
+mod dump;
+mod moves;
+mod tenant;
+mod writers;
+
+use serde::Serialize;
+
+use crate::{
+    args::{ScaleArgs, ScaleScenario},
+    failure::Failure,
+    stats::median,
+};
+
+/// All figures, in the shape of the JSON file. A scenario that was not run is omitted.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    /// Median time of a beat: the messages with which a process asks for its part of a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) beat_us: Option<f64>,
+    /// The maximum number of sessions of all processes together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_sessions: Option<i64>,
+    /// The budget that they share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) budget: Option<i64>,
+    /// The longest time for which requests waited in a move, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) move_gate_ms_max: Option<f64>,
+    /// The median of these times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) move_gate_ms_median: Option<f64>,
+    /// Writes that returned an error, during all moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) move_refused: Option<u64>,
+    /// Acknowledged writes that were not found after a move.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) move_lost: Option<u64>,
+    /// `move_gate_ms_median` divided by `dump_restore_ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) move_vs_dump_restore: Option<f64>,
+    /// Median time for which a lock keeps writers out while `pg_dump | psql` copies the same schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dump_restore_ms: Option<f64>,
+    pub(crate) raw: Raw,
+}
+
+/// The measurements behind the figures.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Raw {
+    /// Version of the server.
+    pub(crate) server: String,
+    /// Number of processes that share the budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) members: Option<usize>,
+    /// Time of each beat that was seen, in microseconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) beats_us: Vec<f64>,
+    /// Bytes of the tables and indexes of the tenant that moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) moved_bytes: Option<i64>,
+    /// Each move.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) moves: Vec<moves::Move>,
+    /// Each run of `pg_dump | psql`, in milliseconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dumps_ms: Vec<f64>,
+}
+
+/// Runs the requested scenarios.
+pub(crate) async fn run(args: &ScaleArgs) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    for scenario in &args.only {
+        match scenario {
+            ScaleScenario::SharedBudget => shared_budget(args, &mut report).await?,
+            ScaleScenario::Moves => moves(args, &mut report).await?,
+        }
+    }
+    Ok(report)
+}
+
+async fn shared_budget(args: &ScaleArgs, report: &mut Report) -> Result<(), Failure> {
+    let seen = beat::run(args).await?;
+    report.beat_us = Some(median(seen.beats_us.iter().copied()));
+    (report.max_sessions, report.budget) = (Some(seen.max_sessions), Some(seen.budget));
+    let raw = &mut report.raw;
+    (raw.server, raw.members, raw.beats_us) = (seen.server, Some(args.members), seen.beats_us);
+    Ok(())
+}
+
+async fn moves(args: &ScaleArgs, report: &mut Report) -> Result<(), Failure> {
+    let done = moves::run(&args.sizes).await?;
+    let gates = || done.moves.iter().map(|of| of.gate_ms);
+    let (gate, dump) = (median(gates()), median(done.dumps_ms.iter().copied()));
+    report.move_gate_ms_max = gates().reduce(f64::max);
+    report.move_gate_ms_median = Some(gate);
+    report.move_refused = Some(done.moves.iter().map(|of| of.refused).sum());
+    report.move_lost = done.moves.iter().map(|of| of.lost).max();
+    report.move_vs_dump_restore = Some(gate / dump);
+    report.dump_restore_ms = Some(dump);
+    let raw = &mut report.raw;
+    raw.server = done.server;
+    raw.moved_bytes = Some(done.bytes);
+    (raw.moves, raw.dumps_ms) = (done.moves, done.dumps_ms);
+    Ok(())
+}

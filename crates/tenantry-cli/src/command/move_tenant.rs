@@ -1,0 +1,198 @@
+use std::time::Duration;
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use tenantry::moves::{MoveOptions, MoveReport, Mover};
+
+use crate::{
+    command::{Ended, tenant::TenantChanged},
+    context::Context,
+    exit::Exit,
+    failure::chain,
+    output::Progress,
+    settings,
+};
+
+/// Arguments of `move`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["tenant", "list", "take_over", "sweep"])))]
+pub(crate) struct Move {
+    /// The tenant
+    tenant: Option<String>,
+    /// The server that it moves to, by its name in the configuration
+    #[arg(long, value_name = "SERVER", requires = "tenant", required_unless_present_any = ["list", "take_over", "sweep", "cancel"])]
+    to: Option<String>,
+    /// Check everything and estimate how long requests would wait; change nothing
+    #[arg(long, requires = "to")]
+    dry_run: bool,
+    /// How long requests may wait [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "to")]
+    max_pause: Option<Duration>,
+    /// How long the old copy is kept [default: 7 days]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "to")]
+    keep: Option<Duration>,
+    /// Do not compare the content of the tables
+    #[arg(long, requires = "to")]
+    no_verify: bool,
+    /// Undo the move that the tenant is on
+    #[arg(long, requires = "tenant", conflicts_with = "to")]
+    cancel: bool,
+    /// List all moves
+    #[arg(long)]
+    list: bool,
+    /// Complete or undo the moves of processes that have died
+    #[arg(long)]
+    take_over: bool,
+    /// Drop the old copies whose time is over
+    #[arg(long)]
+    sweep: bool,
+}
+
+/// A move that was taken over.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TakenOverView {
+    /// The tenant.
+    tenant_id: String,
+    /// The report of a move that was completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<MoveReport>,
+    /// Why a move was undone, or is still unfinished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Move {
+    pub(super) async fn run(self, on: &Context) -> Ended {
+        let mover = on.manager()?.mover();
+        match (&self.tenant, &self.to) {
+            (Some(tenant), Some(to)) if self.dry_run => self.plan(on, &mover, tenant, to).await,
+            (Some(tenant), Some(to)) => self.move_it(on, &mover, tenant, to).await,
+            (Some(tenant), None) => cancel(on, &mover, tenant).await,
+            (None, _) if self.list => list(on, &mover).await,
+            (None, _) if self.sweep => sweep(on, &mover).await,
+            (None, _) => take_over(on, &mover).await,
+        }
+    }
+
+    fn options(&self) -> MoveOptions {
+        let mut options = MoveOptions::default().verify(!self.no_verify);
+        if let Some(limit) = self.max_pause {
+            options = options.max_pause(limit);
+        }
+        if let Some(time) = self.keep {
+            options = options.keep(time);
+        }
+        options
+    }
+
+    async fn plan(&self, on: &Context, mover: &Mover, tenant: &str, to: &str) -> Ended {
+        let options = self.options();
+        let plan =
+            on.interruptible("nothing was changed", mover.plan(tenant, to, &options)).await?;
+        on.output.report(&plan, || plan.to_string())?;
+        Ok(if plan.obstacles.is_empty() { Exit::Fine } else { Exit::Problems })
+    }
+
+    async fn move_it(&self, on: &Context, mover: &Mover, tenant: &str, to: &str) -> Ended {
+        let progress = on.output.progress("move");
+        progress.say("examining");
+        let options = telling(self.options(), progress.clone());
+        let moving = mover.move_tenant(tenant, to, options);
+        let report =
+            on.interruptible("the move is undone, unless the tenant is there already", moving);
+        let report = report.await?;
+        drop(progress);
+        on.output.report(&report, || report.to_string())?;
+        let is_fine = report.left.is_none() && report.remarks.is_empty();
+        Ok(if is_fine { Exit::Fine } else { Exit::Warnings })
+    }
+}
+
+fn telling(options: MoveOptions, progress: Progress) -> MoveOptions {
+    options.on_progress(move |step| progress.say(&step.to_string()))
+}
+
+async fn cancel(on: &Context, mover: &Mover, tenant: &str) -> Ended {
+    on.interruptible("the move may or may not be cancelled", mover.cancel(tenant)).await?;
+    let report = TenantChanged { tenant_id: tenant, done: "cancelled", from: None };
+    on.output
+        .report(&report, || format!("cancelled the move of tenant {tenant}: it is being undone"))?;
+    Ok(Exit::Fine)
+}
+
+async fn list(on: &Context, mover: &Mover) -> Ended {
+    let moves = on.interruptible("nothing was changed", mover.list()).await?;
+    let text = || {
+        let lines: Vec<_> = moves
+            .iter()
+            .map(|of| {
+                let mut line =
+                    format!("{}: {} from {} to {}", of.tenant_id, of.stage, of.from, of.to);
+                if of.is_abandoned {
+                    line.push_str(", abandoned: take it over with `tenantry move --take-over`");
+                }
+                if let Some(trouble) = &of.trouble {
+                    line.push_str(&format!(" ({trouble})"));
+                }
+                line
+            })
+            .collect();
+        if lines.is_empty() { "no moves".to_owned() } else { lines.join("\n") }
+    };
+    on.output.report(&moves, text)?;
+    Ok(if moves.iter().any(|of| of.is_abandoned) { Exit::Warnings } else { Exit::Fine })
+}
+
+async fn sweep(on: &Context, mover: &Mover) -> Ended {
+    let swept = on.interruptible("some copies may be dropped", mover.sweep()).await?;
+    let text = || {
+        let lines: Vec<_> = swept
+            .iter()
+            .map(|of| match &of.error {
+                None => {
+                    format!("dropped {} of tenant {} on {}", of.schema, of.tenant_id, of.server)
+                }
+                Some(error) => format!(
+                    "kept {} of tenant {} on {}: {error}",
+                    of.schema, of.tenant_id, of.server
+                ),
+            })
+            .collect();
+        if lines.is_empty() { "nothing to drop".to_owned() } else { lines.join("\n") }
+    };
+    on.output.report(&swept, text)?;
+    Ok(if swept.iter().any(|of| of.error.is_some()) { Exit::Problems } else { Exit::Fine })
+}
+
+async fn take_over(on: &Context, mover: &Mover) -> Ended {
+    let taken = on.interruptible("moves may be unfinished", mover.take_over()).await?;
+    let views: Vec<_> = taken
+        .into_iter()
+        .map(|of| {
+            let tenant_id = of.tenant_id.to_string();
+            match of.result {
+                Ok(report) => TakenOverView { tenant_id, report: Some(report), error: None },
+                Err(error) => {
+                    let error = chain(&error);
+                    TakenOverView { tenant_id, report: None, error: Some(error) }
+                }
+            }
+        })
+        .collect();
+    let text = || {
+        let lines: Vec<_> = views
+            .iter()
+            .map(|of| match (&of.report, &of.error) {
+                (Some(report), _) => report.to_string(),
+                (None, error) => {
+                    format!("tenant {}: {}", of.tenant_id, error.as_deref().unwrap_or_default())
+                }
+            })
+            .collect();
+        if lines.is_empty() { "no abandoned moves".to_owned() } else { lines.join("\n") }
+    };
+    on.output.report(&views, text)?;
+    Ok(if views.iter().any(|of| of.error.is_some()) { Exit::Problems } else { Exit::Fine })
+}

@@ -1,0 +1,326 @@
+//! The task that asks for a part of the shared budget, again and again.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use sqlx::{Connection, PgConnection};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    allocation::{Claim, Grant, Other, allocate},
+    failure::{Failure, no_floor_left},
+    member::{Load, Member, State},
+    sightings::{Row, Sight, Sightings},
+    table::{Found, Table, Written, sessions},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    error_report::ErrorReport,
+    pool::{Connector, Lease, Moment, Purpose, Server, Share, Verdict},
+    tenant::Ident,
+};
+
+/// How long a beat waits for a connection, and for each answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it tries when others write at the same time.
+const TRIES: usize = 10;
+
+/// How long after a budget was new sessions without a row keep it from being lent: they belong to
+/// processes that have not noticed that the table was replaced.
+const NEW_FOR: f64 = 15.0;
+
+/// How long a process waits, at its end, until the server has noticed that its sessions are gone.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// Makes the pool ask for its part of a budget from its first use until it is closed.
+pub(crate) fn share(server: &Arc<Server>, share: Share, schema: Ident, instance: &str) {
+    let table = Table { schema, budget: Arc::clone(&share.name), instance: instance.into() };
+    let mut beat = Beat {
+        server: Arc::downgrade(server),
+        connector: server.connector().clone(),
+        member: Member::new(share.floor),
+        sightings: Sightings::default(),
+        known: None,
+        beats: 0,
+        table,
+    };
+    let shutdown = server.shutdown().clone();
+    server.share(share);
+    server.on_start(Box::pin(async move {
+        shutdown.run_until_cancelled(beat.go_on()).await;
+        beat.leave().await;
+    }));
+}
+
+struct Beat {
+    server: Weak<Server>,
+    connector: Connector,
+    table: Table,
+    member: Member,
+    sightings: Sightings,
+    /// The table that was found to be the library's own.
+    known: Option<i64>,
+    /// Number of answered beats.
+    beats: u64,
+}
+
+impl Beat {
+    async fn go_on(&mut self) {
+        while let Some(server) = self.server.upgrade() {
+            let Some(share) = server.shared_budget().cloned() else { return };
+            let failed = self.once(&server, &share).await;
+            drop(server);
+            let (least, most) = (self.member.pause_of_waiting(failed), self.member.pause(failed));
+            let jitter = self.member.jitter(fastrand::f64());
+            sleep(least.mul_f64(jitter)).await;
+            let rest = most.saturating_sub(least).mul_f64(jitter);
+            drop(timeout(rest, self.until_a_request_waits(&share)).await);
+        }
+    }
+
+    async fn until_a_request_waits(&self, share: &Share) {
+        while self.server.upgrade().is_some_and(|server| !server.tenants_wait()) {
+            share.wake.notified().await;
+        }
+    }
+
+    /// Beats once. Returns `true` if there was no answer.
+    async fn once(&mut self, server: &Arc<Server>, share: &Share) -> bool {
+        let sent = server.moment();
+        let usage = server.usage();
+        let load = Load { peak: usage.peak, waiting: usage.waiting, besides: server.besides() };
+        let wanted = self.member.want(load, share.total());
+        share.note_wanted(wanted);
+        let asked = timeout(PATIENCE * 2, self.ask(server, share, sent, wanted)).await;
+        let asked = asked.unwrap_or_else(|_| {
+            let late = "asking for a part of the shared budget: no answer in time";
+            Err(Failure::unheard(Error::new(ErrorKind::Unavailable, late)))
+        });
+        let verdict = match &asked {
+            Ok((grant, _)) => {
+                self.beats += 1;
+                self.member.answered(sent, *grant);
+                share.note_error(None);
+                match self.member.state() {
+                    State::Refused => Verdict::Refused(Arc::new(no_floor_left(share))),
+                    State::Waiting => Verdict::Waiting,
+                    State::Asking | State::Granted { .. } => Verdict::Asking,
+                }
+            }
+            Err(failure) => {
+                if failure.heard {
+                    self.member.heard(sent);
+                }
+                let text = ErrorReport::new(&failure.error).to_string();
+                tracing::debug!(target: "tenantry::server", error = %text, "a beat has failed");
+                share.note_error(Some(text.into()));
+                match failure.is_lasting() {
+                    true => Verdict::Unable(Arc::new(failure.error.without_source())),
+                    false => Verdict::Asking,
+                }
+            }
+        };
+        // Before the connection is returned: a first grant lets it be compared with another one.
+        server.allow(self.member.allowance(server.moment()), verdict);
+        let failed = asked.is_err();
+        if let Ok((grant, lease)) = asked {
+            match grant.counted {
+                // Nothing is counted for it, so it keeps no connection.
+                0 => {
+                    lease.retire();
+                    server.close_idle_connections();
+                }
+                _ => drop(lease),
+            }
+        }
+        failed
+    }
+
+    /// Asks for a part. Creates the table if it is missing.
+    async fn ask(
+        &mut self,
+        server: &Arc<Server>,
+        share: &Share,
+        sent: Moment,
+        wanted: usize,
+    ) -> Result<(Grant, Lease), Failure> {
+        let mut may_create = true;
+        let mut lease = acquire(server).await?;
+        let mut began = Instant::now();
+        for _ in 0..TRIES {
+            let failed = |error| Failure::of_statement(&self.table.schema, error);
+            let found = match self.table.read(&mut lease).await {
+                Ok(found) => found,
+                Err(error) if may_create && is_missing(&error) => {
+                    may_create = false;
+                    // There may be no second connection.
+                    drop(lease);
+                    create(server, &self.table).await?;
+                    lease = acquire(server).await?;
+                    began = Instant::now();
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            let Some(version) = found.version else {
+                self.table.begin(&mut lease).await.map_err(failed)?;
+                continue;
+            };
+            self.check_table(server, &mut lease, &found).await?;
+            let claim = Claim {
+                budget: share.total(),
+                floor: share.floor,
+                processes: share.processes,
+                wanted,
+                holds: server.holds(),
+            };
+            let decided = self.decide(sent, claim, &found, &mut lease).await;
+            let (grant, expired, gone) =
+                decided.map_err(|error| Failure::of_statement(&self.table.schema, error))?;
+            let mine = Row {
+                instance: Arc::clone(&self.table.instance),
+                budget: claim.budget,
+                floor: claim.floor,
+                wanted,
+                counted: grant.counted,
+                beats: 0,
+            };
+            let written = Written { version, mine: &mine, expired: &expired, gone: &gone };
+            let is_written = self.table.write(&mut lease, &written).await;
+            if is_written.map_err(|error| Failure::of_statement(&self.table.schema, error))? {
+                share.note_beat(began.elapsed());
+                return Ok((grant, lease));
+            }
+        }
+        let attempted =
+            "asking for a part of the shared budget: other processes wrote first each time";
+        Err(Failure { error: Error::new(ErrorKind::Unavailable, attempted), heard: true })
+    }
+
+    /// Computes what this process gets, and what is to be written about others.
+    async fn decide(
+        &mut self,
+        sent: Moment,
+        claim: Claim,
+        found: &Found,
+        lease: &mut PgConnection,
+    ) -> sqlx::Result<(Grant, Vec<(Arc<str>, usize)>, Vec<Arc<str>>)> {
+        let expired = self.sightings.note(sent.time, &found.rows);
+        let is_new = found.age < NEW_FOR;
+        let sessions = match expired.is_empty() && !is_new {
+            true => Default::default(),
+            false => sessions(lease).await?,
+        };
+        let (mut others, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for row in &found.rows {
+            let count = sessions.get(&*row.instance).copied().unwrap_or_default();
+            let (holds, lives) = match self.sightings.judge(sent.time, row, count.all) {
+                Sight::Lives => (row.counted, true),
+                Sight::Expired(holds) => (holds, false),
+                Sight::Gone => {
+                    gone.push(Arc::clone(&row.instance));
+                    continue;
+                }
+            };
+            if holds != row.counted {
+                changed.push((Arc::clone(&row.instance), holds));
+            }
+            let precedes = row.instance < self.table.instance;
+            let Row { budget, floor, wanted, .. } = *row;
+            others.push(Other { budget, floor, wanted, holds, lives, precedes });
+        }
+        let grant = allocate(&claim, &others);
+        let is_known = |name: &str| {
+            name == &*self.table.instance || found.rows.iter().any(|row| &*row.instance == name)
+        };
+        // Each process has a session in this database, the one that beats.
+        let mut strangers = sessions.iter().filter(|(name, of)| of.here > 0 && !is_known(name));
+        let are_strangers = is_new && strangers.next().is_some();
+        let grant = if are_strangers { grant.without_growth(&claim) } else { grant };
+        Ok((grant, changed, gone))
+    }
+
+    /// Checks once that the table is the library's own.
+    async fn check_table(
+        &mut self,
+        server: &Server,
+        lease: &mut PgConnection,
+        found: &Found,
+    ) -> Result<(), Failure> {
+        if found.oid == self.known {
+            return Ok(());
+        }
+        check(server, lease, &self.table).await?;
+        self.known = found.oid;
+        Ok(())
+    }
+
+    /// Removes the row of this process, once its sessions are gone.
+    async fn leave(&self) {
+        let has_left = self.server.upgrade().is_none_or(|server| server.has_no_connection());
+        if self.beats == 0 || !has_left {
+            // The others see what it still has.
+            return;
+        }
+        let leaving = async {
+            let mut conn = PgConnection::connect_with(&self.connector.primary().await?).await?;
+            while !self.table.leave(&mut conn).await? {
+                sleep(Duration::from_millis(20)).await;
+            }
+            conn.close().await
+        };
+        if let Ok(Err(error)) = timeout(LEAVES_WITHIN, leaving).await {
+            tracing::debug!(target: "tenantry::server", %error, "could not leave the shared budget");
+        }
+    }
+}
+
+async fn acquire(server: &Arc<Server>) -> Result<Lease, Failure> {
+    let acquired = server.acquire_within(PATIENCE, server.system(), Purpose::Lease).await;
+    acquired.map_err(Failure::unheard)
+}
+
+fn is_missing(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("42P01"))
+}
+
+/// Checks that the table is the library's own. Returns `false` if there is none.
+async fn check(server: &Server, conn: &mut PgConnection, table: &Table) -> Result<bool, Failure> {
+    let owner = server.user_of_upkeep().await.map_err(Failure::unheard)?;
+    let misfit = table.misfit(conn, owner.as_deref()).await;
+    match misfit.map_err(|error| Failure::of_statement(&table.schema, error))? {
+        None => Ok(false),
+        Some(None) => Ok(true),
+        Some(Some(why)) => Err(Failure::foreign(&table.schema, &why)),
+    }
+}
+
+/// Creates the table with the login of maintenance.
+async fn create(server: &Arc<Server>, table: &Table) -> Result<(), Failure> {
+    let owner = server.owner_of_budget();
+    let lease = server.acquire_within(PATIENCE * 2, &owner, Purpose::Lease).await;
+    let mut lease = lease.map_err(Failure::unheard)?;
+    if check(server, &mut lease, table).await? {
+        return Ok(());
+    }
+    match table.create(&mut lease, server.role_of_manager()).await {
+        Err(error)
+            if error
+                .as_database_error()
+                .is_some_and(|error| error.code().as_deref() == Some("42501")) =>
+        {
+            Err(Failure::missing(&table.schema, Some(error)))
+        }
+        created => created.map_err(|error| Failure::of_statement(&table.schema, error)),
+    }
+}
+
+/// Creates the table of shared budgets on a server, if it is missing.
+pub(crate) async fn create_table(server: &Arc<Server>, schema: &Ident) -> Result<(), Error> {
+    let table = Table { schema: schema.clone(), budget: "".into(), instance: "".into() };
+    create(server, &table).await.map_err(|failure| server.name_in(failure.error))
+}

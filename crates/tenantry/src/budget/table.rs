@@ -1,0 +1,325 @@
+//! The table of processes, and the statements of a beat.
+//!
+//! A beat reads all rows, decides, and writes its own row if no other process has written since.
+//! So no lock is held between two messages: a process that stops in between delays no other.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sqlx::{PgConnection, Row as _, SqlStr, postgres::PgRow, raw_sql};
+
+use super::sightings::Row;
+use crate::{
+    pool::{application_name, keep_to_owner},
+    sql::Sql,
+    tenant::Ident,
+};
+
+/// The name of the table, in the shared schema.
+pub(crate) const TABLE: &str = "tenantry_budget";
+
+/// The rows of one budget on one server.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    pub(super) schema: Ident,
+    pub(super) budget: Arc<str>,
+    /// This process, by the name of its sessions.
+    pub(super) instance: Arc<str>,
+}
+
+/// What a beat has read.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The other processes.
+    pub(super) rows: Vec<Row>,
+    /// Number of writes so far. `None` if this budget is new.
+    pub(super) version: Option<i64>,
+    /// Seconds since the budget was new, by the clock of the server.
+    pub(super) age: f64,
+    /// The table, to notice that it was replaced.
+    pub(super) oid: Option<i64>,
+}
+
+/// What a beat writes.
+#[derive(Debug)]
+pub(super) struct Written<'a> {
+    pub(super) version: i64,
+    pub(super) mine: &'a Row,
+    /// Processes whose leases have expired, with the connections that are counted for them now.
+    pub(super) expired: &'a [(Arc<str>, usize)],
+    pub(super) gone: &'a [Arc<str>],
+}
+
+/// The time that a beat waits for a lock, which only a change of the table holds.
+const PATIENCE: &str = "set local lock_timeout = 500";
+
+impl Table {
+    fn name<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
+        sql.ident(&self.schema).text(".tenantry_budget")
+    }
+
+    /// Reads the rows of all processes.
+    pub(super) async fn read(&self, conn: &mut PgConnection) -> sqlx::Result<Found> {
+        let mut sql = Sql::new("begin; ");
+        sql.text(PATIENCE).text("; select instance, budget, floor, wanted, counted, beats, ");
+        sql.text(
+            "b.tableoid::pg_catalog.int8 as oid, extract(epoch from pg_catalog.clock_timestamp() \
+             operator(pg_catalog.-) b.beat_at)::pg_catalog.float8 as age from ",
+        );
+        self.name(&mut sql).text(" b where b.name operator(pg_catalog.=) ").literal(&self.budget);
+        sql.text("; commit");
+        let mut found = Found::default();
+        for row in raw_sql(sql.finish()).fetch_all(conn).await? {
+            found.oid = Some(row.try_get("oid")?);
+            let read = read(&row)?;
+            if read.instance.is_empty() {
+                (found.version, found.age) = (Some(read.beats), row.try_get("age")?);
+            } else if read.instance != self.instance {
+                found.rows.push(read);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds the row that counts the writes, if it is missing.
+    pub(super) async fn begin(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        let mut sql = Sql::new("begin; ");
+        sql.text(PATIENCE).text("; insert into ");
+        self.name(&mut sql).text(
+            " (name, instance, budget, floor, wanted, counted, beats, beat_at) \
+             values (",
+        );
+        sql.literal(&self.budget);
+        sql.text(", '', 0, 0, 0, 0, 0, pg_catalog.clock_timestamp()) on conflict do nothing; ");
+        sql.text("commit");
+        raw_sql(sql.finish()).execute(conn).await.map(drop)
+    }
+
+    /// Writes the row of this process, and what it knows of others. Returns `false` if another
+    /// process has written since; then nothing is changed.
+    pub(super) async fn write(
+        &self,
+        conn: &mut PgConnection,
+        written: &Written<'_>,
+    ) -> sqlx::Result<bool> {
+        let sql = self.write_sql(written);
+        let rows = raw_sql(sql).fetch_all(conn).await?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
+    }
+
+    fn write_sql(&self, written: &Written<'_>) -> SqlStr {
+        let mut sql = Sql::new("begin; ");
+        sql.text(PATIENCE).text("; with turn as (update ");
+        self.name(&mut sql)
+            .text(" set beats = beats operator(pg_catalog.+) 1 where name operator(pg_catalog.=) ");
+        sql.literal(&self.budget).text(
+            " and instance operator(pg_catalog.=) '' \
+             and beats operator(pg_catalog.=) ",
+        );
+        sql.integer(written.version).text("::pg_catalog.int8 returning 1), mine as (insert into ");
+        self.name(&mut sql)
+            .text(" as b (name, instance, budget, floor, wanted, counted, beats, beat_at) select ");
+        sql.literal(&self.budget).text(", ").literal(&self.instance);
+        let Row { budget, floor, wanted, counted, .. } = *written.mine;
+        for number in [budget, floor, wanted, counted] {
+            sql.text(", ").number(number as u64);
+        }
+        sql.text(
+            ", 1, pg_catalog.clock_timestamp() from turn on conflict (name, instance) do update \
+             set budget = excluded.budget, floor = excluded.floor, wanted = excluded.wanted, \
+             counted = excluded.counted, beats = b.beats operator(pg_catalog.+) 1, \
+             beat_at = excluded.beat_at)",
+        );
+        self.write_others(&mut sql, written);
+        sql.text(" select exists (select from turn); commit");
+        sql.finish()
+    }
+
+    fn write_others(&self, sql: &mut Sql, written: &Written<'_>) {
+        if !written.expired.is_empty() {
+            self.name(sql.text(", expired as (update "))
+                .text(" as b set counted = v.counted from (values ");
+            for (index, (instance, counted)) in written.expired.iter().enumerate() {
+                sql.text(if index == 0 { "(" } else { ", (" }).literal(instance).text(", ");
+                sql.number(*counted as u64).text(")");
+            }
+            sql.text(") as v (instance, counted), turn where b.name operator(pg_catalog.=) ");
+            sql.literal(&self.budget).text(" and b.instance operator(pg_catalog.=) v.instance)");
+        }
+        if !written.gone.is_empty() {
+            self.name(sql.text(", gone as (delete from "))
+                .text(" b where b.name operator(pg_catalog.=) ");
+            sql.literal(&self.budget).text(
+                " and exists (select from turn) \
+                 and b.instance operator(pg_catalog.=) any (array[",
+            );
+            for (index, instance) in written.gone.iter().enumerate() {
+                sql.text(if index == 0 { "" } else { ", " }).literal(instance);
+            }
+            sql.text("]::pg_catalog.text[]))");
+        }
+    }
+
+    /// Removes the row of this process, if it has no session but this one. Returns `false` if it
+    /// has others.
+    pub(super) async fn leave(&self, conn: &mut PgConnection) -> sqlx::Result<bool> {
+        let mut sql = Sql::new("begin; ");
+        sql.text(PATIENCE)
+            .text("; with others as (select from pg_catalog.pg_stat_activity a where ");
+        sql.text("(a.application_name operator(pg_catalog.=) ").literal(&self.instance);
+        sql.text(" or pg_catalog.starts_with(a.application_name, ")
+            .literal(&format!("{}/", self.instance));
+        sql.text(
+            ")) and a.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()), \
+             gone as (delete from ",
+        );
+        self.name(&mut sql)
+            .text(" b where not exists (select from others) and b.name operator(pg_catalog.=) ");
+        sql.literal(&self.budget)
+            .text(" and b.instance operator(pg_catalog.=) ")
+            .literal(&self.instance);
+        sql.text(" returning 1), turn as (update ");
+        self.name(&mut sql).text(
+            " b set beats = b.beats operator(pg_catalog.+) 1 \
+             where exists (select from gone) and b.name operator(pg_catalog.=) ",
+        );
+        sql.literal(&self.budget).text(
+            " and b.instance operator(pg_catalog.=) '') \
+             select not exists (select from others); commit",
+        );
+        let rows = raw_sql(sql.finish()).fetch_all(conn).await?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(true))
+    }
+
+    /// Creates the table, if the role may.
+    pub(super) async fn create(
+        &self,
+        conn: &mut PgConnection,
+        user: Option<&Ident>,
+    ) -> sqlx::Result<()> {
+        raw_sql(create_sql(&self.schema, user)).execute(conn).await.map(drop)
+    }
+
+    /// Returns why the table is not one that the library has made, if so: a role that may create in
+    /// the schema can create one of that name first. `None` if there is no table.
+    pub(super) async fn misfit(
+        &self,
+        conn: &mut PgConnection,
+        owner: Option<&str>,
+    ) -> sqlx::Result<Option<Option<String>>> {
+        let query = sqlx::query_scalar(MISFIT).bind(self.schema.as_str()).bind(TABLE).bind(owner);
+        query.persistent(false).fetch_optional(conn).await
+    }
+}
+
+/// Creates the table in a schema, for this user beside its owner.
+pub(super) fn create_sql(schema: &Ident, user: Option<&Ident>) -> SqlStr {
+    // Makes a second caller wait: `if not exists` alone does not prevent a collision.
+    let mut sql = Sql::new(
+        "begin; set local lock_timeout = 500; select pg_catalog.pg_advisory_xact_lock(7234619037116); \
+         create table if not exists ",
+    );
+    sql.ident(schema).text(".tenantry_budget ");
+    sql.text(
+        "(name pg_catalog.text, instance pg_catalog.text, budget pg_catalog.int4 not null, \
+         floor pg_catalog.int4 not null, wanted pg_catalog.int4 not null, \
+         counted pg_catalog.int4 not null, beats pg_catalog.int8 not null, \
+         beat_at pg_catalog.timestamptz not null, primary key (name, instance)); ",
+    );
+    if let Some(user) = user {
+        keep_to_owner(&mut sql, schema, TABLE);
+        sql.text("grant usage on schema ").ident(schema).text(" to ").ident(user);
+        sql.text("; grant select, insert, update, delete on table ").ident(schema);
+        sql.text(".tenantry_budget to ").ident(user).text("; ");
+    }
+    sql.text("commit");
+    sql.finish()
+}
+
+/// The sessions of a process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sessions {
+    /// In all databases.
+    pub(super) all: usize,
+    /// In the database of the table.
+    pub(super) here: usize,
+}
+
+/// Counts the sessions of each process, by the name of its sessions and whatever their roles.
+pub(super) async fn sessions(conn: &mut PgConnection) -> sqlx::Result<HashMap<String, Sessions>> {
+    const COUNT: &str = "\
+        select a.application_name, pg_catalog.count(*), pg_catalog.count(*) filter (where \
+          a.datname operator(pg_catalog.=) pg_catalog.current_database()) \
+        from pg_catalog.pg_stat_activity a \
+        where pg_catalog.starts_with(a.application_name, 'tenantry/') group by 1";
+    let mut sessions = HashMap::<_, Sessions>::new();
+    for row in raw_sql(COUNT).fetch_all(conn).await? {
+        let (name, all, here): (String, i64, i64) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if let Some(named) = application_name::read(&name) {
+            let of = sessions.entry(named.application.to_owned()).or_default();
+            of.all += usize::try_from(all).unwrap_or_default();
+            of.here += usize::try_from(here).unwrap_or_default();
+        }
+    }
+    Ok(sessions)
+}
+
+fn read(row: &PgRow) -> sqlx::Result<Row> {
+    let number = |column: &str| {
+        let number: i32 = row.try_get(column)?;
+        Ok::<_, sqlx::Error>(usize::try_from(number).unwrap_or_default())
+    };
+    Ok(Row {
+        instance: row.try_get::<String, _>("instance")?.into(),
+        budget: number("budget")?,
+        floor: number("floor")?,
+        wanted: number("wanted")?,
+        counted: number("counted")?,
+        beats: row.try_get("beats")?,
+    })
+}
+
+/// Parameters: the schema, the table, and another role that the owner may be.
+const MISFIT: &str = "\
+    select case \
+      when c.relkind operator(pg_catalog.<>) 'r'::pg_catalog.\"char\" then 'it is not an ordinary table' \
+      when c.relrowsecurity then 'row security is enabled for it' \
+      when not (pg_catalog.pg_get_userbyid(c.relowner) operator(pg_catalog.=) \
+          any (array[current_user, session_user, coalesce($3::pg_catalog.name, current_user)]) \
+        or pg_catalog.pg_has_role(c.relowner, n.nspowner, 'usage')) \
+        then 'it belongs to the role ' operator(pg_catalog.||) pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text \
+          operator(pg_catalog.||) ', which does not own the schema' \
+      when exists (select from pg_catalog.pg_trigger g where g.tgrelid operator(pg_catalog.=) c.oid \
+        and not g.tgisinternal) then 'it has a trigger' \
+      when exists (select from pg_catalog.pg_rewrite w where w.ev_class operator(pg_catalog.=) c.oid) \
+        then 'it has a rule' end \
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+    where n.nspname operator(pg_catalog.=) $1::pg_catalog.name and c.relname operator(pg_catalog.=) $2::pg_catalog.name";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_changes_nothing_but_in_its_turn() {
+        let ident = |name| Ident::parse(name).unwrap();
+        let table = Table {
+            schema: ident("public"),
+            budget: "it's".into(),
+            instance: "tenantry/a~1".into(),
+        };
+        let mine =
+            Row { instance: "".into(), budget: 90, floor: 2, wanted: 5, counted: 4, beats: 0 };
+        let (expired, gone) = ([("tenantry/b".into(), 3)], ["tenantry/c".into()]);
+        let written = Written { version: 7, mine: &mine, expired: &expired, gone: &gone };
+        let sql = table.write_sql(&written);
+        let text = sql.as_str();
+        assert!(text.contains("'it''s', 'tenantry/a~1', 90, 2, 5, 4, 1"), "{text}");
+        assert!(
+            text.contains("(values ('tenantry/b', 3)) as v (instance, counted), turn"),
+            "{text}"
+        );
+        assert!(text.contains("exists (select from turn)"), "{text}");
+        assert_eq!(text.matches("from turn").count(), 3, "{text}");
+    }
+}

@@ -1,0 +1,125 @@
+//! Copies everything to the target, in one transaction there, and compares it with the source.
+
+use sqlx::PgConnection;
+
+use super::{
+    MoveMethod, MoveStage, attempts::Attempt, ends::Ends, failure::Failure, progress::Teller,
+};
+use crate::{
+    clone::{
+        CloneOptions, Copied, Copying, Ends as Way, Plan, Source, contents, different,
+        in_snapshot_sql,
+    },
+    db::TenantTransaction,
+    error::{Error, ErrorKind},
+    pool::grant,
+    provision::Provisioner,
+    schema::{SchemaModel, read::Subject},
+    sql::Sql,
+    tenant::Ident,
+};
+
+/// What is copied: a schema that does not change any more.
+pub(super) struct Frozen<'a> {
+    pub(super) model: &'a SchemaModel,
+    /// Its name on the source.
+    pub(super) kept_as: &'a Ident,
+    pub(super) verify: bool,
+    /// How its rows get to the target.
+    pub(super) method: MoveMethod,
+}
+
+/// Copies the frozen schema to the target, or what its rows have not brought there. If this fails, nothing changes
+/// there.
+pub(super) async fn fill(
+    ends: &Ends,
+    frozen: &Frozen<'_>,
+    attempt: Attempt<'_>,
+    teller: &Teller,
+) -> Result<Copied, Failure> {
+    let Ends { source, target, schema, .. } = ends;
+    let from =
+        Subject { schema: frozen.kept_as.clone(), role: ends.subject_at_source().await?.role };
+    let to = ends.subject_at_target().await?;
+    let told = teller.clone();
+    let options = CloneOptions::default()
+        .data(true)
+        .on_progress(move |copy| told.tell(MoveStage::Fenced, false, Some(copy)));
+    let plan = Plan::new(frozen.model, &options, schema, to.role.as_ref());
+    let plan =
+        plan.map_err(|wrong| Error::new(ErrorKind::Move, "planning the copy").with_source(wrong))?;
+    let way = Way { from: &from, model: frozen.model, to: &to };
+    let lease = source.lease_for(&source.site_of(frozen.kept_as)).await?;
+    let mut reader = TenantTransaction::open(lease).await?;
+    let mut sql = Sql::default();
+    in_snapshot_sql(&mut sql);
+    sql.text("set local search_path to pg_catalog");
+    sqlx::raw_sql(sql.finish()).execute(&mut *reader).await?;
+    let lease = target.lease_for(&target.site_of(schema)).await?;
+    let mut writer = TenantTransaction::open(lease).await?;
+    let path = &source.site_of(frozen.kept_as).occupant.binding.search_path;
+    let copying = async {
+        let mut source = Source { conn: &mut reader, path };
+        let copying = Copying::new(way, &plan, &options, None);
+        let copied = match frozen.method {
+            MoveMethod::UnderFence => copying.unchanging(Some(&mut source), &mut writer).await?,
+            MoveMethod::Replication => copying.completing(&mut source, &mut writer).await?,
+        };
+        if frozen.verify {
+            compare(&plan, (&mut reader, &from), (&mut writer, &to)).await?;
+        }
+        match frozen.method {
+            MoveMethod::UnderFence => own(ends, attempt, &mut writer).await?,
+            MoveMethod::Replication => attempt.lock(&mut writer).await?,
+        }
+        Ok(copied)
+    };
+    let copied: Result<Copied, Failure> = copying.await;
+    drop(reader.rollback().await);
+    match copied {
+        Ok(copied) => {
+            Provisioner::new(target.clone()).commit(writer).await?;
+            Ok(copied)
+        }
+        Err(failure) => {
+            drop(writer.rollback().await);
+            Err(failure)
+        }
+    }
+}
+
+/// Compares the content of all tables, on both servers at the same time.
+async fn compare(
+    plan: &Plan,
+    (reader, from): (&mut PgConnection, &Subject),
+    (writer, to): (&mut PgConnection, &Subject),
+) -> Result<(), Error> {
+    let (source, copy) = futures_util::future::try_join(
+        contents(reader, plan, from, to),
+        contents(writer, plan, to, to),
+    )
+    .await?;
+    match different(&source, &copy) {
+        None => Ok(()),
+        Some(what) => {
+            let attempted = format!("the copy differs from its source: {what}");
+            Err(Error::new(ErrorKind::Move, attempted))
+        }
+    }
+}
+
+/// Grants the tenant's role its privileges, and records that the schema belongs to the move.
+pub(super) async fn own(
+    ends: &Ends,
+    attempt: Attempt<'_>,
+    writer: &mut TenantTransaction,
+) -> Result<(), Failure> {
+    let Ends { target, schema, .. } = ends;
+    if let Some(role) = target.role_of(&ends.site_at_target()).await? {
+        let mut sql = Sql::default();
+        grant(&mut sql, schema, &role);
+        sqlx::raw_sql(sql.finish()).execute(&mut **writer).await?;
+    }
+    Provisioner::new(target.clone()).claim_name(writer, schema).await?;
+    attempt.note(writer, schema).await
+}

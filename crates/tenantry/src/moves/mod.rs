@@ -1,0 +1,48 @@
+//! Moving tenants between servers: [`Mover`].
+//!
+//! ```text
+//!  control server        planned ─▶ prepared ─▶ fencing ─▶ fenced ─▶ verified ─▶ switched ─▶ done
+//!  state in the catalog  moving                 cutover                          active, epoch + 1
+//!  source                            locks      schema renamed                               kept for days
+//!  target                            tried out             copied in one transaction, compared
+//!  requests              served                 wait                             served on the target
+//! ```
+//!
+//! With logical replication, the rows are copied between `prepared` and `fencing`, in the stages `copying` and
+//! `catching_up`.
+//!
+//! Before the stage `switched`, every failure leads to `undoing ─▶ reopened ─▶ undone`; from there on, a move only goes
+//! forward. Each stage is recorded with the process that works on the move, so that another one can continue.
+
+mod announce;
+mod attempts;
+mod conninfo;
+mod ends;
+mod estimate;
+mod examine;
+mod failure;
+mod fence;
+mod fill;
+mod id;
+mod ledger;
+mod machine;
+mod mover;
+mod obstacle;
+mod options;
+mod own_table;
+mod progress;
+mod record;
+mod replicate;
+mod run;
+mod sample;
+#[cfg(test)]
+mod simulation;
+mod stage;
+mod tidy;
+
+pub use mover::{Mover, TakenOver};
+pub use obstacle::{Obstacle, ObstacleKind, Obstacles};
+pub use options::MoveOptions;
+pub use progress::MoveProgress;
+pub use record::{MovePlan, MoveRecord, MoveReport, Swept};
+pub use stage::{MoveMethod, MoveStage};

@@ -1,0 +1,230 @@
+//! The record of a move.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+
+use super::{MoveMethod, MoveStage, id::MoveId};
+use crate::{
+    event::serialize_millis,
+    tenant::{Ident, TenantId},
+    timestamp,
+};
+
+/// A move, as it is recorded in the table `tenantry_moves` of the shared schema.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MoveRecord {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The server that it was on before.
+    #[serde(rename = "fromServer")]
+    pub from: Arc<str>,
+    /// The server that it moves to.
+    #[serde(rename = "toServer")]
+    pub to: Arc<str>,
+    /// Its schema.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// The name of the schema on the source once the tenant has moved.
+    pub kept_as: Arc<str>,
+    /// How the rows get to the target.
+    pub method: MoveMethod,
+    /// The stage.
+    pub stage: MoveStage,
+    /// The process that works on it, or did last.
+    pub owner: Arc<str>,
+    /// How often the move was begun or taken over.
+    pub attempt: u64,
+    /// Whether it was cancelled.
+    pub is_cancelled: bool,
+    /// Whether its mover was silent for so long that another process may take over.
+    pub is_abandoned: bool,
+    /// Bytes of the tenant's tables and indexes, before the move.
+    pub bytes: u64,
+    /// Why it is undone, or what keeps it from going on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Arc<str>>,
+    /// When it began.
+    #[serde(serialize_with = "timestamp::serialize_optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<String>", extend("format" = "date-time")))]
+    pub began_at: Option<SystemTime>,
+    /// When it was done or undone.
+    #[serde(serialize_with = "timestamp::serialize_optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<String>", extend("format" = "date-time")))]
+    pub ended_at: Option<SystemTime>,
+    /// When the schema on the source may be dropped.
+    #[serde(serialize_with = "timestamp::serialize_optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<String>", extend("format" = "date-time")))]
+    pub keep_until: Option<SystemTime>,
+    /// When the schema on the source was dropped.
+    #[serde(serialize_with = "timestamp::serialize_optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<String>", extend("format" = "date-time")))]
+    pub swept_at: Option<SystemTime>,
+    #[serde(skip)]
+    pub(super) of: Inner,
+}
+
+/// What only a mover needs to know.
+#[derive(Debug, Clone)]
+pub(super) struct Inner {
+    pub(super) id: MoveId,
+    pub(super) schema: Ident,
+    /// The number of the placement before.
+    pub(super) epoch: u64,
+    pub(super) tries: u32,
+    pub(super) fence_tries: u32,
+    pub(super) verify: bool,
+    pub(super) take_over_after: Duration,
+}
+
+/// The result of a move.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MoveReport {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The server that it was on.
+    #[serde(rename = "fromServer")]
+    pub from: Arc<str>,
+    /// The server that it is on.
+    #[serde(rename = "toServer")]
+    pub to: Arc<str>,
+    /// Its schema.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// The name of the schema on the source from now on. `Mover::sweep` drops it once its time is
+    /// over.
+    pub kept_as: Arc<str>,
+    /// How the rows got to the target.
+    pub method: MoveMethod,
+    /// Rows that were copied by this process.
+    pub rows: u64,
+    /// Tables whose rows were copied by this process.
+    pub tables: usize,
+    /// How long requests waited, if this process has made them wait: from when the state became `cutover` to when the
+    /// tenant was active again; the last time, if there were several.
+    #[serde(rename = "pauseMs", serialize_with = "crate::event::serialize_optional_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
+    pub pause: Option<Duration>,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub duration: Duration,
+    /// What is still to be done on the target, if tidying up has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
+    /// Limitations of the copy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+impl std::fmt::Display for MoveReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            tenant_id,
+            from,
+            to,
+            schema,
+            kept_as,
+            method,
+            rows,
+            tables,
+            pause,
+            duration,
+            ..
+        } = self;
+        let word = if *tables == 1 { "table" } else { "tables" };
+        write!(f, "moved tenant {tenant_id} from {from} to {to} by {method}: schema {schema}")?;
+        // With replication, the target's server has copied them.
+        if *method == MoveMethod::UnderFence {
+            write!(f, ", {rows} rows in {tables} {word}")?;
+        }
+        write!(f, " in {duration:.1?}")?;
+        if let Some(pause) = pause {
+            write!(f, "; requests waited for {pause:.1?}")?;
+        }
+        write!(f, "\nnote: the schema is kept on {from} as {kept_as}")?;
+        if let Some(left) = &self.left {
+            write!(f, "\nnote: {left}")?;
+        }
+        self.remarks.iter().try_for_each(|remark| write!(f, "\nnote: {remark}"))
+    }
+}
+
+/// What a move would do.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MovePlan {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The server that it is on.
+    #[serde(rename = "fromServer")]
+    pub from: Arc<str>,
+    /// The server that it would move to.
+    #[serde(rename = "toServer")]
+    pub to: Arc<str>,
+    /// Its schema.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// How the rows would get to the target.
+    pub method: MoveMethod,
+    /// Bytes of its tables and indexes.
+    pub bytes: u64,
+    /// Bytes per second that a sample copy has reached; `None` if there are too few rows.
+    pub bytes_per_second: Option<f64>,
+    /// How long requests would wait.
+    #[serde(rename = "pauseMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub pause: Duration,
+    /// Why logical replication is not used, unless it is, or another way was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_replicated: Vec<String>,
+    /// What prevents the move.
+    pub obstacles: Vec<super::Obstacle>,
+    /// Limitations of the copy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+impl std::fmt::Display for MovePlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { tenant_id, from, to, schema, method, bytes, pause, obstacles, .. } = self;
+        write!(
+            f,
+            "tenant {tenant_id}: schema {schema} from {from} to {to} by {method}, {bytes} bytes"
+        )?;
+        write!(f, "; requests would wait for about {pause:.1?}")?;
+        obstacles.iter().try_for_each(|obstacle| write!(f, "\nobstacle: {obstacle}"))?;
+        for reason in &self.not_replicated {
+            write!(f, "\nnote: logical replication is not used: {reason}")?;
+        }
+        self.remarks.iter().try_for_each(|remark| write!(f, "\nnote: {remark}"))
+    }
+}
+
+/// What became of a kept schema.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Swept {
+    /// The tenant that has moved.
+    pub tenant_id: TenantId,
+    /// The server that it has left.
+    pub server: Arc<str>,
+    /// The name of the schema there.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// Why it is still there; `None` if it was dropped.
+    pub error: Option<String>,
+}

@@ -1,0 +1,131 @@
+//! Waits for the target.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{PgConnection, Row, SqlStr};
+use tokio::time::sleep;
+
+use super::{
+    hold::hold_writers,
+    names::{find_sql, name_of},
+    pace::{PATIENCE, Pace, Step},
+    subscription,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    moves::{ends::Ends, failure::Failure, id::MoveId},
+    sql::Sql,
+};
+
+/// How often the target is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How long a copy may make no progress: without a privilege, PostgreSQL retries forever, with nothing but a line in
+/// the log of the target.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// How long requests wait for the marker of the fence.
+const BRIEF: Duration = Duration::from_secs(5);
+
+/// How often the target is asked for a marker.
+const ASK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Waits until the rows of all tables are copied.
+pub(in crate::moves) async fn await_copy(ends: &Ends, id: MoveId) -> Result<(), Failure> {
+    let name = name_of(id);
+    let (mut seen, mut since) = (None, Instant::now());
+    loop {
+        let mut lease = ends.target.lease().await?;
+        let (open, all) = subscription::progress(&mut lease, &name).await?;
+        if open == 0 && all > 0 {
+            return Ok(());
+        }
+        let size = size(&mut lease, ends).await?;
+        drop(lease);
+        if seen != Some((open, size)) {
+            (seen, since) = (Some((open, size)), Instant::now());
+        } else if since.elapsed() > STUCK {
+            let attempted = format!(
+                "copying the rows by replication: {open} of {all} tables make no progress; the log of the target says \
+                 why"
+            );
+            return Err(Error::new(ErrorKind::Move, attempted).into());
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Returns the bytes of the schema on the target.
+async fn size(conn: &mut PgConnection, ends: &Ends) -> Result<i64, Error> {
+    let mut sql = Sql::new(
+        "select coalesce(pg_catalog.sum(pg_catalog.pg_table_size(c.oid)), 0)::pg_catalog.int8 \
+         from pg_catalog.pg_class c \
+         join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+         where c.relkind operator(pg_catalog.=) 'r' and n.nspname operator(pg_catalog.=) ",
+    );
+    sql.literal(ends.schema.as_str());
+    Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
+}
+
+/// Waits until the target has almost all changes. If the tenant writes faster than the target applies, its writers are
+/// slowed down.
+pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Failure> {
+    let (began, mut pace) = (Instant::now(), Pace::default());
+    let mut sql = Sql::new(
+        "select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.confirmed_flush_lsn)::pg_catalog.int8 \
+         from pg_catalog.pg_replication_slots s where s.slot_name operator(pg_catalog.=) ",
+    );
+    sql.literal(name_of(id).as_str());
+    let sql = sql.finish();
+    loop {
+        let mut lease = ends.source.lease().await?;
+        let row = sqlx::raw_sql(sql.clone()).fetch_optional(&mut *lease).await?;
+        drop(lease);
+        let gone = || Error::new(ErrorKind::Move, "its replication slot is gone from the source");
+        let lag: i64 = row.ok_or_else(gone)?.try_get(0)?;
+        match pace.next(began.elapsed(), lag) {
+            Step::Go => return Ok(()),
+            Step::Wait(time) => sleep(time).await,
+            Step::Hold(pause) => {
+                hold_writers(ends).await?;
+                sleep(pause).await;
+            }
+            Step::GiveUp => {
+                let attempted = format!(
+                    "the target does not catch up: after {PATIENCE:?} it is {lag} bytes of the log behind, although \
+                     the tenant's writes were slowed down; move it when the servers have less to do"
+                );
+                return Err(Error::new(ErrorKind::Move, attempted).into());
+            }
+        }
+    }
+}
+
+/// Waits until the marker of the fence is on the target, and so is everything before it.
+pub(in crate::moves) async fn await_marker(ends: &Ends, id: MoveId) -> Result<(), Failure> {
+    let mut lease = ends.target.lease().await?;
+    match arrives(&mut lease, find_sql(&ends.shared, &id.digits()), BRIEF).await? {
+        true => Ok(()),
+        false => {
+            let attempted =
+                format!("the last changes have not arrived on the target within {BRIEF:?}");
+            Err(Error::new(ErrorKind::Move, attempted).into())
+        }
+    }
+}
+
+/// Waits until a marker is found. Returns `false` if it does not arrive in time.
+pub(super) async fn arrives(
+    target: &mut PgConnection,
+    find: SqlStr,
+    within: Duration,
+) -> Result<bool, Error> {
+    let began = Instant::now();
+    while sqlx::raw_sql(find.clone()).fetch_optional(&mut *target).await?.is_none() {
+        if began.elapsed() > within {
+            return Ok(false);
+        }
+        sleep(ASK_AGAIN).await;
+    }
+    Ok(true)
+}

@@ -1,0 +1,35 @@
+//! Keeps the writers of a tenant waiting for a moment.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::{
+    db::TenantTransaction,
+    error::Error,
+    moves::{
+        ends::Ends,
+        fence::{lock_sql, tables_of},
+    },
+};
+
+/// How long the writers wait each time.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// The lock gives way in a deadlock with a transaction of the application.
+const BRIEF: &str = "set local lock_timeout = '300ms'; set local statement_timeout = '300ms'";
+
+/// Locks the tables of a tenant against writes for a moment. Readers do not wait. While the lock waits for writers,
+/// others wait behind it, so that it slows them down as well if it is not to be had.
+pub(super) async fn hold_writers(ends: &Ends) -> Result<(), Error> {
+    let Ends { source, schema, .. } = ends;
+    let mut lease = source.lease_for(&source.site_of(schema)).await?;
+    let tables = tables_of(&mut lease, schema).await?;
+    let mut tx = TenantTransaction::open(lease).await?;
+    sqlx::raw_sql(BRIEF).execute(&mut *tx).await?;
+    if sqlx::raw_sql(lock_sql(schema, &tables, " in share mode")).execute(&mut *tx).await.is_ok() {
+        sleep(MOMENT).await;
+    }
+    drop(tx.rollback().await);
+    Ok(())
+}

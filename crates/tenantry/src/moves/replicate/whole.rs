@@ -1,0 +1,84 @@
+//! The steps of a copy by replication, from the empty schema to its end.
+
+use super::{
+    names::{MARKERS, delete_sql, name_of},
+    publication, subscription,
+};
+use crate::{
+    clone::{CloneOptions, Copying, Ends as Way, Plan},
+    db::TenantTransaction,
+    error::{Error, ErrorKind},
+    moves::{
+        attempts::Attempt, conninfo::Conninfo, ends::Ends, failure::Failure, fill, id::MoveId,
+    },
+    provision::Provisioner,
+    reading::read_once,
+};
+
+/// Creates the empty schema on the target, unless it is there, and starts replication.
+pub(in crate::moves) async fn start(
+    ends: &Ends,
+    attempt: Attempt<'_>,
+    conninfo: &Conninfo,
+) -> Result<(), Failure> {
+    let Ends { source, target, schema, shared, .. } = ends;
+    let name = name_of(attempt.id);
+    let mut lease = target.lease().await?;
+    MARKERS.ensure(&mut lease, shared).await?;
+    let is_there = attempt.noted(&mut lease).await?.is_some();
+    drop(lease);
+    if !is_there {
+        create(ends, attempt).await?;
+    }
+    let mut lease = source.lease().await?;
+    MARKERS.ensure(&mut lease, shared).await?;
+    publication::publish(&mut lease, &name, schema, shared).await?;
+    drop(lease);
+    let mut lease = target.lease().await?;
+    subscription::subscribe(&mut lease, &name, conninfo).await?;
+    Ok(())
+}
+
+/// Creates the empty schema on the target.
+async fn create(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
+    let Ends { target, schema, .. } = ends;
+    let from = ends.subject_at_source().await?;
+    let model = read_once(&ends.source, &from).await?;
+    let to = ends.subject_at_target().await?;
+    let options = CloneOptions::default().data(true);
+    let plan = Plan::new(&model, &options, schema, to.role.as_ref());
+    let plan =
+        plan.map_err(|wrong| Error::new(ErrorKind::Move, "planning the copy").with_source(wrong))?;
+    let way = Way { from: &from, model: &model, to: &to };
+    let lease = target.lease_for(&target.site_of(schema)).await?;
+    let mut tx = TenantTransaction::open(lease).await?;
+    let made = async {
+        Copying::new(way, &plan, &options, None).unchanging(None, &mut tx).await?;
+        fill::own(ends, attempt, &mut tx).await
+    };
+    let made: Result<(), Failure> = made.await;
+    match made {
+        Ok(()) => Ok(Provisioner::new(target.clone()).commit(tx).await?),
+        Err(failure) => {
+            drop(tx.rollback().await);
+            Err(failure)
+        }
+    }
+}
+
+/// Removes the subscription, the slots, the publication and the markers. What is gone is skipped.
+pub(in crate::moves) async fn drop_all(ends: &Ends, id: MoveId) -> Result<(), Failure> {
+    let name = name_of(id);
+    let mut lease = ends.target.lease().await?;
+    let oid = subscription::remove(&mut lease, &name).await?;
+    if MARKERS.exists(&mut lease, &ends.shared).await? {
+        sqlx::raw_sql(delete_sql(&ends.shared, id)).execute(&mut *lease).await?;
+    }
+    drop(lease);
+    let mut lease = ends.source.lease().await?;
+    if MARKERS.exists(&mut lease, &ends.shared).await? {
+        sqlx::raw_sql(delete_sql(&ends.shared, id)).execute(&mut *lease).await?;
+    }
+    publication::remove(&mut lease, &name, oid).await?;
+    Ok(())
+}

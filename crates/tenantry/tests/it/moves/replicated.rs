@@ -1,0 +1,205 @@
+//! Tenants move by logical replication where the servers allow it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sqlx::PgConnection;
+use tenantry::moves::{MoveMethod, MoveStage};
+use tenantry_devdb::DevServer;
+use tokio::task::JoinSet;
+
+use super::{Two, is_undone, killed::killed_on, latest, load::Writers, options, value};
+use crate::support::{TestResult, free_names, run};
+
+async fn logical(tenants: &[&str]) -> Two {
+    let server =
+        DevServer::builder().setting("wal_level", "logical").setting("max_wal_senders", "10");
+    Two::of(server.start().await.expect("a server can be started"), tenants).await
+}
+
+/// Replication has left nothing on either server.
+async fn nothing_is_left(two: &Two) {
+    let (mut main, mut eu) = (two.at_main().await, two.at_eu().await);
+    for left in ["pg_publication", "pg_replication_slots", "tenantry_markers"] {
+        let count = format!("select count(*) from {left}");
+        assert_eq!(value(&mut main, &count).await, "0", "{left}");
+    }
+    for left in ["pg_subscription", "tenantry_markers"] {
+        let count = format!("select count(*) from {left}");
+        assert_eq!(value(&mut eu, &count).await, "0", "{left}");
+    }
+}
+
+async fn fill(main: &mut PgConnection) {
+    run(
+        main,
+        "create table tenant_acme.orders (id serial primary key, at timestamptz not null default now(), \
+           price numeric not null, twice numeric generated always as (price * 2) stored, \
+           user_id int not null references tenant_acme.users); \
+         create index on tenant_acme.orders (at); \
+         create table tenant_acme.events (at date not null, what text, primary key (at, what)) partition by range (at); \
+         create table tenant_acme.events_2025 partition of tenant_acme.events \
+           for values from ('2025-01-01') to ('2026-01-01'); \
+         create materialized view tenant_acme.totals as select count(*) as n from tenant_acme.users; \
+         insert into tenant_acme.orders (price, user_id) select n, 1 from generate_series(1, 30000) n; \
+         insert into tenant_acme.events values ('2025-05-05', 'spring')",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_tenant_is_replicated_under_load_and_waits_for_a_moment_only() -> TestResult {
+    let two = logical(&["acme"]).await;
+    fill(&mut two.at_main().await).await;
+    let manager = two.manager();
+    let plan = manager.mover().plan("acme", "eu-1", &options()).await?;
+    assert_eq!(plan.method, MoveMethod::Replication, "{plan}");
+    let writers = Writers::start(&[two.manager(), two.stale()], "acme", 2, false);
+    let report = manager.mover().move_tenant("acme", "eu-1", options()).await?;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let written = writers.stop().await;
+    assert_eq!(report.method, MoveMethod::Replication);
+    assert!(report.pause.is_some_and(|pause| pause < Duration::from_secs(3)), "{report}");
+    assert!(report.remarks.is_empty(), "its publication is no limitation of the copy: {report}");
+    assert!(!report.to_string().contains(" 0 rows"), "{report}");
+    let mut eu = two.at_eu().await;
+    for (query, expected) in [
+        (
+            "select count(*) from tenant_acme.users where id >= 1000",
+            written.acknowledged.to_string(),
+        ),
+        ("select count(*) || ' ' || sum(twice) from tenant_acme.orders", "30000 900030000".into()),
+        ("select nextval('tenant_acme.orders_id_seq')", "30001".into()),
+        ("select count(*) from tenant_acme.events_2025", "1".into()),
+        ("select state || server || epoch from tenants", "error 42P01".into()),
+    ] {
+        assert_eq!(value(&mut eu, query).await, expected, "{query}");
+    }
+    assert_ne!(value(&mut eu, "select n from tenant_acme.totals").await, "0");
+    assert!(written.acknowledged > 50, "{}", written.acknowledged);
+    nothing_is_left(&two).await;
+    // The way back is that of the other server, which has no logical log.
+    free_names(&mut two.at_main().await).await;
+    let plan = manager.mover().plan("acme", "main", &options()).await?;
+    assert_eq!(plan.method, MoveMethod::UnderFence);
+    assert!(plan.not_replicated.iter().any(|why| why.contains("wal_level is minimal")), "{plan}");
+    manager.close().await;
+    Ok(())
+}
+
+/// Three sessions write more than the one process that applies it on the target can follow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_flood_is_slowed_down_until_the_target_catches_up() -> TestResult {
+    let two = logical(&["acme"]).await;
+    fill(&mut two.at_main().await).await;
+    let manager = two.manager();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut flood = JoinSet::new();
+    for _ in 0..3 {
+        let (manager, stop) = (manager.clone(), Arc::clone(&stop));
+        flood.spawn(async move {
+            let held = manager.tenant("acme").await.expect("it is served");
+            let (mut written, mut slowest) = (0, Duration::ZERO);
+            while !stop.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                let insert = "insert into orders (price, user_id) select n, 1 from generate_series(1, 500) n";
+                let done = sqlx::query(insert).execute(&held).await.expect("it is not refused");
+                written += done.rows_affected();
+                slowest = slowest.max(began.elapsed());
+            }
+            (written, slowest)
+        });
+    }
+    let (mover, replicated) = (manager.mover(), options().method(MoveMethod::Replication));
+    let moving = mover.move_tenant("acme", "eu-1", replicated);
+    let moved = tokio::time::timeout(Duration::from_secs(180), moving).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut written = 30_000;
+    while let Some(done) = flood.join_next().await {
+        let (rows, slowest) = done?;
+        written += rows;
+        assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    }
+    moved??;
+    let found = value(&mut two.at_eu().await, "select count(*) from tenant_acme.orders").await;
+    assert_eq!(found, written.to_string());
+    nothing_is_left(&two).await;
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_without_a_key_is_copied_under_the_fence() -> TestResult {
+    let two = logical(&["acme"]).await;
+    run(&mut two.at_main().await, "create table tenant_acme.keyless (line text); insert into tenant_acme.keyless values ('a'), ('a')").await;
+    let manager = two.manager();
+    let plan = manager.mover().plan("acme", "eu-1", &options()).await?;
+    assert!(plan.not_replicated.iter().any(|why| why.contains("keyless")), "{plan}");
+    let asked = options().method(MoveMethod::Replication);
+    let plan = manager.mover().plan("acme", "eu-1", &asked).await?;
+    assert!(plan.obstacles.iter().any(|of| of.what.contains("keyless")));
+    let report = manager.mover().move_tenant("acme", "eu-1", options()).await?;
+    assert_eq!((report.method, report.rows), (MoveMethod::UnderFence, 3));
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_replicated_move_that_fails_leaves_nothing() -> TestResult {
+    let two = logical(&["acme"]).await;
+    fill(&mut two.at_main().await).await;
+    let manager = two.manager();
+    // The target cannot reach the source.
+    let nowhere =
+        options().source_connection("host=127.0.0.1 port=1 dbname=postgres user=postgres");
+    let error = manager.mover().move_tenant("acme", "eu-1", nowhere).await.unwrap_err();
+    assert!(format!("{error:?}").contains("could not connect"), "{error:?}");
+    is_undone(&two, &manager, "acme").await;
+    nothing_is_left(&two).await;
+    // A row that only the copy has.
+    let eu = two.eu.url();
+    let planting = options().on_progress(move |progress| {
+        if progress.stage == MoveStage::Copying && progress.is_worked_off {
+            let eu = eu.clone();
+            let plant = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime can be built").block_on(async {
+                    let mut eu = crate::support::connect(&eu).await;
+                    run(&mut eu, "insert into tenant_acme.users values (-1, 'planted')").await;
+                });
+            });
+            plant.join().expect("it is planted");
+        }
+    });
+    let error = manager.mover().move_tenant("acme", "eu-1", planting).await.unwrap_err();
+    assert!(format!("{error:?}").contains("the table users has 2 rows of 1"), "{error:?}");
+    is_undone(&two, &manager, "acme").await;
+    nothing_is_left(&two).await;
+    let report = manager.mover().move_tenant("acme", "eu-1", options()).await?;
+    assert_eq!(report.method, MoveMethod::Replication);
+    assert_eq!(latest(&manager).await.stage, MoveStage::Done);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_replicating_mover_that_is_killed_is_taken_over() -> TestResult {
+    for stage in [
+        MoveStage::Prepared,
+        MoveStage::Copying,
+        MoveStage::CatchingUp,
+        MoveStage::Fenced,
+        MoveStage::Switched,
+    ] {
+        let two = logical(&["acme"]).await;
+        fill(&mut two.at_main().await).await;
+        killed_on(&two, stage, true).await?;
+        nothing_is_left(&two).await;
+    }
+    Ok(())
+}
