@@ -24,6 +24,7 @@ const SHOWN: usize = 80;
 ///
 /// Anything can have written the file: treat the texts as such.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Manifest {
@@ -35,6 +36,7 @@ pub struct Manifest {
     pub server_version: Arc<str>,
     /// When the export began.
     #[serde(with = "timestamp")]
+    #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
     pub exported_at: SystemTime,
     /// The id of the tenant.
     pub tenant_id: Arc<str>,
