@@ -87,8 +87,8 @@ pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Fa
             Step::Go => return Ok(()),
             Step::Wait(time) => sleep(time).await,
             Step::Hold(pause) => {
-                hold_writers(ends).await?;
                 sleep(pause).await;
+                hold_writers(ends).await?;
             }
             Step::GiveUp => {
                 let attempted = format!(
