@@ -7,7 +7,7 @@ use tenantry::{
 };
 use tenantry_devdb::DevServer;
 
-use super::{applicable, outcome, remains};
+use super::{applicable, outcome, remains, unhurried};
 use crate::support::{TestResult, World, at_rest, connect, eventually, run, sessions};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,7 +16,7 @@ async fn every_attack_holds_and_nothing_is_left() -> TestResult {
     let mut admin = world.admin().await;
     let manager = world.with_pool(|options| options.max_connections = 5);
     let watching = tokio::spawn(most_connections(manager.clone(), world.admin().await));
-    let proof = manager.prove_isolation(ProofOptions::default().seed(7).rounds(50)).await?;
+    let proof = manager.prove_isolation(unhurried().seed(7).rounds(50)).await?;
     assert_eq!(watching.await?, (4, 5), "places of the budget taken, and sessions at the server");
     assert!(proof.isolated, "{proof}");
     assert_eq!((proof.held, proof.leaked, proof.not_run), (applicable(false).count(), 0, 0));
@@ -95,7 +95,7 @@ async fn a_plain_owner_can_run_all_but_the_attack_with_roles() -> TestResult {
             some.len(),
         ),
     ] {
-        let options = ProofOptions::default().rounds(5).only(only.iter().copied());
+        let options = unhurried().rounds(5).only(only.iter().copied());
         let proof = manager.prove_isolation(options).await?;
         assert_eq!((proof.held, proof.leaked), (held, 0), "{proof}");
         let Outcome::NotRun { why } = outcome(&proof, "tenantRoles") else { panic!("{proof}") };

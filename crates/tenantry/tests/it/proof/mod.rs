@@ -7,8 +7,15 @@ mod leftovers;
 mod pooled;
 mod rows;
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
-use tenantry::proof::{IsolationProof, Outcome, attack_names};
+use tenantry::proof::{IsolationProof, Outcome, ProofOptions, attack_names};
+
+/// Options with which a proof is complete also on a machine that is busy with other tests.
+fn unhurried() -> ProofOptions {
+    ProofOptions::default().time_limit(Duration::from_secs(300))
+}
 
 /// Everything of proofs that is in the database: schemas and locks; on a server of the test's own, roles too.
 async fn remains(admin: &mut PgConnection) -> Vec<String> {

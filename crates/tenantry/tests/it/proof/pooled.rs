@@ -1,10 +1,7 @@
-use tenantry::{
-    ErrorKind, Pooling, TenantManager,
-    proof::{Outcome, ProofOptions},
-};
+use tenantry::{ErrorKind, Pooling, TenantManager, proof::Outcome};
 use tenantry_devdb::DevServer;
 
-use super::{not_held, outcome, remains};
+use super::{not_held, outcome, remains, unhurried};
 use crate::{
     faults::PgBouncer,
     support::{TestResult, connect, kind_of, observe, pool_options, run},
@@ -23,7 +20,7 @@ async fn a_pooler_in_session_mode_holds() -> TestResult {
     let settings = [("pool_mode", "session"), ("default_pool_size", "8")];
     let Some(pooler) = PgBouncer::before(server.port(), &settings).await else { return Ok(()) };
     let manager = manager(&pooler.url());
-    let proof = manager.prove_isolation(ProofOptions::default().rounds(4)).await?;
+    let proof = manager.prove_isolation(unhurried().rounds(4)).await?;
     assert_eq!(not_held(&proof), [""; 0], "{proof}");
     assert_eq!((proof.isolated, proof.pooling), (true, Pooling::Session));
     manager.close().await;
@@ -44,7 +41,7 @@ async fn a_pooler_in_transaction_mode_leaks_and_is_found_to() -> TestResult {
         };
         let manager = manager(&pooler.url());
         // Where the pooler takes turns, each round meets the other tenant's row by chance, half of the time.
-        let proof = manager.prove_isolation(ProofOptions::default().rounds(40)).await?;
+        let proof = manager.prove_isolation(unhurried().rounds(40)).await?;
         assert!(!proof.isolated && proof.leaked >= 2, "{mode} {size} {round_robin}: {proof}");
         assert_eq!(*outcome(&proof, "pooler"), Outcome::Leaked, "{proof}");
         assert_eq!(*outcome(&proof, "manySessions"), Outcome::Leaked, "{proof}");

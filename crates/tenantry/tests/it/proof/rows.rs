@@ -6,7 +6,7 @@ use tenantry::{
 };
 use tenantry_devdb::DevServer;
 
-use super::{applicable, not_held, outcome, remains};
+use super::{applicable, not_held, outcome, remains, unhurried};
 use crate::support::{TestResult, connect, private_server, run};
 
 /// The attacks on rows.
@@ -46,7 +46,7 @@ async fn the_attacks_on_rows_hold_for_every_type_of_key() -> TestResult {
         Rows::new().key(KeyType::BigInt),
     ] {
         let manager = manager(&server, rows.clone().schema("tables")?)?;
-        let options = ProofOptions::default().rounds(20).only(of_rows());
+        let options = unhurried().rounds(20).only(of_rows());
         let proof = manager.prove_isolation(options).await?;
         assert_eq!((proof.held, proof.leaked), (of_rows().count(), 0), "{rows:?}\n{proof}");
         assert!(proof.scratch_removed);
@@ -62,7 +62,7 @@ async fn the_attacks_on_rows_hold_for_every_type_of_key() -> TestResult {
 async fn all_attacks_hold_where_tenants_share_tables() -> TestResult {
     let server = server().await;
     let manager = manager(&server, Rows::new().role("app")?.schema("tables")?)?;
-    let proof = manager.prove_isolation(ProofOptions::default().rounds(20)).await?;
+    let proof = manager.prove_isolation(unhurried().rounds(20)).await?;
     // The owner may not create roles.
     assert_eq!(not_held(&proof), ["tenantRoles"], "{proof}");
     assert_eq!(proof.attacks.len(), applicable(true).count());
