@@ -322,14 +322,13 @@ async fn a_tenant_is_moved_to_another_server() {
     run("move acme --cancel").await.ended_with(2).says("it is on no move");
     run("move").await.ended_with(2);
 
-    let moved = run("move acme --to eu-1 --keep 1s --json").await.ended_with(0).json();
+    let moved = run("move acme --to eu-1 --keep 1ms --json").await.ended_with(0).json();
     assert_eq!(moved["toServer"], "eu-1");
     assert!(moved["pauseMs"].as_f64().is_some_and(|pause| pause > 0.0), "{moved}");
     run("tenant show acme").await.ended_with(0).says("server      eu-1").says("epoch       2");
     run("move --list").await.ended_with(0).says("acme: done from main to eu-1");
     run("move acme --to eu-1").await.ended_with(2).says("it is on server eu-1 already");
     run("move --take-over").await.ended_with(0).says("no abandoned moves");
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     run("move --sweep").await.ended_with(0).says("dropped tenantry_moved_");
     run("move --sweep").await.ended_with(0).says("nothing to drop");
 }

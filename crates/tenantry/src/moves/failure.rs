@@ -27,7 +27,7 @@ impl From<sqlx::Error> for Failure {
 }
 
 impl Failure {
-    /// Returns a failure whose cause is a lock that was not to be had in time, or a deadlock.
+    /// Returns the failure of waiting for a lock for too long, or of a deadlock.
     pub(super) fn of_locks(error: sqlx::Error, attempted: &'static str) -> Self {
         let code = error.as_database_error().and_then(|error| error.code());
         let is_blocked = matches!(code.as_deref(), Some("55P03" | "57014" | "40P01"));

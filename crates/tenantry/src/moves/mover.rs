@@ -41,7 +41,7 @@ pub struct Mover {
     fleet: Fleet,
 }
 
-/// What became of a move that was taken over.
+/// The result of a move that was taken over.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TakenOver {

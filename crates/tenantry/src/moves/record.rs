@@ -212,7 +212,7 @@ impl std::fmt::Display for MovePlan {
     }
 }
 
-/// What became of a kept schema.
+/// The result of dropping a kept schema.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]

@@ -20,7 +20,7 @@ const MOMENT: Duration = Duration::from_millis(200);
 const BRIEF: &str = "set local lock_timeout = '300ms'; set local statement_timeout = '300ms'";
 
 /// Locks the tables of a tenant against writes for a moment. Readers do not wait. While the lock waits for writers,
-/// others wait behind it, so that it slows them down as well if it is not to be had.
+/// others wait behind it, so that a lock that is not granted slows them down as well.
 pub(super) async fn hold_writers(ends: &Ends) -> Result<(), Error> {
     let Ends { source, schema, .. } = ends;
     let mut lease = source.lease_for(&source.site_of(schema)).await?;
