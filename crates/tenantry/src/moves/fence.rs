@@ -10,7 +10,12 @@
 
 use sqlx::{PgConnection, Row, SqlStr};
 
-use super::{attempts::Attempt, ends::Ends, failure::Failure};
+use super::{
+    attempts::Attempt,
+    ends::Ends,
+    failure::Failure,
+    locks::{BRIEF, PATIENT, lock_sql, tables_of},
+};
 use crate::{
     clone::read_model,
     db::TenantTransaction,
@@ -37,13 +42,9 @@ pub(super) struct Held {
     fingerprint: Option<Fingerprint>,
 }
 
-/// Limits while the tables are locked against vacuum. Autovacuum gives way after `deadlock_timeout`, 1 s by default.
-const PATIENT: &str = "set local lock_timeout = '5s'; set local statement_timeout = '10s'; \
-    set local idle_in_transaction_session_timeout = '60s'; set local search_path to pg_catalog";
-
-/// Limits while requests wait. They stay below `deadlock_timeout`: in a deadlock with a transaction of the
-/// application, the fence gives way.
-const BRIEF: &str = "set local lock_timeout = '300ms'; set local statement_timeout = '300ms'";
+/// Settings of a transaction that gives a schema another name.
+const SETTINGS: &str =
+    "set local idle_in_transaction_session_timeout = '60s'; set local search_path to pg_catalog";
 
 /// Limits for the rest.
 const ENOUGH: &str = "set local statement_timeout = '10s'";
@@ -56,6 +57,7 @@ pub(super) async fn hold(ends: &Ends) -> Result<Held, Failure> {
     ensure_retired(&mut lease, &ends.shared).await?;
     let mut tx = TenantTransaction::open(lease).await?;
     sqlx::raw_sql(PATIENT).execute(&mut *tx).await?;
+    sqlx::raw_sql(SETTINGS).execute(&mut *tx).await?;
     lock_out_migrations(&mut tx, schema).await?;
     let tables = tables_of(&mut tx, schema).await?;
     sqlx::raw_sql(lock_sql(schema, &tables, " in share update exclusive mode"))
@@ -86,34 +88,6 @@ async fn lock_out_migrations(conn: &mut PgConnection, schema: &Ident) -> Result<
             Err(Failure::Blocked(Error::new(ErrorKind::Busy, attempted)))
         }
     }
-}
-
-/// Returns the tables of a schema, in the order of their OIDs.
-pub(super) async fn tables_of(
-    conn: &mut PgConnection,
-    schema: &Ident,
-) -> sqlx::Result<Vec<String>> {
-    let tables = sqlx::query_scalar(
-        "select c.relname::pg_catalog.text from pg_catalog.pg_class c \
-         join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
-         where n.nspname operator(pg_catalog.=) $1 \
-           and c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) \
-         order by c.oid",
-    );
-    tables.bind(schema.as_str()).persistent(false).fetch_all(conn).await
-}
-
-/// Returns the statement that locks these tables. It takes no snapshot.
-pub(super) fn lock_sql(schema: &Ident, tables: &[String], mode: &'static str) -> SqlStr {
-    let mut sql = Sql::default();
-    for (index, table) in tables.iter().enumerate() {
-        sql.text(if index == 0 { "lock table only " } else { ", only " });
-        sql.ident(schema).text(".").name(table);
-    }
-    if !tables.is_empty() {
-        sql.text(mode);
-    }
-    sql.finish()
 }
 
 /// Puts up the fence: returns the structure of the schema, which has its other name.
@@ -204,6 +178,7 @@ pub(super) async fn restore(
     attempt.enter(&mut lease).await?;
     let mut tx = TenantTransaction::open(lease).await?;
     sqlx::raw_sql(PATIENT).execute(&mut *tx).await?;
+    sqlx::raw_sql(SETTINGS).execute(&mut *tx).await?;
     attempt.lock(&mut tx).await?;
     // Nothing is noted unless the fence was committed.
     let noted = attempt.noted(&mut tx).await?;

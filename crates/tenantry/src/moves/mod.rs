@@ -25,6 +25,7 @@ mod fence;
 mod fill;
 mod id;
 mod ledger;
+mod locks;
 mod machine;
 mod mover;
 mod obstacle;

@@ -20,8 +20,8 @@ use crate::{
     moves::{
         ends::Ends,
         failure::Failure,
-        fence::{lock_sql, tables_of},
         id::MoveId,
+        locks::{BRIEF, PATIENT, lock_sql, tables_of},
     },
     pool::Lease,
     reading::read_once,
@@ -31,13 +31,6 @@ use crate::{
 /// Settings of a transaction that reads for a long time. They take no snapshot.
 const LONG: &str =
     "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '60s'";
-
-/// Limits while the tables are locked against vacuum, which no request notices.
-const PATIENT: &str = "set local lock_timeout = '5s'; set local statement_timeout = '10s'";
-
-/// Limits while writes wait. They stay below `deadlock_timeout`: in a deadlock with a transaction of the application,
-/// the lock gives way.
-const BRIEF: &str = "set local lock_timeout = '300ms'; set local statement_timeout = '300ms'";
 
 /// How long writes wait for the marker.
 const ARRIVES_WITHIN: Duration = Duration::from_millis(500);

@@ -9,15 +9,12 @@ use crate::{
     error::Error,
     moves::{
         ends::Ends,
-        fence::{lock_sql, tables_of},
+        locks::{BRIEF, lock_sql, tables_of},
     },
 };
 
 /// How long the writers wait each time.
 const MOMENT: Duration = Duration::from_millis(200);
-
-/// The lock gives way in a deadlock with a transaction of the application.
-const BRIEF: &str = "set local lock_timeout = '300ms'; set local statement_timeout = '300ms'";
 
 /// Locks the tables of a tenant against writes for a moment. Readers do not wait. While the lock waits for writers,
 /// others wait behind it, so that a lock that is not granted slows them down as well.
