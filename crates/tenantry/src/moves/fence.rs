@@ -99,7 +99,8 @@ pub(super) async fn fence(
 ) -> Result<SchemaModel, Failure> {
     let Held { mut tx, tables, model, subject, fingerprint } = held;
     let fenced = async {
-        let against_writes = lock_sql(&ends.schema, &tables, " in exclusive mode");
+        // The check of a foreign key, with which another transaction completes its write, does not wait for this mode.
+        let against_writes = lock_sql(&ends.schema, &tables, " in share row exclusive mode");
         lock(&mut tx, ends, against_writes, (&subject, fingerprint)).await?;
         if let Some(marker) = marker {
             sqlx::raw_sql(marker).execute(&mut *tx).await?;
