@@ -202,6 +202,8 @@ pub(crate) struct ScaleArgs {
     pub(crate) only: Vec<ScaleScenario>,
     #[command(flatten)]
     pub(crate) sizes: MoveSizes,
+    #[command(flatten)]
+    pub(crate) pooler: PoolerSizes,
 }
 
 /// How much moves. Smaller numbers are for testing the harness: the figures are only comparable at the defaults.
@@ -216,6 +218,19 @@ pub(crate) struct MoveSizes {
     pub(crate) moved_rows: usize,
 }
 
+/// How much goes through a pooler. Smaller numbers are for testing the harness: the figures are only comparable at the
+/// defaults.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Sizes")]
+pub(crate) struct PoolerSizes {
+    /// Statements under load.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 100_000)]
+    pub(crate) pooler_statements: usize,
+    /// Time of a round of single statements.
+    #[arg(long, hide = true, value_name = "MS", default_value_t = 2_000)]
+    pub(crate) pooler_round_ms: u64,
+}
+
 /// A part of the benchmark of scale-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -224,6 +239,8 @@ pub(crate) enum ScaleScenario {
     SharedBudget,
     /// A tenant that moves between two servers.
     Moves,
+    /// Statements through PgBouncer in transaction mode.
+    Pooler,
 }
 
 /// A part of the benchmark of kinds of isolation.

@@ -1,8 +1,11 @@
-//! The benchmark of scale-out: processes that share a budget, and a tenant that moves between servers.
+//! The benchmark of scale-out: processes that share a budget, a tenant that moves between servers, and statements
+//! through a pooler in transaction mode.
 
 mod beat;
 mod dump;
 mod moves;
+mod pgbouncer;
+mod pooler;
 mod tenant;
 mod writers;
 
@@ -11,7 +14,7 @@ use serde::Serialize;
 use crate::{
     args::{ScaleArgs, ScaleScenario},
     failure::Failure,
-    stats::median,
+    stats::{median, ratio},
 };
 
 /// All figures, in the shape of the JSON file. A scenario that was not run is omitted.
@@ -44,6 +47,16 @@ pub(crate) struct Report {
     /// Median time for which a lock keeps writers out while `pg_dump | psql` copies the same schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dump_restore_ms: Option<f64>,
+    /// Time of a single select of a tenant through a pooler in transaction mode, relative to that of a transaction of
+    /// one statement that is bound to no tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pooler_select_vs_unbound: Option<f64>,
+    /// Selects through the pooler that returned another row, under load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pooler_wrong: Option<usize>,
+    /// Those that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pooler_failed: Option<usize>,
     pub(crate) raw: Raw,
 }
 
@@ -67,6 +80,15 @@ pub(crate) struct Raw {
     /// Each run of `pg_dump | psql`, in milliseconds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) dumps_ms: Vec<f64>,
+    /// Selects through the pooler, under load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pooler_asked: Option<usize>,
+    /// Median time of a bound select in each round, in microseconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pooler_bound_us: Vec<f64>,
+    /// Median time of an unbound transaction in each round, in microseconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pooler_unbound_us: Vec<f64>,
 }
 
 /// Runs the requested scenarios.
@@ -76,6 +98,7 @@ pub(crate) async fn run(args: &ScaleArgs) -> Result<Report, Failure> {
         match scenario {
             ScaleScenario::SharedBudget => shared_budget(args, &mut report).await?,
             ScaleScenario::Moves => moves(args, &mut report).await?,
+            ScaleScenario::Pooler => pooler(args, &mut report).await?,
         }
     }
     Ok(report)
@@ -87,6 +110,17 @@ async fn shared_budget(args: &ScaleArgs, report: &mut Report) -> Result<(), Fail
     (report.max_sessions, report.budget) = (Some(seen.max_sessions), Some(seen.budget));
     let raw = &mut report.raw;
     (raw.server, raw.members, raw.beats_us) = (seen.server, Some(args.members), seen.beats_us);
+    Ok(())
+}
+
+async fn pooler(args: &ScaleArgs, report: &mut Report) -> Result<(), Failure> {
+    let done = pooler::run(&args.pooler).await?;
+    let [bound, unbound] = [&done.bound_us, &done.unbound_us].map(|times| times.iter().copied());
+    report.pooler_select_vs_unbound = Some(ratio(bound, unbound));
+    (report.pooler_wrong, report.pooler_failed) = (Some(done.wrong), Some(done.failed));
+    let raw = &mut report.raw;
+    (raw.server, raw.pooler_asked) = (done.server, Some(done.asked));
+    (raw.pooler_bound_us, raw.pooler_unbound_us) = (done.bound_us, done.unbound_us);
     Ok(())
 }
 

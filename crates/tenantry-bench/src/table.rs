@@ -114,6 +114,9 @@ fn scale_lines(report: &scale::Report) -> Vec<Line> {
     let none = |figure, value: Option<u64>| {
         value.map(|value| Line::new("moves", figure, value.to_string()).target("0", value == 0))
     };
+    let of_pooler = |figure, value: Option<usize>| {
+        value.map(|value| Line::new("pooler", figure, value.to_string()).target("0", value == 0))
+    };
     let beats = of.beat_us.map(|beat| {
         Line::new("shared_budget", "beat_us", format!("{beat:.0} us"))
             .target("at most 500 us", beat <= 500.0)
@@ -135,6 +138,12 @@ fn scale_lines(report: &scale::Report) -> Vec<Line> {
         none("move_lost", of.move_lost),
         shorter,
         ms("dump_restore_ms", of.dump_restore_ms),
+        of.pooler_select_vs_unbound.map(|ratio| {
+            Line::new("pooler", "pooler_select_vs_unbound", format!("{ratio:.2}x"))
+                .target("at most 1.2x", ratio <= 1.2)
+        }),
+        of_pooler("pooler_wrong", of.pooler_wrong),
+        of_pooler("pooler_failed", of.pooler_failed),
     ];
     lines.into_iter().flatten().collect()
 }

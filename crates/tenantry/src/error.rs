@@ -152,6 +152,9 @@ pub enum ErrorKind {
     /// tenants' sessions, so the manager serves nothing until the process is restarted with a
     /// direct connection or a pooler in session mode.
     TransactionPooler,
+    /// It cannot work [behind a transaction pooler](crate::ManagerBuilder::behind_transaction_pooler): it needs a
+    /// session, or SQL text has ended the transaction of a lease. In the first case, nothing was sent.
+    BehindPooler,
     /// The manager is closed or closing.
     Closed,
     /// The configuration is invalid or contradictory.
@@ -509,6 +512,7 @@ impl ErrorKind {
             Self::StatementTimeout => "statement timed out",
             Self::IdleInTransaction => "transaction was idle for too long",
             Self::TransactionPooler => "nothing is served",
+            Self::BehindPooler => "not possible behind a transaction pooler",
             Self::Closed => "manager is closed",
             Self::Config => "invalid configuration",
             Self::NoTenant => "no tenant in scope",

@@ -1,5 +1,6 @@
 //! The manager: turns a tenant id into a database handle that can only see that tenant.
 
+mod behind_pooler;
 mod builder;
 mod instance;
 mod over_tenants;
@@ -272,15 +273,20 @@ impl TenantManager {
     /// one's.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
-        self.server().snapshot(Detail::Tenants)
+        self.server().serving().snapshot(Detail::Tenants)
     }
 
     /// Returns a snapshot of each server's pool, by the server's name; `main` is the one that the
-    /// manager was built for.
+    /// manager was built for. [Behind a transaction pooler](ManagerBuilder::behind_transaction_pooler), this is
+    /// the pool of connections to the pooler, and `main/direct` that of the direct ones.
     #[must_use]
     pub fn snapshots(&self) -> BTreeMap<String, PoolSnapshot> {
         let all = self.servers().all();
-        all.map(|(name, server)| (name.to_owned(), server.snapshot(Detail::Tenants))).collect()
+        let pools = all.flat_map(|(name, server)| {
+            let direct = server.front().map(|_| (format!("{name}/direct"), server));
+            std::iter::once((name.to_owned(), server.serving())).chain(direct)
+        });
+        pools.map(|(name, pool)| (name, pool.snapshot(Detail::Tenants))).collect()
     }
 
     /// Returns the number of open connections to the main server, idle or in use, like `PgPool::size`.
@@ -289,7 +295,7 @@ impl TenantManager {
     /// a catalog listens for changes. [`snapshot`](Self::snapshot) lists them separately.
     #[must_use]
     pub fn size(&self) -> u32 {
-        u32::try_from(self.server().size().0).unwrap_or(u32::MAX)
+        u32::try_from(self.server().serving().size().0).unwrap_or(u32::MAX)
     }
 
     /// Returns the number of open, idle connections to the main server, like `PgPool::num_idle`.
@@ -297,7 +303,7 @@ impl TenantManager {
     /// A connection that was just returned counts once its session has been reset.
     #[must_use]
     pub fn num_idle(&self) -> usize {
-        self.server().size().1
+        self.server().serving().size().1
     }
 
     /// Changes the connection budget at run time, for example when a deployment scales out and
@@ -326,7 +332,7 @@ impl TenantManager {
     /// [`OptionsError`](crate::OptionsError) where [`build`](ManagerBuilder::build) would refuse
     /// the budget, such as a budget below a cap that was set. The pool is then unchanged.
     pub fn resize(&self, max_connections: usize) -> Result<(), OptionsError> {
-        self.server().resize(max_connections)
+        self.server().serving().resize(max_connections)
     }
 
     /// Creates the table for budgets that [processes share](ManagerBuilder::budget_shared_by), on each server, if

@@ -25,7 +25,7 @@ impl Servers {
     pub(crate) fn new(main: Arc<Server>, others: BTreeMap<Arc<str>, Arc<Server>>) -> Self {
         let servers = Self { main, others: Arc::new(others), new_tenants: Arc::default() };
         if servers.are_several() {
-            servers.all().for_each(|(name, server)| server.observer.name_server(name));
+            servers.all().for_each(|(name, server)| server.name_in_events(name));
         }
         servers
     }

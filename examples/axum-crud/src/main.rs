@@ -22,7 +22,7 @@ use axum::{
     routing::get,
 };
 use example_support::{bind, crud, database, exit_code, show};
-use tenantry::{Isolation, SchemaDiscovery, TenantManager, WarmUp};
+use tenantry::{Isolation, ManagerBuilder, SchemaDiscovery, TenantManager, WarmUp};
 use tenantry_axum::{CurrentTenant, TenantLayer};
 use tokio::net::TcpListener;
 
@@ -42,7 +42,7 @@ async fn serve() -> anyhow::Result<()> {
     let listener = TcpListener::from_std(bind()?)?;
 
     let database = database().await?;
-    let builder = TenantManager::builder(database.url())
+    let builder = manager_of(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(SchemaDiscovery::default())
         .max_connections(10);
@@ -62,11 +62,20 @@ async fn serve() -> anyhow::Result<()> {
 /// compiled into this service.
 async fn run_command() -> anyhow::Result<ExitCode> {
     let database = database().await?;
-    let manager = TenantManager::builder(database.url()).max_connections(10).build()?;
+    let manager = manager_of(database.url()).max_connections(10).build()?;
     let code = data::commands(manager.clone())?.run().await;
     manager.close().await;
     database.close().await?;
     Ok(code)
+}
+
+/// Begins the configuration. If `DIRECT_URL` is set, `DATABASE_URL` leads to a pooler in transaction mode.
+fn manager_of(url: &str) -> ManagerBuilder {
+    let builder = TenantManager::builder(url);
+    match env::var("DIRECT_URL") {
+        Ok(direct) => builder.behind_transaction_pooler().direct_url(direct),
+        Err(_) => builder,
+    }
 }
 
 /// Opens a connection for each tenant before its first request. The service starts even if that

@@ -251,6 +251,7 @@ fn a_run_of_scale_writes_every_figure() {
     let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scale.json");
     let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
         .args(["scale", "--seconds", "3", "--members", "2", "--moves", "2", "--moved-rows", "50"])
+        .args(["--pooler-statements", "2000", "--pooler-round-ms", "50"])
         .arg("--json")
         .arg(&json)
         .output()
@@ -266,12 +267,13 @@ fn a_run_of_scale_writes_every_figure() {
         "move_gate_ms_median",
         "move_vs_dump_restore",
         "dump_restore_ms",
+        "pooler_select_vs_unbound",
     ] {
         let figure = report[name].as_f64();
         assert!(figure.is_some_and(|value| value > 0.0 && value.is_finite()), "{name}: {figure:?}");
         assert!(table.contains(name), "no {name} in {table}");
     }
-    for name in ["move_refused", "move_lost"] {
+    for name in ["move_refused", "move_lost", "pooler_wrong", "pooler_failed"] {
         assert_eq!(report[name], 0, "{name}");
         assert!(table.contains(name), "no {name} in {table}");
     }

@@ -217,6 +217,7 @@ mod tests {
             ErrorKind::Placement,
             ErrorKind::IdleInTransaction,
             ErrorKind::NestedAcquire,
+            ErrorKind::BehindPooler,
             ErrorKind::Config,
             ErrorKind::NoTenant,
             ErrorKind::Database,

@@ -202,7 +202,7 @@ fn is_catalog(schema: &str) -> bool {
 }
 
 /// Skips white space and comments.
-fn skip(mut text: &str) -> &str {
+pub(super) fn skip(mut text: &str) -> &str {
     loop {
         text = text.trim_start();
         text = if let Some(comment) = text.strip_prefix("--") {

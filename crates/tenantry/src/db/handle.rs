@@ -16,7 +16,9 @@ use super::{
 use crate::{
     error::{Error, ErrorClass, ErrorKind, RETRY_AFTER, class_of},
     event::{Observer, Ran, Retry, RetryOf},
-    pool::{Class, Effect, Lease, Occupant, Purpose, Server, Session, TransactionWatch, Watched},
+    pool::{
+        Begin, Class, Effect, Lease, Occupant, Purpose, Server, Session, TransactionWatch, Watched,
+    },
     retry::Retrier,
     tenant::{Ident, TenantId},
 };
@@ -62,6 +64,7 @@ impl Handle {
 
     /// Checks out a connection to be handed out.
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
+        self.server.check_keeps_sessions(&self.occupant)?;
         self.lease_of_library().await.map(in_hand)
     }
 
@@ -72,22 +75,28 @@ impl Handle {
 
     /// Checks out a connection to be handed out, waiting at most `limit`.
     pub(super) async fn lease_within(&self, limit: Duration) -> Result<Lease, Error> {
+        self.server.check_keeps_sessions(&self.occupant)?;
         self.acquire_within(limit, Purpose::Lease).await.map(in_hand)
     }
 
     /// Checks out a connection to be handed out, if one is idle.
     pub(super) async fn try_lease(&self) -> Result<Option<Lease>, Error> {
+        self.server.check_keeps_sessions(&self.occupant)?;
         self.try_acquire(Purpose::Lease).await.map(|lease| lease.map(in_hand))
     }
 
     /// Checks out a connection for a transaction.
-    pub(super) async fn lease_for_transaction(&self) -> Result<Lease, Error> {
-        self.acquire_for(Purpose::Transaction).await.map(in_hand)
+    pub(super) async fn lease_for_transaction(&self, begin: Begin) -> Result<Lease, Error> {
+        self.acquire_for(Purpose::Transaction(begin)).await.map(in_hand)
     }
 
     /// Begins a transaction with this statement, or with a plain `begin`.
     pub(super) async fn begin(&self, with: Option<SqlStr>) -> sqlx::Result<TenantTransaction> {
-        let lease = self.lease_for_transaction().await?;
+        let modes = with.as_ref().map_or_else(Begin::default, |with| Begin::read(with.as_str()));
+        if modes == Begin::Unknown {
+            self.server.check_may_begin_otherwise(&self.occupant)?;
+        }
+        let lease = self.lease_for_transaction(modes).await?;
         let begun = TenantTransaction::open_with(lease, with, self.watched.clone()).await?;
         Ok(begun.following(self.follows.clone()))
     }
@@ -149,7 +158,7 @@ impl Handle {
 
     /// Returns `true` if a connection is currently bound to the occupant.
     pub(super) fn is_warm(&self) -> bool {
-        self.server.is_warm(&self.occupant.id)
+        self.server.serving().is_warm(&self.occupant.id)
     }
 
     pub(super) fn has_answered(&self) -> bool {
@@ -248,6 +257,13 @@ impl Handle {
         statement: Statement,
         run: Run<T>,
     ) -> Result<T, Box<Failed>> {
+        let statement = match statement.fit_for(&lease) {
+            Ok(statement) => statement,
+            Err(error) => {
+                let occupant = Arc::clone(lease.occupant());
+                return Err(Box::new(Failed { error, again: None, occupant }));
+            }
+        };
         let (effect, changes_schema) = (statement.effect(), statement.changes_schema());
         let span = lease.span().clone();
         let again = statement.is_repeatable().then(|| statement.clone());
@@ -273,6 +289,11 @@ impl Handle {
         }
         if changes_schema {
             lease.doubt_alike();
+        }
+        if result.is_ok()
+            && let Err(error) = conclude(&mut lease, patience).await
+        {
+            result = Err(error);
         }
         result.map_err(|error| {
             Box::new(Failed { error, again, occupant: Arc::clone(lease.occupant()) })
@@ -361,6 +382,21 @@ pub(super) async fn in_time<T>(
     answer
 }
 
+/// Commits a statement that is a transaction. The wait counts towards the limit of the statement.
+pub(super) async fn conclude(lease: &mut Lease, patience: &mut Patience) -> sqlx::Result<()> {
+    if !lease.is_fleeting() {
+        return Ok(());
+    }
+    match patience.answer(lease.conclude()).await {
+        Ok(()) => Ok(()),
+        Err(Unanswered::Failed(error)) => Err(error),
+        Err(Unanswered::Late(limit)) => {
+            lease.doubt();
+            Err(late(limit))
+        }
+    }
+}
+
 /// Runs a statement, and once more if its prepared form no longer matches.
 async fn run_on<T>(
     session: &mut Session,
@@ -370,7 +406,8 @@ async fn run_on<T>(
 ) -> sqlx::Result<T> {
     let result = run(&mut session.conn, statement).await;
     match (&result, again) {
-        (Err(error), again) if session.is_stale_statement(error) => {
+        // A transaction that has failed cannot run it again.
+        (Err(error), again) if !session.is_fleeting() && session.is_stale_statement(error) => {
             session.forget_statements().await?;
             match again {
                 Some(again) => run(&mut session.conn, again.clone()).await,

@@ -1,9 +1,9 @@
 //! Transactions around a closure.
 
-use sqlx::{Postgres, Transaction};
+use sqlx::{Postgres, SqlStr, Transaction, raw_sql};
 
-use super::{Handle, lost::is_aborted, transaction::commit};
-use crate::pool::{Effect, Lease};
+use super::{Handle, lost::is_aborted};
+use crate::pool::{Begin, Effect, Lease};
 
 impl Handle {
     /// Runs work in a transaction, commits when it succeeds, and rolls back otherwise.
@@ -15,12 +15,15 @@ impl Handle {
         F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
         E: From<sqlx::Error>,
     {
-        let mut lease = self.lease_for_transaction().await.map_err(sqlx::Error::from)?;
+        let mut lease =
+            self.lease_for_transaction(Begin::default()).await.map_err(sqlx::Error::from)?;
         let begin = lease.begin_sql(None);
+        let commit = lease.commit_sql();
         let (result, ended) = match Transaction::begin(lease.attempt(), begin).await {
-            Ok(tx) => run(tx, work).await,
+            Ok(tx) => run(tx, work, commit).await,
             Err(error) => (Err(None), Err(error)),
         };
+        let ended = lease.note_commit(ended);
         lease.finish(Effect::OnSession, &ended);
         match (result, ended) {
             (Ok(value), Ok(())) => {
@@ -49,13 +52,14 @@ impl Handle {
 async fn run<T, E, F>(
     mut tx: Transaction<'_, Postgres>,
     work: F,
+    commit: SqlStr,
 ) -> (Result<T, Option<E>>, sqlx::Result<()>)
 where
     F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
 {
     match work(&mut tx).await {
         Ok(value) => {
-            let committed = commit(&mut tx).await;
+            let committed = raw_sql(commit).execute(&mut *tx).await.map(drop);
             if committed.as_ref().is_err_and(is_aborted) {
                 // The error to return is that of the commit.
                 drop(tx.rollback().await);

@@ -1,9 +1,14 @@
 //! Transactions that have failed because their tenant has moved.
 
-use sqlx::{PgConnection, postgres::types::Oid};
+use std::sync::Arc;
+
+use sqlx::{Executor, Postgres, postgres::types::Oid};
 use tokio::time::Instant;
 
-use super::whereabouts::{Follows, Lost, LostAt, Whereabout};
+use super::{
+    Handle, SharedDb,
+    whereabouts::{Follows, Lost, LostAt, Whereabout},
+};
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     pool::{Lease, Occupant},
@@ -16,8 +21,19 @@ impl Follows {
     /// Costs a round trip, and no question to the catalog while the tenant's schema is there.
     pub(super) async fn moved_meanwhile(&self, mut lease: Lease) -> Option<sqlx::Error> {
         let occupant = lease.occupant().clone();
-        let is_gone = is_gone(&occupant, lease.in_use()).await;
-        drop(lease);
+        let is_gone = match lease.direct() {
+            // The transaction is over, and there is no session to go on in.
+            Some(direct) => {
+                drop(lease);
+                let system = Arc::clone(direct.system());
+                is_gone(&occupant, &SharedDb::new(Handle::new(direct, system))).await
+            }
+            None => {
+                let is_gone = is_gone(&occupant, lease.in_use()).await;
+                drop(lease);
+                is_gone
+            }
+        };
         if !is_gone {
             return None;
         }
@@ -33,14 +49,14 @@ impl Follows {
 }
 
 /// Returns `true` if the schema of an occupant no longer exists.
-async fn is_gone(occupant: &Occupant, conn: &mut PgConnection) -> bool {
+async fn is_gone<'c>(occupant: &Occupant, on: impl Executor<'c, Database = Postgres>) -> bool {
     let Some((oid, schema)) = occupant.own_schema() else { return false };
     let is_gone = sqlx::query_scalar(
         "select not exists (select from pg_catalog.pg_namespace n \
          where n.oid operator(pg_catalog.=) $1 and n.nspname operator(pg_catalog.=) $2::pg_catalog.name)",
     );
     let is_gone = is_gone.bind(Oid(oid.get())).bind(schema.as_str()).persistent(false);
-    is_gone.fetch_one(conn).await.unwrap_or_default()
+    is_gone.fetch_one(on).await.unwrap_or_default()
 }
 
 /// Returns `true` if a transaction could not be committed because a statement has failed.

@@ -1,5 +1,6 @@
 //! Database handles for the application.
 
+mod behind_pooler;
 mod effect;
 mod elsewhere;
 mod executor;

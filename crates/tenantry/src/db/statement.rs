@@ -4,8 +4,14 @@ use sqlx::{
     postgres::{PgArguments, PgStatement},
 };
 
-use super::effect::{Protocol, Reading, read};
-use crate::pool::Effect;
+use super::{
+    behind_pooler::{may_be_several, objection},
+    effect::{Protocol, Reading, read},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    pool::{Effect, Lease},
+};
 
 /// The protocol's limit.
 const MOST_PARAMETERS: usize = u16::MAX as usize;
@@ -35,6 +41,30 @@ impl Statement {
         let protocol = if arguments.is_some() { Protocol::Extended } else { Protocol::Simple };
         let reading = read(sql.as_str(), protocol);
         Ok(Self { sql, arguments, persistent, reading })
+    }
+
+    /// Returns the statement in the form in which it can run on a lease.
+    ///
+    /// Where the lease is a transaction, it is sent without a name, because the next transaction may have
+    /// another session. A text that may be several statements is sent in the extended protocol, which allows
+    /// only one: another one could end the transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`BehindPooler`](ErrorKind::BehindPooler) if it cannot run there.
+    pub(super) fn fit_for(mut self, lease: &Lease) -> sqlx::Result<Self> {
+        if !lease.is_fleeting() {
+            return Ok(self);
+        }
+        if let Some(why) = objection(self.sql.as_str()) {
+            let error = Error::new(ErrorKind::BehindPooler, why);
+            return Err(lease.occupant().name(error).into());
+        }
+        self.persistent = false;
+        if self.arguments.is_none() && may_be_several(self.sql.as_str()) {
+            self.arguments = Some(PgArguments::default());
+        }
+        Ok(self)
     }
 
     /// Returns `true` if it may run again after its prepared statement no longer matched.

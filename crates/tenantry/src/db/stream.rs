@@ -28,8 +28,9 @@ impl Handle {
     ) -> BoxStream<'e, sqlx::Result<Step>> {
         let statement = Statement::take(query);
         Box::pin(try_stream! {
-            let mut statement = statement?;
+            let statement = statement?;
             let mut lease = self.acquire().await?;
+            let mut statement = statement.fit_for(&lease)?;
             let mut run = StreamRun::new(self, &statement);
             loop {
                 let session = lease.start();
@@ -46,6 +47,10 @@ impl Handle {
                     }
                 };
                 drop(steps);
+                let ended = match ended {
+                    Ok(()) => run.conclude(&mut lease).await,
+                    failed => failed,
+                };
                 match run.follow_up(&mut lease, ended).await? {
                     Next::Again(again) => statement = again,
                     Next::Elsewhere(again) => {
@@ -127,14 +132,32 @@ impl<'e> StreamRun<'e> {
         }
     }
 
+    /// Commits a statement that is a transaction.
+    async fn conclude(&mut self, lease: &mut Lease) -> Result<(), Unanswered> {
+        if !lease.is_fleeting() {
+            return Ok(());
+        }
+        // What it has done to its session is cleaned up with the commit.
+        lease.finish(self.effect, &Ok(()));
+        if self.changes_schema {
+            lease.doubt_alike();
+        }
+        self.patience.answer(lease.conclude()).await
+    }
+
     /// Records how a statement has ended, and decides whether it is run again.
     async fn follow_up(
         &mut self,
         lease: &mut Lease,
         mut ended: Result<(), Unanswered>,
     ) -> sqlx::Result<Next> {
+        let is_committed = ended.is_ok() && lease.is_fleeting();
+        if is_committed {
+            return Ok(Next::End(Ok(())));
+        }
         let session = lease.start();
         if let Err(Unanswered::Failed(error)) = &ended
+            && !session.is_fleeting()
             && session.is_stale_statement(error)
         {
             match self.patience.answer(session.forget_statements()).await {

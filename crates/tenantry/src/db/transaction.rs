@@ -163,7 +163,9 @@ impl TenantTransaction {
     /// When dropped, the transaction may or may not be committed.
     pub async fn commit(mut self) -> sqlx::Result<()> {
         self.lease.note_ended();
-        let committed = commit(self.lease.in_use()).await;
+        let commit = self.lease.commit_sql();
+        let committed = raw_sql(commit).execute(self.lease.in_use()).await.map(drop);
+        let committed = self.lease.note_commit(committed);
         self.lease.finish(Effect::OnSession, &committed);
         match committed {
             Ok(()) => {
@@ -202,6 +204,7 @@ impl TenantTransaction {
     pub async fn explain(mut self, error: sqlx::Error) -> sqlx::Error {
         self.lease.note_ended();
         let rolled_back = PgTransactionManager::rollback(&mut self).await;
+        self.lease.note_rollback(&rolled_back);
         let Self { lease, follows } = self;
         match follows {
             Some(follows) if rolled_back.is_ok() => {
@@ -237,20 +240,10 @@ impl TenantTransaction {
     /// The server's error. The transaction is discarded in any case.
     pub async fn rollback(mut self) -> sqlx::Result<()> {
         self.lease.note_ended();
-        PgTransactionManager::rollback(&mut self).await
+        let rolled_back = PgTransactionManager::rollback(&mut self).await;
+        self.lease.note_rollback(&rolled_back);
+        rolled_back
     }
-}
-
-/// Commits a transaction on a connection that is returned to the pool afterwards, in one round
-/// trip.
-///
-/// `close all` stands for any statement that a failed transaction refuses: the rest of the string
-/// is then not executed, while a lone `commit` would roll back and report success. sqlx, whose
-/// count of open transactions is private, still considers the transaction open. The rollback that
-/// it sends ahead of the reset ends the empty transaction that is begun last, which avoids a
-/// warning in the server's log.
-pub(super) async fn commit(conn: &mut PgConnection) -> sqlx::Result<()> {
-    raw_sql("close all; commit; begin").execute(conn).await.map(drop)
 }
 
 impl Deref for TenantTransaction {

@@ -101,6 +101,11 @@ impl Observer {
         }
     }
 
+    /// Creates an observer of another pool, with the same meters and hooks.
+    pub(crate) fn sharing(&self, tenant_pools: usize) -> Self {
+        Self { meters: Arc::clone(&self.meters), ..self.beside(tenant_pools) }
+    }
+
     /// Names the server in each event from now on.
     pub(crate) fn name_server(&self, name: &str) {
         self.server.get_or_init(|| name.into());

@@ -169,17 +169,18 @@ async fn found(of: &Subject<'_>, ids: &[TenantId], deadline: Instant) -> Vec<(Ar
                 Ok(Err(error)) => (Arc::clone(of.servers.main()), Err(in_words(&error))),
                 Err(_) => (Arc::clone(of.servers.main()), Err(LATE)),
             };
-            let pool = server.tenant_pool(&id);
+            let pool = server.serving().tenant_pool(&id);
             (server, Seen { id, found, pool, answer: None })
         }
     });
     seen.buffered(LOOKUPS).collect().await
 }
 
-fn grade(server: &Server, tenant: &Seen, options: &HealthOptions) -> TenantHealth {
+fn grade(server: &Arc<Server>, tenant: &Seen, options: &HealthOptions) -> TenantHealth {
     let (total, idle, waiting) =
         tenant.pool.as_ref().map_or((0, 0, 0), |pool| (pool.total, pool.idle, pool.waiting));
-    let cap = tenant.pool.as_ref().map_or_else(|| server.cap_of_a_tenant(), |pool| pool.cap);
+    let cap =
+        tenant.pool.as_ref().map_or_else(|| server.serving().cap_of_a_tenant(), |pool| pool.cap);
     let in_use = total - idle;
     let load = HealthStatus::of_load(in_use, cap, waiting);
     let (answered, reason) = match &tenant.found {
@@ -281,10 +282,15 @@ fn of_shared(answer: Option<Answer>, main: &ServerHealth, options: &HealthOption
 
 fn of_server(of: &Checked<'_>, options: &HealthOptions) -> ServerHealth {
     let (server, answer) = (of.on.server, of.answer);
-    let pool = server.snapshot(Detail::Totals);
-    let of_breaker = HealthStatus::of_breaker(pool.breaker);
+    // Behind a pooler, requests need both its connections and direct ones.
+    let (serving, direct) = (server.serving(), server.snapshot(Detail::Totals));
+    let pool = serving.snapshot(Detail::Totals);
+    let breakers = [pool.breaker, direct.breaker];
+    let breaker = breakers.into_iter().max_by_key(|state| HealthStatus::of_breaker(*state));
+    let breaker = breaker.unwrap_or(pool.breaker);
+    let of_breaker = HealthStatus::of_breaker(breaker);
     let (answered, why) = of_answer(answer, options);
-    let saturation = server.saturation().map(|holdings| Saturation {
+    let saturation = serving.saturation().map(|holdings| Saturation {
         places: pool.places_for_tenants,
         waiting: pool.waiting,
         holders: holders(holdings),
@@ -309,7 +315,7 @@ fn of_server(of: &Checked<'_>, options: &HealthOptions) -> ServerHealth {
             Some(Answer::In(took)) => Some(took),
             _ => None,
         },
-        breaker: pool.breaker,
+        breaker,
         pooling,
         reason: match &saturation {
             _ if pooling == Pooling::Transaction => Some(TRANSACTION_POOLER),

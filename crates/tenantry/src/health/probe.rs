@@ -195,8 +195,9 @@ async fn with_answers(
 }
 
 /// Returns the tenants that have a tenant pool, by name.
-fn bound(server: &Server) -> Vec<Seen> {
+fn bound(server: &Arc<Server>) -> Vec<Seen> {
     let mut seen: Vec<_> = server
+        .serving()
         .tenant_pools()
         .map(|(occupant, pool)| Seen {
             id: pool.tenant.clone(),

@@ -4,8 +4,14 @@ use futures_util::future::BoxFuture;
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
 use super::{
-    TenantManager, instance::session_name, overrides::PoolOverrides, parameters::Connecting,
-    server_options::ServerOptions, upkeep_url, url::UrlError,
+    TenantManager,
+    behind_pooler::{BehindPooler, options_of_front, through_pooler},
+    instance::session_name,
+    overrides::PoolOverrides,
+    parameters::Connecting,
+    server_options::ServerOptions,
+    upkeep_url,
+    url::UrlError,
 };
 use crate::{
     budget::{self, SharedBudget},
@@ -43,24 +49,25 @@ pub struct ManagerBuilder {
     catalog_options: CatalogOptions,
     complete: Option<Complete>,
     tier: Option<ChooseTier>,
-    pool: PoolOptions,
+    pub(super) pool: PoolOptions,
     pool_overrides: PoolOverrides,
     shared_schema: String,
     tenants_see_shared: bool,
     extension_schemas: Vec<String>,
     events: EventOptions,
     hooks: Hooks,
-    dedicate: Option<Decide>,
-    credentials: Option<AskForCredentials>,
+    pub(super) dedicate: Option<Decide>,
+    pub(super) credentials: Option<AskForCredentials>,
     upkeep: Option<Credentials>,
     upkeep_url: Option<String>,
     connect_credentials: Option<AskAtConnect>,
-    after_connect: Option<AfterConnect>,
-    after_bind: Option<AskAfterBind>,
+    pub(super) after_connect: Option<AfterConnect>,
+    pub(super) after_bind: Option<AskAfterBind>,
     instance: Option<String>,
     servers: Vec<(String, ServerOptions)>,
     placement: PlacementPolicy,
-    shared_budget: Option<SharedBudget>,
+    pub(super) shared_budget: Option<SharedBudget>,
+    pub(super) behind_pooler: BehindPooler,
 }
 
 impl ManagerBuilder {
@@ -111,6 +118,7 @@ impl ManagerBuilder {
             servers: Vec::new(),
             placement: PlacementPolicy::default(),
             shared_budget: None,
+            behind_pooler: BehindPooler::default(),
         }
     }
 
@@ -812,10 +820,18 @@ impl ManagerBuilder {
     ///
     /// [`ConfigError`] names the setting that cannot be used, and the reason.
     pub fn build(self) -> Result<TenantManager, ConfigError> {
+        let direct = self.read_direct()?;
+        let behind_pooler = self.behind_pooler;
         let hosts = self.hosts?;
         let connect = hosts.first().ok_or(ConfigError::NoHost)?;
         let upkeep = match &self.upkeep_url {
-            Some(url) => Some(upkeep_url::credentials(url, &hosts).map_err(ConfigError::Upkeep)?),
+            Some(url) => Some(
+                upkeep_url::credentials(
+                    url,
+                    direct.as_ref().map_or(&hosts, |direct| &direct.hosts),
+                )
+                .map_err(ConfigError::Upkeep)?,
+            ),
             None => self.upkeep,
         };
         let pool = self.pool_overrides.apply(self.pool);
@@ -837,7 +853,7 @@ impl ManagerBuilder {
         }
         let decide = self.dedicate.unwrap_or_else(|| Arc::new(|_| false));
         let outside = usize::from(self.catalog.channel().is_some());
-        if outside >= pool.max_connections {
+        if direct.is_none() && outside >= pool.max_connections {
             return Err(ConfigError::NoRoomToListen);
         }
         let name = session_name(connect, self.instance, pool.name_tenants);
@@ -846,7 +862,12 @@ impl ManagerBuilder {
             None => name,
         };
         let share = shares.as_ref().map(|budget| budget.of(&pool, outside)).transpose()?;
-        let runtime = runtime_role(connect, upkeep.as_ref())?;
+        let user_of_upkeep = match (&upkeep, &direct) {
+            (Some(upkeep), _) => Some(upkeep.user()),
+            (None, Some(direct)) => direct.hosts.first().map(PgConnectOptions::get_username),
+            (None, None) => None,
+        };
+        let runtime = runtime_role(connect, user_of_upkeep)?;
         let occupants = Occupants::new(&shared_schema, &extensions);
         let retry = pool.retry.clone();
         let for_catalog = pool.reserve().max(1);
@@ -857,6 +878,24 @@ impl ManagerBuilder {
             timeout: pool.connect_timeout,
             credentials: self.connect_credentials,
             after_connect: self.after_connect,
+            by_transaction: false,
+        };
+        let for_others = pool.clone();
+        let (connector, pool, front) = match direct {
+            None => (connector, pool, None),
+            Some(direct) => {
+                let through = through_pooler(&connector.hosts).into();
+                let front = Connector { hosts: through, by_transaction: true, ..connector.clone() };
+                let front = (front, options_of_front(&pool));
+                let connector = Connector {
+                    hosts: named(direct.hosts, &name, self.events.slow_query_threshold),
+                    target: direct.target,
+                    order: direct.order,
+                    timeout: direct.timeout.unwrap_or(pool.connect_timeout),
+                    ..connector
+                };
+                (connector, behind_pooler.options_of_direct(&pool, outside)?, Some(front))
+            }
         };
         let own = Own {
             system: occupants.system,
@@ -866,11 +905,15 @@ impl ManagerBuilder {
             guard: Guard::Refuses,
         };
         let new_tenants = new_tenants(self.placement, &self.servers)?;
-        let others = others(self.servers, &connector, &pool, shares.as_ref(), &name, &self.events)?;
+        let others =
+            others(self.servers, &connector, &for_others, shares.as_ref(), &name, &self.events)?;
         let databases = others.iter().map(|(name, connector, ..)| (Arc::clone(name), connector));
         let databases = databases.chain([(MAIN.into(), &connector)]);
         let databases = databases.map(|(name, connector)| (name, connector.database())).collect();
         let server = Server::new(connector, pool, outside, own, self.events, self.hooks);
+        if let Some((connector, options)) = front {
+            server.put_in_front(connector, options);
+        }
         let shared = |server: &Arc<Server>, share: Option<Share>| {
             if let Some(share) = share {
                 budget::share(server, share, shared_schema.clone(), &name);
@@ -1015,13 +1058,11 @@ fn named(hosts: Vec<PgConnectOptions>, name: &str, slow: Duration) -> Arc<[PgCon
 /// Returns the role that serves tenants, if maintenance has a different one.
 fn runtime_role(
     connect: &PgConnectOptions,
-    upkeep: Option<&Credentials>,
+    upkeep: Option<&str>,
 ) -> Result<Option<Ident>, ConfigError> {
     let user = connect.get_username();
     match upkeep {
-        Some(upkeep) if upkeep.user() != user => {
-            Ident::parse(user).map(Some).map_err(ConfigError::Role)
-        }
+        Some(upkeep) if upkeep != user => Ident::parse(user).map(Some).map_err(ConfigError::Role),
         _ => Ok(None),
     }
 }
@@ -1073,6 +1114,38 @@ pub enum ConfigError {
     /// The [maintenance URL](ManagerBuilder::upkeep_url) cannot be used.
     #[error("upkeep: {0}")]
     Upkeep(#[source] UrlError),
+    /// A manager [behind a transaction pooler](ManagerBuilder::behind_transaction_pooler) has no
+    /// [direct URL](ManagerBuilder::direct_url).
+    #[error(
+        "behind_transaction_pooler needs a direct_url: the catalog, migrations and other maintenance need sessions, \
+         and a transaction pooler keeps none"
+    )]
+    NoDirectUrl,
+    /// The [direct URL](ManagerBuilder::direct_url) cannot be used.
+    #[error("direct_url: {0}")]
+    DirectUrl(#[source] UrlError),
+    /// There are too few [direct connections](ManagerBuilder::direct_connections).
+    #[error("direct_connections must be at least {least}")]
+    FewDirectConnections {
+        /// The smallest number that can be used.
+        least: usize,
+    },
+    /// A setting cannot work [behind a transaction pooler](ManagerBuilder::behind_transaction_pooler).
+    #[error(
+        "{setting} cannot work behind a transaction pooler, which keeps no session: remove one of the two"
+    )]
+    BehindPooler {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// A setting is for managers [behind a transaction pooler](ManagerBuilder::behind_transaction_pooler) only.
+    #[error(
+        "{setting} is only used behind a transaction pooler: call behind_transaction_pooler, or remove it"
+    )]
+    NotBehindPooler {
+        /// The setting.
+        setting: &'static str,
+    },
     /// An option cannot be used.
     #[error("option {0}")]
     Option(#[from] OptionsError),

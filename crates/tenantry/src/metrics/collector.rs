@@ -96,7 +96,7 @@ impl Watched {
         // Locked before the pool is looked at, so that no older look comes after a newer one.
         let labels = self.labels.as_ref().map(|labels| labels.lock());
         let detail = if labels.is_some() { Detail::Tenants } else { Detail::Totals };
-        let mut pool = server.snapshot(detail);
+        let mut pool = server.serving().snapshot(detail);
         let mut families = Families::default();
         read_pool(&mut families, &pool);
         if let Some(budget) = &pool.budget {

@@ -89,6 +89,15 @@ impl Server {
         occupant: &Arc<Occupant>,
         purpose: Purpose,
     ) -> Result<Lease, Error> {
+        self.giving(occupant, purpose).acquire_here(limit, occupant, purpose).await
+    }
+
+    async fn acquire_here(
+        self: &Arc<Self>,
+        limit: Duration,
+        occupant: &Arc<Occupant>,
+        purpose: Purpose,
+    ) -> Result<Lease, Error> {
         let acquired = match self.ask_at_once(occupant) {
             // The fast path: already bound, recently seen alive, nothing to wait for.
             Ok(Some(Attempt::Lease(lease))) if lease.is_ready(purpose) => {

@@ -21,6 +21,10 @@ use crate::event::{Event, PoolError};
 /// counting network latency.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// How long an abandoned statement may continue that is a transaction behind a pooler. The pooler may be waiting for a
+/// session.
+const TO_SETTLE: Duration = Duration::from_secs(1);
+
 /// Timeout for a cancel request.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -47,6 +51,15 @@ impl Server {
         self.spawn(async move {
             if open.is_of_interest() {
                 server.look_at_abandoned(&mut session, &occupant, open).await;
+            }
+            if session.is_fleeting() {
+                let settling = server.settle(&mut session, &occupant);
+                return match timeout(server.options.cleanup_timeout.min(TO_SETTLE), settling).await
+                {
+                    Ok(true) => returning.give_back(session),
+                    // The pooler ends the server's session with it.
+                    Ok(false) | Err(_) => returning.close(session).await,
+                };
             }
             match server.clean(&mut session, &occupant).await {
                 Cleaned::Yes if !altered => returning.give_back(session),

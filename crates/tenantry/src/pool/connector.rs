@@ -40,6 +40,8 @@ pub(crate) struct Connector {
     pub(crate) timeout: Duration,
     pub(crate) credentials: Option<AskAtConnect>,
     pub(crate) after_connect: Option<AfterConnect>,
+    /// `true` if the connections lead to a pooler in transaction mode, and are bound for one transaction at a time.
+    pub(crate) by_transaction: bool,
 }
 
 impl Connector {

@@ -53,6 +53,9 @@ pub(crate) enum Guard {
     /// The verdict is recorded and everything is served. Only for scratch schemas of the isolation
     /// proof.
     Notes,
+    /// A pooler in transaction mode is expected, and connections are bound for one transaction at a
+    /// time. Nothing is compared.
+    Expects,
 }
 
 /// The backends behind the connections of a server, and the verdict.
@@ -86,7 +89,7 @@ struct Inner {
 impl Separation {
     /// `budget` is the number of connections that the pool can have.
     pub(super) fn new(budget: usize, guard: Guard) -> Arc<Self> {
-        let has_room = budget > 1;
+        let has_room = budget > 1 && guard != Guard::Expects;
         Arc::new(Self {
             guard,
             has_room: AtomicBool::new(has_room),
@@ -156,6 +159,9 @@ impl Separation {
     /// Records that the budget has room for a second connection. If it had none before, the
     /// existing connection was never compared with another one: it is closed before its next use.
     pub(super) fn note_room(&self) {
+        if self.guard == Guard::Expects {
+            return;
+        }
         if !self.has_room.swap(true, Ordering::AcqRel) {
             self.begin_generation();
         }

@@ -106,8 +106,10 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
         sql.text("; ");
         look(&mut sql, &to.binding, to.schemas_of_tables());
     }
-    set_limits(&mut sql, &to.binding, terms);
-    apply(&mut sql, to, terms.name);
+    let Terms { checked, idle_in_transaction, upkeep, .. } = terms;
+    let limits = Limits { checked, idle_in_transaction, upkeep };
+    set_limits(&mut sql, &to.binding, limits, Scope::Session);
+    apply(&mut sql, to, terms.name, Scope::Session);
     sql.finish()
 }
 
@@ -118,14 +120,20 @@ fn reset(sql: &mut Sql, terms: Terms<'_>) {
         Reset::Thorough => _ = sql.text("begin; rollback; "),
         Reset::Bare => _ = sql.text("begin; rollback; deallocate all; "),
     }
-    sql.text(
-        "reset session authorization; reset all; set search_path to pg_catalog, pg_temp; \
-         close all; unlisten *; discard temp; discard sequences; ",
-    );
+    clear(sql);
     if terms.discard_plans {
         // Plans in functions with their own search path remember the previous settings.
         sql.text("discard plans; ");
     }
+}
+
+/// Appends the statements that remove the settings, cursors and temporary objects of a session. Afterwards, names
+/// are looked up only in `pg_catalog`.
+pub(super) fn clear(sql: &mut Sql) {
+    sql.text(
+        "reset session authorization; reset all; set search_path to pg_catalog, pg_temp; \
+         close all; unlisten *; discard temp; discard sequences; ",
+    );
 }
 
 /// The row that a reset returns.
@@ -215,18 +223,44 @@ impl<'r> ResetRow<'r> {
     }
 }
 
-/// Appends the limits of the session.
-fn set_limits(sql: &mut Sql, binding: &Binding, terms: Terms<'_>) {
-    if terms.checked {
-        // A statement whose client has disconnected ends within this time.
-        sql.text("; set client_connection_check_interval to '1s'");
+/// How long settings last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Session,
+    Transaction,
+}
+
+impl Scope {
+    /// Appends the beginning of a setting.
+    fn set(self, sql: &mut Sql) -> &mut Sql {
+        sql.text(match self {
+            Self::Session => "; set ",
+            Self::Transaction => "; set local ",
+        })
     }
-    if let Some(limit) = terms.idle_in_transaction {
+}
+
+/// The limits of a session.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// `true` if the server can detect disconnected clients.
+    pub(super) checked: bool,
+    pub(super) idle_in_transaction: Option<Duration>,
+    pub(super) upkeep: Option<Upkeep>,
+}
+
+/// Appends limits.
+pub(super) fn set_limits(sql: &mut Sql, binding: &Binding, limits: Limits, scope: Scope) {
+    if limits.checked {
+        // A statement whose client has disconnected ends within this time.
+        scope.set(sql).text("client_connection_check_interval to '1s'");
+    }
+    if let Some(limit) = limits.idle_in_transaction {
         // A transaction of the library may wait for something else, such as its other files.
         let limit = if binding.is_librarys { Duration::ZERO } else { limit };
-        sql.text("; set idle_in_transaction_session_timeout to ").number(whole_millis(limit));
+        scope.set(sql).text("idle_in_transaction_session_timeout to ").number(whole_millis(limit));
     }
-    if let Some(upkeep) = terms.upkeep {
+    if let Some(upkeep) = limits.upkeep {
         set_for_upkeep(sql, upkeep);
         if binding.fails_under_policies {
             sql.text("; set row_security to off");
@@ -251,27 +285,33 @@ fn set_for_upkeep(sql: &mut Sql, upkeep: Upkeep) {
 }
 
 /// Appends the settings, the name, the search path, the key and the role of an occupant.
-fn apply(sql: &mut Sql, to: &Occupant, name: Option<&str>) {
+pub(super) fn apply(sql: &mut Sql, to: &Occupant, name: Option<&str>, scope: Scope) {
     for (name, value) in &to.binding.settings {
         sql.text("; select pg_catalog.set_config(").literal(name);
-        sql.text(", ").literal(value).text(", false)");
+        sql.text(", ").literal(value).text(match scope {
+            Scope::Session => ", false)",
+            Scope::Transaction => ", true)",
+        });
     }
     if let (Some(name), Some(tenant)) = (name, to.tenant()) {
         // After the tenant's own settings, which must not hide the owner of the session.
         let name = application_name::with_tenant(name, tenant);
-        sql.text("; set application_name to ").literal(&name);
+        scope.set(sql).text("application_name to ").literal(&name);
     }
-    sql.text("; set search_path to ").idents(&to.binding.search_path);
+    scope.set(sql).text("search_path to ").idents(&to.binding.search_path);
     if to.binding.search_path.is_empty() {
         sql.text("''");
     }
     if let Some(RowKey { setting, value }) = to.binding.key.as_deref() {
         // A utility statement, because calling `set_config` costs more.
-        sql.text("; set ").ident(&setting.class).text(".").ident(&setting.name);
+        scope.set(sql).ident(&setting.class).text(".").ident(&setting.name);
         sql.text(" to ").literal(value);
     }
-    if let Some(role) = &to.binding.role {
-        sql.text("; set role ").ident(role);
+    match (&to.binding.role, scope) {
+        (Some(role), _) => _ = scope.set(sql).text("role ").ident(role),
+        // Nothing is known of the session that the transaction gets.
+        (None, Scope::Transaction) => _ = scope.set(sql).text("role none"),
+        (None, Scope::Session) => {}
     }
 }
 

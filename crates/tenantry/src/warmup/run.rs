@@ -84,6 +84,8 @@ async fn warm(db: &TenantDb, place: bool, ping: bool) -> (WarmUpStatus, Option<L
         false => db.acquire_for_library().await,
     };
     match lease {
+        // It is a transaction, which the server must not keep open.
+        Ok(lease) if lease.is_fleeting() => (WarmUpStatus::Warmed, None),
         Ok(lease) if already => (WarmUpStatus::AlreadyWarm, Some(lease)),
         Ok(lease) => (WarmUpStatus::Warmed, Some(lease)),
         Err(error) => (failed(error), None),

@@ -56,6 +56,8 @@ const LAYERS: &[&[&str]] = &[
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
 const PURE: &[&str] = &[
+    "pool/fleeting/modes.rs",
+    "db/behind_pooler.rs",
     "activity/exposition.rs",
     "activity/gather.rs",
     "activity/histogram.rs",

@@ -8,6 +8,7 @@ mod alerts;
 mod architecture;
 mod archives;
 mod baseline;
+mod behind_pooler;
 mod bindings;
 mod budget;
 mod cancel;

@@ -36,8 +36,17 @@ fn has_the_whole_stack_and_the_guide_lists_it() {
     let compose = yaml("docker-compose.yml");
     let mut names: Vec<_> = services(&compose).keys().map(String::as_str).collect();
     names.sort_unstable();
-    let all =
-        ["example", "grafana", "pgbouncer", "postgres", "postgres-large", "prometheus", "tiers"];
+    let all = [
+        "example",
+        "example-transaction",
+        "grafana",
+        "pgbouncer",
+        "pgbouncer-transaction",
+        "postgres",
+        "postgres-large",
+        "prometheus",
+        "tiers",
+    ];
     assert_eq!(names, all);
     let guide = text("docs/observability.md");
     for (name, service) in services(&compose) {
@@ -128,7 +137,14 @@ fn the_files_agree_with_each_other() {
         assert!(of("tiers")["depends_on"].get(server).is_some(), "{server}");
     }
     assert_eq!(of("tiers")["healthcheck"]["test"], of("example")["healthcheck"]["test"]);
-    for example in ["example", "tiers"] {
+    let pooled = &of("example-transaction")["environment"];
+    let pooler = format!("postgres://{user}:{password}@pgbouncer-transaction:6432/{name}");
+    assert_eq!(pooled["DATABASE_URL"], pooler);
+    assert_eq!(pooled["DIRECT_URL"], format!("postgres://{user}:{password}@postgres:5432/{name}"));
+    for service in ["pgbouncer-transaction", "example-transaction"] {
+        assert_eq!(of(service)["profiles"], serde_json::json!(["transaction-pooler"]));
+    }
+    for example in ["example", "example-transaction", "tiers"] {
         let built = str_of(&of(example)["build"]["args"]["EXAMPLE"]);
         assert!(path(&format!("examples/{built}/Cargo.toml")).exists(), "{built}");
         assert!(str_of(&of(example)["image"]).starts_with(&format!("tenantry-{built}:")));
@@ -139,6 +155,10 @@ fn the_files_agree_with_each_other() {
     let database = format!("{name} = host=postgres port=5432 dbname={name}");
     assert!(lines.contains(&database.as_str()) && lines.contains(&"listen_port = 6432"));
     assert!(lines.contains(&"pool_mode = session"));
+    let transaction = text("ops/pgbouncer/transaction.ini");
+    let lines: Vec<_> = transaction.lines().collect();
+    assert!(lines.contains(&database.as_str()) && lines.contains(&"listen_port = 6432"));
+    assert!(lines.contains(&"pool_mode = transaction"));
     let users = text("ops/pgbouncer/userlist.txt");
     assert_eq!(users.trim_end(), format!("\"{user}\" \"{password}\""));
 

@@ -1,4 +1,4 @@
-//! The program works behind a real PgBouncer with the configuration of `ops/`.
+//! The program works behind a real PgBouncer with the configurations of `ops/`.
 
 use std::{
     io::ErrorKind,
@@ -26,8 +26,8 @@ struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one in front of the server at this port. `None` where there is none to start.
-    fn start(server: u16) -> Option<Self> {
+    /// Starts one in front of the server at this port, with this configuration. `None` where there is none to start.
+    fn start(server: u16, config: &str) -> Option<Self> {
         // PgBouncer cannot be told to take any port. Another program may be quicker, and then this
         // one says so.
         let free = TcpListener::bind(("127.0.0.1", 0)).expect("there are free ports");
@@ -35,7 +35,7 @@ impl PgBouncer {
         drop(free);
         let folder = Folder::new();
         let users = folder.write("userlist.txt", &text("ops/pgbouncer/userlist.txt"));
-        let config = text("ops/pgbouncer/pgbouncer.ini");
+        let config = text(config);
         let server = format!("host=127.0.0.1 port={server} ");
         let config = replace(&config, "host=postgres port=5432 ", &server);
         let config = replace(&config, "listen_addr = 0.0.0.0", "listen_addr = 127.0.0.1");
@@ -90,12 +90,21 @@ fn health_check(port: u16) {
 
 #[tokio::test]
 async fn serves_its_tenants_behind_a_pooler_in_session_mode() -> TestResult {
+    serves_its_tenants("ops/pgbouncer/pgbouncer.ini", false).await
+}
+
+#[tokio::test]
+async fn serves_its_tenants_behind_a_pooler_in_transaction_mode() -> TestResult {
+    serves_its_tenants("ops/pgbouncer/transaction.ini", true).await
+}
+
+async fn serves_its_tenants(config: &str, has_direct_url: bool) -> TestResult {
     // Whoever wants in needs the password, as in the image.
     let server = DevServer::start().await?;
     let mut admin = PgConnection::connect(&server.url()).await?;
     sqlx::raw_sql("create role app superuser login password 'app'").execute(&mut admin).await?;
     server.create_database("saas").await?;
-    let Some(mut pooler) = PgBouncer::start(server.port()) else {
+    let Some(mut pooler) = PgBouncer::start(server.port(), config) else {
         return Ok(());
     };
     let url = format!("postgres://app:app@127.0.0.1:{}/saas", pooler.port);
@@ -108,7 +117,12 @@ async fn serves_its_tenants_behind_a_pooler_in_session_mode() -> TestResult {
     assert!(PgConnection::connect(&wrong).await.is_err(), "it asks for the password");
     health_check(pooler.port);
 
-    let example = program().database(&url).start();
+    let mut program = program().database(&url);
+    if has_direct_url {
+        let direct = format!("postgres://app:app@127.0.0.1:{}/saas", server.port());
+        program = program.env("DIRECT_URL", &direct);
+    }
+    let example = program.start();
     let address = example.address();
     for tenant in ["acme", "globex"] {
         let new = json!({ "email": format!("john@{tenant}.com"), "name": "John" });

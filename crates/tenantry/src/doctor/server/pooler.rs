@@ -49,7 +49,13 @@ async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let (address, port, age): (Option<String>, Option<i32>, Option<f64>) = asked?;
     let seen = Seen { address: address.and_then(|address| address.parse().ok()), port, age };
     let between = seen.between(on.connect_options(), server.age());
-    Ok(judge(server.pooling(), between))
+    let examined = judge(server.pooling(), between);
+    Ok(match (server.front(), server.pooling()) {
+        (Some(_), Pooling::Session) => examined.in_words(
+            "tenants are bound for each transaction, behind a transaction pooler; maintenance is direct",
+        ),
+        _ => examined,
+    })
 }
 
 fn judge(pooling: Pooling, between: Option<String>) -> Examined {

@@ -4,6 +4,7 @@
 //! statements on it, applications hold it, and maintenance makes it serve one schema after the
 //! other.
 
+mod fleeting;
 mod prepare;
 mod statement;
 mod upkeep;
@@ -120,7 +121,7 @@ impl Lease {
         let Grant { conn, how, session, occupant, since } = grant;
         // The scheduler decides which occupant should have it; the session knows which one has it.
         // Only if they agree is there nothing to do.
-        let bound = session.is_bound_to(&occupant);
+        let bound = session.is_bound_to(&occupant) || session.is_at_rest();
         let condition = if bound { Condition::Clean } else { Condition::Dirty };
         Self {
             server,

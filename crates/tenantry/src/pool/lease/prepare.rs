@@ -110,13 +110,18 @@ impl Lease {
         let known = self.session().is_known_as(&occupant, began);
         let bound = self.condition == Condition::Clean && known;
         self.show_life(began).await?;
-        let prepared = self.bind(&occupant, purpose, bound).await;
+        let prepared = match self.is_fleeting() {
+            true => self.begin_fleeting(&occupant, purpose).await,
+            false => self.bind(&occupant, purpose, bound).await,
+        };
         if !bound && prepared.is_ok() {
             self.server.observer.rebound(occupant.whose(), began.elapsed());
         }
         match &prepared {
             Ok(()) => {
-                self.condition = Condition::Clean;
+                // An open transaction has to be ended.
+                let ends_by_itself = !self.is_fleeting();
+                self.condition = if ends_by_itself { Condition::Clean } else { Condition::Dirty };
                 self.note_answer();
             }
             Err(error) if leaves_session_usable(error) => {}

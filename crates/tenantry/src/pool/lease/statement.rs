@@ -59,10 +59,20 @@ impl Lease {
             }
         }
         self.note_answer();
+        let is_fleeting = self.is_fleeting();
         self.condition = match effect {
-            Effect::OnData if !self.occupant.is_unruly() => Condition::Clean,
-            Effect::OnData | Effect::OnSession => Condition::Dirty,
+            Effect::OnData if self.occupant.is_unruly() => Condition::Dirty,
+            Effect::OnData if !is_fleeting => Condition::Clean,
+            // Its transaction has to be ended.
+            Effect::OnData => {
+                self.condition = Condition::Dirty;
+                return;
+            }
+            Effect::OnSession => Condition::Dirty,
         };
+        if is_fleeting {
+            self.session_mut().note_traces();
+        }
         if self.condition == Condition::Clean && result.is_err() {
             // sqlx may have prepared a statement without recording it.
             self.session_mut().touch();
@@ -95,6 +105,9 @@ impl Lease {
     /// caller's statement, and a pin of the schema where transactions need one.
     pub(crate) fn begin_sql(&self, begin: Option<SqlStr>) -> Option<SqlStr> {
         let of = &self.occupant;
+        if let Some(counting) = self.counting_sql() {
+            return Some(counting);
+        }
         match of.pinned().filter(|_| of.is_always_pinned()) {
             Some(pinned) => Some(begin_pinned_sql(begin.as_ref(), pinned)),
             None => begin,

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join},
+};
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::Notify, task::JoinHandle, time::timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -62,6 +65,15 @@ impl Server {
     ///
     /// When dropped, the pool stays closed; call again to keep waiting.
     pub(crate) async fn close(self: &Arc<Self>, patience: Duration) {
+        let front = async {
+            if let Some(front) = self.front() {
+                front.close_alone(patience).await;
+            }
+        };
+        join(front, self.close_alone(patience)).await;
+    }
+
+    async fn close_alone(self: &Arc<Self>, patience: Duration) {
         let deadline = after(patience);
         self.life.closing.cancel();
         self.life.closed.store(true, Ordering::Relaxed);

@@ -26,6 +26,7 @@ use super::{
     connector::Connector,
     credentials::Login,
     extensions::ExtensionSchemas,
+    front::Related,
     gate::{GateGuard, Gates},
     manner::Manner,
     meeting::Table,
@@ -79,6 +80,8 @@ pub(crate) struct Server {
     pub(super) gates: Arc<Gates>,
     /// The budget that it shares with other processes, if so.
     share: OnceLock<Arc<Share>>,
+    /// The other pool of the same server, if connections to a pooler are in front of direct ones.
+    pub(in crate::pool) related: Related,
     /// Hashes of messages that are logged only once.
     told: Mutex<HashSet<u64>>,
 }
@@ -111,7 +114,16 @@ impl Server {
         let shutdown = CancellationToken::new();
         // Hooks receive events during the shutdown, so they are stopped last.
         let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
-        Self::with(MAIN.into(), connector, options, outside, own, observer, shutdown)
+        Self::with(
+            MAIN.into(),
+            connector,
+            options,
+            outside,
+            own,
+            observer,
+            shutdown,
+            Arc::default(),
+        )
     }
 
     /// Creates the pool of a further server, with the same identities and hooks.
@@ -129,7 +141,30 @@ impl Server {
             guard: Guard::Refuses,
         };
         let observer = self.observer.beside(options.max_tenant_pools);
-        Self::with(name, connector, options, 0, own, observer, CancellationToken::new())
+        Self::with(
+            name,
+            connector,
+            options,
+            0,
+            own,
+            observer,
+            CancellationToken::new(),
+            Arc::default(),
+        )
+    }
+
+    /// Creates a pool in front of this one. They share the hooks, the counters and the gates.
+    pub(super) fn in_front(
+        &self,
+        connector: Connector,
+        options: PoolOptions,
+        own: Own,
+    ) -> Arc<Self> {
+        let observer = self.observer.sharing(options.max_tenant_pools);
+        let name = Arc::clone(&self.name);
+        let gates = Arc::clone(&self.gates);
+        let shutdown = CancellationToken::new();
+        Self::with(name, connector, options, 0, own, observer, shutdown, gates)
     }
 
     fn with(
@@ -140,6 +175,7 @@ impl Server {
         own: Own,
         observer: Observer,
         shutdown: CancellationToken,
+        gates: Arc<Gates>,
     ) -> Arc<Self> {
         let limits = options.limits(outside);
         let Own { system, upkeep, manager, extensions, guard } = own;
@@ -168,8 +204,9 @@ impl Server {
             began: Instant::now(),
             liveness: Liveness::new(),
             life: Lifecycle::new(shutdown),
-            gates: Arc::default(),
+            gates,
             share: OnceLock::new(),
+            related: Related::default(),
             told: Mutex::default(),
         })
     }
@@ -184,18 +221,25 @@ impl Server {
 
     /// Evicts the tenant pool of an occupant. Returns `true` if there was one.
     pub(crate) fn evict(self: &Arc<Self>, id: &OccupantId, reason: EvictReason) -> bool {
-        self.change(|state, now| state.evict(now, id, reason))
+        let in_front = self.front().is_some_and(|front| front.evict(id, reason));
+        self.change(|state, now| state.evict(now, id, reason)) || in_front
     }
 
     /// Makes the sessions of an occupant drop their prepared statements before their next use,
     /// because its tables were changed.
     pub(crate) fn note_change(&self, id: &OccupantId) {
         self.state.lock().note_change(id);
+        if let Some(front) = self.front() {
+            front.note_change(id);
+        }
     }
 
     /// Applies the limits of an occupant, which may have changed, to its tenant pool.
     pub(crate) fn follow_limits(self: &Arc<Self>, occupant: &Occupant) {
         self.change(|state, now| state.follow_limits(now, occupant));
+        if let Some(front) = self.front() {
+            front.follow_limits(occupant);
+        }
     }
 
     /// Holds back the requests of a tenant until the guard is dropped, within each one's timeout.
@@ -210,6 +254,9 @@ impl Server {
             state.retire(&id);
             state.evict(now, &id, EvictReason::Changed)
         });
+        if let Some(front) = self.front() {
+            front.retire(tenant);
+        }
     }
 
     /// Records a message that is logged only once. Returns `true` if it is new; after a limit,

@@ -6,6 +6,7 @@ mod purpose;
 mod statements;
 mod wear;
 
+pub(super) use self::bind::note_look;
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{
@@ -24,6 +25,7 @@ pub(crate) use self::{
 use super::{
     credentials::{Login, LoginOf},
     deadline::within,
+    fleeting::Fleeting,
     holder::Held,
     occupant::Occupant,
     options::PoolOptions,
@@ -39,6 +41,8 @@ use crate::tenant::Ident;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) conn: PgConnection,
+    /// Its state if it is bound for one transaction at a time. Then it is never bound otherwise.
+    pub(super) fleeting: Option<Box<Fleeting>>,
     /// The backend behind it.
     pub(super) identity: Box<Identity>,
     /// `true` if the backend has not been asked yet who it is: the first [`bind`](Self::bind) does.
@@ -76,7 +80,7 @@ pub(crate) struct Session {
     pub(super) opened_in: Duration,
     wear: Wear,
     /// The `application_name` that it was opened with.
-    name: Box<str>,
+    pub(super) name: Box<str>,
     /// The task that holds it.
     pub(crate) held: Held,
     /// What the last bind has left out.
@@ -238,7 +242,8 @@ impl Session {
         let [row] = &rows[..] else {
             return Err(lost("the response to a ping is missing"));
         };
-        self.identity.compare(row.try_get(0)?)
+        // The pooler chooses a process for each transaction.
+        if self.is_fleeting() { Ok(()) } else { self.identity.compare(row.try_get(0)?) }
     }
 
     /// Returns `true` if the open transaction has changed something, or has locked rows.

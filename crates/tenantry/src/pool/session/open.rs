@@ -10,6 +10,7 @@ use super::{
         backend::{Backend, FirstAnswer},
         connector::{Connector, LogInAs},
         extensions::ExtensionSchemas,
+        fleeting::{Fleeting, examine},
         holder::Held,
         pooling::{Identity, Separation},
         scheduler::Time,
@@ -38,22 +39,30 @@ impl Session {
         let began = Instant::now();
         let mut conn = connector.connect(log_in).await.map_err(no_server)?;
         let opened_in = began.elapsed();
+        let fleeting = match connector.by_transaction {
+            true => Some(Box::new(Fleeting::new(examine(&mut conn).await?))),
+            false => None,
+        };
+        let is_fleeting = fleeting.is_some();
         // One whose database a tenant waits for is bound at once, and asked in the same message.
         // A hook could exchange the connection before that.
         let is_plain = log_in.home.is_some() && connector.after_connect.is_none();
         let known = separation.checks_clients().filter(|_| is_plain);
+        // A transaction tells which process it has; what was set before it is lost.
+        let known = if is_fleeting { Some(false) } else { known };
         let asked = Instant::now();
         let acquainted = match known {
             Some(checks_clients) => Acquainted { first: None, checks_clients },
             None => get_acquainted(&mut conn).await?,
         };
         let round_trip = known.is_none().then(|| asked.elapsed());
-        let lacks_extensions = !extensions.missing(&mut conn).await?.is_empty();
+        let lacks_extensions = !is_fleeting && !extensions.missing(&mut conn).await?.is_empty();
         connector.prepare(&mut conn).await?;
         let mut session = Self {
             conn,
+            fleeting,
             identity: Box::new(Identity::new(separation, generation, now)),
-            is_unasked: known.is_some(),
+            is_unasked: known.is_some() && !is_fleeting,
             bound: None,
             lacks_extensions,
             plain: None,
@@ -66,7 +75,7 @@ impl Session {
             escapes: None,
             seen: now,
             checks_clients: false,
-            touched: true,
+            touched: !is_fleeting,
             answered: None,
             round_trip,
             opened_in,

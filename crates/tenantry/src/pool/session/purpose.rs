@@ -1,4 +1,4 @@
-use super::super::{occupant::Occupant, pin::Pin};
+use super::super::{fleeting::Begin, occupant::Occupant, pin::Pin};
 
 /// The purpose of a bind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,8 +7,9 @@ pub(crate) enum Purpose {
     Idle,
     /// One statement of a handle, which may be retried if a kept statement no longer matched.
     Statement,
-    /// A transaction, in which nothing can be retried.
-    Transaction,
+    /// A transaction, in which nothing can be retried. How it begins matters only where a lease is
+    /// one transaction.
+    Transaction(Begin),
     /// To be handed out for an indefinite time.
     Lease,
     /// The library's own work on one schema after the other.
@@ -19,7 +20,7 @@ impl Purpose {
     /// Returns `true` if statements prepared for other tenants have to be dropped, because an error
     /// caused by one could not be repaired.
     pub(super) fn wants_own_statements(self) -> bool {
-        matches!(self, Self::Transaction | Self::Lease)
+        matches!(self, Self::Transaction(_) | Self::Lease)
     }
 
     pub(super) fn pin(self, occupant: &Occupant) -> Pin {
@@ -28,7 +29,7 @@ impl Purpose {
             Self::Idle | Self::Upkeep => Pin::No,
             _ if occupant.is_always_pinned() => Pin::AfterDrop,
             Self::Lease => Pin::Yes,
-            Self::Statement | Self::Transaction => Pin::No,
+            Self::Statement | Self::Transaction(_) => Pin::No,
         }
     }
 }

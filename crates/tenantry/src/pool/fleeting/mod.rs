@@ -1,0 +1,59 @@
+//! Bindings that last one transaction, on connections to a pooler in transaction mode.
+//!
+//! Behind such a pooler, a connection has no session of its own: the next transaction can run in
+//! another one, and other clients use it in between. So the connection is bound to no tenant. Each
+//! lease of it is one transaction, whose first string also binds it, with settings that end with it.
+//! Nothing that was set before is relied on.
+
+mod modes;
+mod probe;
+mod session;
+mod sql;
+
+use std::sync::{Arc, Weak};
+
+pub(crate) use self::modes::Begin;
+pub(super) use self::{
+    probe::examine,
+    session::{Settled, explain, over},
+};
+use super::occupant::Occupant;
+
+/// The state of a connection that is bound for one transaction at a time.
+#[derive(Debug)]
+pub(super) struct Fleeting {
+    /// `true` if the pooler keeps the prepared statements of its clients apart.
+    tracks_statements: bool,
+    /// The transaction that may be open.
+    open: Option<Open>,
+    /// The last occupant: sqlx knows the types of its schema by name.
+    last: Weak<Occupant>,
+}
+
+/// A transaction that may be open.
+#[derive(Debug)]
+enum Open {
+    /// It is being begun or ended.
+    Unknown,
+    Begun(Begun),
+    /// It has ended. The empty one that sqlx counts may be open.
+    Ended,
+}
+
+#[derive(Debug)]
+struct Begun {
+    /// What identifies it in its session.
+    mark: Box<str>,
+    /// `true` if its statements may have changed more than data.
+    leaves_traces: bool,
+}
+
+impl Fleeting {
+    pub(super) fn new(tracks_statements: bool) -> Self {
+        Self { tracks_statements, open: None, last: Weak::new() }
+    }
+
+    fn serves(&self, occupant: &Arc<Occupant>) -> bool {
+        std::ptr::eq(self.last.as_ptr(), Arc::as_ptr(occupant))
+    }
+}

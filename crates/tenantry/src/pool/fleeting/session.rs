@@ -1,0 +1,269 @@
+//! The messages on a connection that is bound for one transaction at a time.
+
+use std::sync::Arc;
+
+use sqlx::{Connection, Executor, SqlStr, postgres::PgTransactionManager, raw_sql};
+use sqlx_core::transaction::TransactionManager;
+use tokio::time::Instant;
+
+use super::{
+    Begin, Begun, Open,
+    sql::{
+        BeginRow, BeginTerms, Traces, begin_sql, commit_handed_out_sql, commit_sql, is_echo,
+        require_sql, rollback_sql, says_over,
+    },
+};
+use crate::{
+    error::{Error, ErrorKind},
+    pool::{
+        manner::Manner,
+        occupant::Occupant,
+        reset::draw,
+        retired_keys::KeyAnswer,
+        session::{Session, note_look},
+        session_error::{leaves_session_usable, lost},
+    },
+    tenant::Binding,
+};
+
+type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
+
+/// How many errors of earlier statements may be found unread before a connection is given up.
+const MOST_UNREAD: usize = 8;
+
+impl Session {
+    /// Returns `true` if it is bound for one transaction at a time.
+    pub(crate) fn is_fleeting(&self) -> bool {
+        self.fleeting.is_some()
+    }
+
+    /// Returns `true` if it is bound for one transaction at a time, and no transaction is open.
+    pub(in crate::pool) fn is_at_rest(&self) -> bool {
+        self.fleeting.as_ref().is_some_and(|fleeting| fleeting.open.is_none())
+    }
+
+    /// Begins a transaction that is bound to the occupant. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// The server's errors, and this crate's [`Error`] when the occupant's schema is not the one
+    /// that the occupant was created for.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, a transaction may be open; [`settle_fleeting`](Self::settle_fleeting) ends it.
+    pub(in crate::pool) async fn begin_fleeting(
+        &mut self,
+        to: &Arc<Occupant>,
+        manner: Manner,
+        begin: Begin,
+        checked: bool,
+    ) -> Result<()> {
+        let Begin::With(modes) = begin else { return Err(sqlx::Error::BeginFailed) };
+        if let Some(name) = setting_without_effect(&to.binding) {
+            let attempted = format!(
+                "its record sets {name}, which has no effect on a transaction that has begun, and a transaction pooler \
+                 keeps no session: remove it from the record"
+            );
+            return Err(to.name(Error::new(ErrorKind::Config, attempted)).into());
+        }
+        let Some(fleeting) = &mut self.fleeting else {
+            return Err(lost("the connection has a session"));
+        };
+        let before = fleeting.open.replace(Open::Unknown);
+        if before.is_some() {
+            return Err(lost("a transaction is open on the connection"));
+        }
+        if !fleeting.serves(to) {
+            // sqlx looks types up by name only once. Without cached statements it sends nothing.
+            self.conn.clear_cached_statements().await?;
+            fleeting.last = Arc::downgrade(to);
+        }
+        let deallocates = !fleeting.tracks_statements;
+        loop {
+            let (echo, began) = (draw(), Instant::now());
+            let retired_keys = to.retired_keys();
+            let keys = retired_keys.and_then(|keys| keys.question(began, false));
+            let look = to.needs_a_look();
+            let name = manner.name_tenants.then_some(&*self.name);
+            let idle_in_transaction = manner.idle_in_transaction_of(to);
+            let terms = BeginTerms {
+                modes,
+                echo,
+                deallocates,
+                checked,
+                idle_in_transaction,
+                look,
+                keys,
+                name,
+            };
+            let rows = self.conn.fetch_all(raw_sql(begin_sql(to, terms))).await?;
+            let row = BeginRow::find(&rows, echo);
+            let row =
+                row.ok_or_else(|| lost("the response to the begin of a transaction is missing"))?;
+            self.backend = Some(row.backend()?);
+            to.check(row.schema()?)?;
+            if to.has_database() {
+                to.check_database(row.database()?)?;
+            }
+            if look {
+                note_look(to, &rows, began)?;
+            }
+            let answer = match (retired_keys, keys) {
+                (Some(retired), Some(question)) => retired.note(question, &rows)?,
+                _ => KeyAnswer::Read,
+            };
+            if answer == KeyAnswer::ReadNext {
+                // The table of keys that were given up has turned out to exist.
+                raw_sql("rollback").execute(&mut self.conn).await?;
+                continue;
+            }
+            to.check_key()?;
+            let begun = Begun { mark: row.mark()?, leaves_traces: false };
+            if let Some(fleeting) = &mut self.fleeting {
+                fleeting.open = Some(Open::Begun(begun));
+            }
+            return Ok(());
+        }
+    }
+
+    /// Records that a statement of the open transaction may have changed more than data.
+    pub(in crate::pool) fn note_traces(&mut self) {
+        if let Some(Open::Begun(begun)) = self.open_mut() {
+            begun.leaves_traces = true;
+        }
+    }
+
+    fn open_mut(&mut self) -> Option<&mut Open> {
+        self.fleeting.as_mut().and_then(|fleeting| fleeting.open.as_mut())
+    }
+
+    fn mark(&self) -> Option<&str> {
+        match self.fleeting.as_ref()?.open.as_ref()? {
+            Open::Begun(begun) => Some(&begun.mark),
+            Open::Unknown | Open::Ended => None,
+        }
+    }
+
+    /// Commits the transaction of one statement, which sqlx does not count.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the transaction may or may not be committed.
+    pub(in crate::pool) async fn commit_fleeting(&mut self) -> Result<()> {
+        let traces = match self.open_mut().map(|open| std::mem::replace(open, Open::Unknown)) {
+            Some(Open::Begun(Begun { leaves_traces: false, .. })) => Traces::None,
+            _ => Traces::Any,
+        };
+        self.conn.execute(raw_sql(commit_sql(traces))).await?;
+        self.rest();
+        Ok(())
+    }
+
+    /// Returns the string that commits the open transaction, which was handed out.
+    pub(in crate::pool) fn commit_handed_out_sql(&self) -> Option<SqlStr> {
+        self.mark().map(commit_handed_out_sql)
+    }
+
+    /// Records that the transaction is being ended, or that it has ended.
+    pub(in crate::pool) fn note_end(&mut self, has_ended: bool) {
+        if let Some(open) = self.open_mut() {
+            *open = if has_ended { Open::Ended } else { Open::Unknown };
+        }
+    }
+
+    fn rest(&mut self) {
+        if let Some(fleeting) = &mut self.fleeting {
+            fleeting.open = None;
+        }
+    }
+
+    /// Ends whatever transaction is open. Afterwards the connection can be used for another occupant.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost, or its responses are not those to what was sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the connection has to be closed.
+    pub(in crate::pool) async fn settle_fleeting(&mut self) -> Result<Settled> {
+        let mut settled = Settled::Fine;
+        if let (true, Some(mark)) = (self.conn.is_in_transaction(), self.mark()) {
+            // Refused by a transaction that has failed: it is still open.
+            let required = self.conn.execute(raw_sql(require_sql(mark))).await;
+            match required {
+                Err(error) if !leaves_session_usable(&error) => return Err(error),
+                Err(error) if says_over(&error) => settled = Settled::WasOver,
+                Err(_) | Ok(_) => {}
+            }
+        }
+        let ends_by_itself =
+            self.conn.is_in_transaction() || matches!(self.open_mut(), None | Some(Open::Ended));
+        while self.conn.is_in_transaction() {
+            PgTransactionManager::start_rollback(&mut self.conn);
+        }
+        match ends_by_itself {
+            true => self.read_to_end().await?,
+            false => self.roll_back().await?,
+        }
+        self.rest();
+        Ok(settled)
+    }
+
+    async fn roll_back(&mut self) -> Result<()> {
+        self.read_to_end().await?;
+        let echo = draw();
+        let rows = self.conn.fetch_all(raw_sql(rollback_sql(echo))).await?;
+        match rows.iter().any(|row| is_echo(row, echo)) {
+            true => Ok(()),
+            false => Err(lost("the response to a rollback is missing")),
+        }
+    }
+
+    /// Reads the responses to everything that was sent.
+    async fn read_to_end(&mut self) -> Result<()> {
+        for _ in 0..MOST_UNREAD {
+            match self.conn.flush().await {
+                // That of an earlier statement.
+                Err(error) if leaves_session_usable(&error) => {}
+                read => return read,
+            }
+        }
+        Err(lost("the responses to earlier statements do not end"))
+    }
+}
+
+/// Returns a setting of a tenant that would have no effect in the transaction for which it is set.
+fn setting_without_effect(binding: &Binding) -> Option<&str> {
+    let is_one = |name: &&str| WITHOUT_EFFECT.iter().any(|of| of.eq_ignore_ascii_case(name));
+    binding.settings.iter().map(|(name, _)| name.as_str()).find(is_one)
+}
+
+const WITHOUT_EFFECT: [&str; 4] = [
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "idle_session_timeout",
+];
+
+/// How a connection was found when it was returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pool) enum Settled {
+    Fine,
+    /// SQL of the application had ended the transaction of the lease.
+    WasOver,
+}
+
+/// Returns the error of a transaction that SQL of the application has ended.
+pub(in crate::pool) fn over(source: Option<sqlx::Error>) -> Error {
+    let attempted = "SQL text has ended the transaction of a lease, and statements after it ran without the tenant's \
+                     search path, role and settings; use commit and rollback of the transaction instead";
+    let error = Error::new(ErrorKind::BehindPooler, attempted);
+    source.into_iter().fold(error, Error::with_source)
+}
+
+/// Translates the error of a commit.
+pub(in crate::pool) fn explain(error: sqlx::Error) -> sqlx::Error {
+    if says_over(&error) { over(Some(error)).into() } else { error }
+}
