@@ -21,16 +21,17 @@ pub(super) struct PgBouncer {
 const ATTEMPTS: usize = 100;
 
 impl PgBouncer {
-    /// Starts one in transaction mode, with this many server sessions.
+    /// Starts one in transaction mode, for this user and with this many server sessions.
     pub(super) async fn before(
         server: &PgConnectOptions,
+        user: &str,
         sessions: usize,
     ) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("tenantry-bench-pooler-{}", process::id()));
         fs::create_dir_all(&folder)?;
         // PgBouncer cannot be told to take any port.
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        fs::write(folder.join("userlist.txt"), format!("\"{}\" \"\"\n", server.get_username()))?;
+        fs::write(folder.join("userlist.txt"), format!("\"{}\" \"\"\n", user))?;
         let users = folder.join("userlist.txt");
         let config = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n\
@@ -42,7 +43,7 @@ impl PgBouncer {
         );
         fs::write(folder.join("pgbouncer.ini"), config)?;
         let _process = spawn(&folder)?;
-        let options = server.clone().host("127.0.0.1").port(port);
+        let options = server.clone().username(user).host("127.0.0.1").port(port);
         let options = options.statement_cache_capacity(0).extra_float_digits(None);
         let pooler = Self { _process, options, folder };
         pooler.listens().await?;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{ConnectOptions, Connection, PgConnection, SqlStr};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqlStr};
 use tenantry::{TenantDb, TenantManager};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -37,6 +37,10 @@ const TENANTS: usize = 20;
 const CLIENTS: usize = 8;
 const SESSIONS: usize = 4;
 
+/// The user of the connections to the pooler, whose own search path has no tables.
+const USER: &str =
+    "create role pooled superuser login; alter role pooled set search_path to pg_catalog";
+
 /// Rows of a tenant that are asked for under load.
 const ROWS: usize = 997;
 
@@ -52,7 +56,10 @@ pub(super) async fn run(sizes: &PoolerSizes) -> Result<Measured, Failure> {
 
 async fn measure(sizes: &PoolerSizes, world: &mut World) -> Result<Measured, Failure> {
     let tenants = world.tenants(TENANTS).await?;
-    let pooler = PgBouncer::before(&world.options("pooler"), SESSIONS).await?;
+    let mut admin = world.options("setup").connect().await?;
+    admin.execute(USER).await?;
+    admin.close().await?;
+    let pooler = PgBouncer::before(&world.options("pooler"), "pooled", SESSIONS).await?;
     let manager = TenantManager::builder_with(pooler.options())
         .behind_transaction_pooler()
         .direct_url(world.url())

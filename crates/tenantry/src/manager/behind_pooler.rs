@@ -1,10 +1,12 @@
 //! The settings of a manager behind a transaction pooler: what cannot work there is refused, and
 //! the direct connections are described.
 
+use std::sync::Arc;
+
 use sqlx::postgres::PgConnectOptions;
 
 use super::{ConfigError, ManagerBuilder, parameters::Connecting};
-use crate::pool::PoolOptions;
+use crate::pool::{Connector, PoolOptions};
 
 /// The part of the builder that is about poolers.
 #[derive(Debug, Clone, Default)]
@@ -117,9 +119,42 @@ impl ManagerBuilder {
     }
 }
 
+/// How to connect directly, and through the pooler if there is one, with the options of each pool.
+pub(super) struct Split {
+    pub(super) direct: (Connector, PoolOptions),
+    pub(super) front: Option<(Connector, PoolOptions)>,
+}
+
 impl BehindPooler {
+    /// Splits what is configured for one pool, if there are direct connections beside it.
+    pub(super) fn split(
+        &self,
+        direct: Option<Connecting>,
+        connector: Connector,
+        pool: PoolOptions,
+        outside: usize,
+        named: impl FnOnce(Vec<PgConnectOptions>) -> Arc<[PgConnectOptions]>,
+    ) -> Result<Split, ConfigError> {
+        let Some(direct) = direct else {
+            return Ok(Split { direct: (connector, pool), front: None });
+        };
+        let hosts = through_pooler(&connector.hosts).into();
+        let front = Connector { hosts, by_transaction: true, ..connector.clone() };
+        let direct = Connector {
+            hosts: named(direct.hosts),
+            target: direct.target,
+            order: direct.order,
+            timeout: direct.timeout.unwrap_or(pool.connect_timeout),
+            ..connector
+        };
+        Ok(Split {
+            direct: (direct, self.options_of_direct(&pool, outside)?),
+            front: Some((front, options_of_front(&pool))),
+        })
+    }
+
     /// Returns the options of the direct connections.
-    pub(super) fn options_of_direct(
+    fn options_of_direct(
         &self,
         pool: &PoolOptions,
         outside: usize,
@@ -139,7 +174,7 @@ impl BehindPooler {
 }
 
 /// Returns the options of connections to the pooler: the library's own work needs none of them.
-pub(super) fn options_of_front(pool: &PoolOptions) -> PoolOptions {
+fn options_of_front(pool: &PoolOptions) -> PoolOptions {
     let mut options = pool.clone();
     options.reserved_connections = Some(0);
     options
@@ -147,7 +182,7 @@ pub(super) fn options_of_front(pool: &PoolOptions) -> PoolOptions {
 
 /// Returns how to connect to a pooler. Statements have no names, and no parameter is sent that
 /// PgBouncer refuses.
-pub(super) fn through_pooler(hosts: &[PgConnectOptions]) -> Vec<PgConnectOptions> {
+fn through_pooler(hosts: &[PgConnectOptions]) -> Vec<PgConnectOptions> {
     let through =
         |host: &PgConnectOptions| host.clone().statement_cache_capacity(0).extra_float_digits(None);
     hosts.iter().map(through).collect()

@@ -5,7 +5,7 @@ use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
 use super::{
     TenantManager,
-    behind_pooler::{BehindPooler, options_of_front, through_pooler},
+    behind_pooler::{BehindPooler, Split},
     instance::session_name,
     overrides::PoolOverrides,
     parameters::Connecting,
@@ -824,14 +824,9 @@ impl ManagerBuilder {
         let behind_pooler = self.behind_pooler;
         let hosts = self.hosts?;
         let connect = hosts.first().ok_or(ConfigError::NoHost)?;
+        let places = direct.as_ref().map_or(&hosts, |direct| &direct.hosts);
         let upkeep = match &self.upkeep_url {
-            Some(url) => Some(
-                upkeep_url::credentials(
-                    url,
-                    direct.as_ref().map_or(&hosts, |direct| &direct.hosts),
-                )
-                .map_err(ConfigError::Upkeep)?,
-            ),
+            Some(url) => Some(upkeep_url::credentials(url, places).map_err(ConfigError::Upkeep)?),
             None => self.upkeep,
         };
         let pool = self.pool_overrides.apply(self.pool);
@@ -841,10 +836,7 @@ impl ManagerBuilder {
         pool.check()?;
         self.events.check()?;
         self.catalog_options.check()?;
-        for isolation in std::iter::once(&self.isolation).chain(&self.other_isolations) {
-            isolation.check()?;
-        }
-        self.catalog.check(&self.isolation).map_err(ConfigError::Catalog)?;
+        check_isolations(&*self.catalog, &self.isolation, &self.other_isolations)?;
         let shared_schema = Ident::parse(&self.shared_schema).map_err(ConfigError::SharedSchema)?;
         let extensions =
             Arc::new(ExtensionSchemas::new(extension_schemas(&self.extension_schemas)?));
@@ -862,12 +854,7 @@ impl ManagerBuilder {
             None => name,
         };
         let share = shares.as_ref().map(|budget| budget.of(&pool, outside)).transpose()?;
-        let user_of_upkeep = match (&upkeep, &direct) {
-            (Some(upkeep), _) => Some(upkeep.user()),
-            (None, Some(direct)) => direct.hosts.first().map(PgConnectOptions::get_username),
-            (None, None) => None,
-        };
-        let runtime = runtime_role(connect, user_of_upkeep)?;
+        let runtime = runtime_role(connect, upkeep.as_ref(), direct.as_ref())?;
         let occupants = Occupants::new(&shared_schema, &extensions);
         let retry = pool.retry.clone();
         let for_catalog = pool.reserve().max(1);
@@ -880,23 +867,10 @@ impl ManagerBuilder {
             after_connect: self.after_connect,
             by_transaction: false,
         };
-        let for_others = pool.clone();
-        let (connector, pool, front) = match direct {
-            None => (connector, pool, None),
-            Some(direct) => {
-                let through = through_pooler(&connector.hosts).into();
-                let front = Connector { hosts: through, by_transaction: true, ..connector.clone() };
-                let front = (front, options_of_front(&pool));
-                let connector = Connector {
-                    hosts: named(direct.hosts, &name, self.events.slow_query_threshold),
-                    target: direct.target,
-                    order: direct.order,
-                    timeout: direct.timeout.unwrap_or(pool.connect_timeout),
-                    ..connector
-                };
-                (connector, behind_pooler.options_of_direct(&pool, outside)?, Some(front))
-            }
-        };
+        let (for_others, slow) = (pool.clone(), self.events.slow_query_threshold);
+        let name_hosts = |hosts| named(hosts, &name, slow);
+        let Split { direct: (connector, pool), front } =
+            behind_pooler.split(direct, connector, pool, outside, name_hosts)?;
         let own = Own {
             system: occupants.system,
             upkeep: upkeep.map(Login::upkeeps),
@@ -911,9 +885,7 @@ impl ManagerBuilder {
         let databases = databases.chain([(MAIN.into(), &connector)]);
         let databases = databases.map(|(name, connector)| (name, connector.database())).collect();
         let server = Server::new(connector, pool, outside, own, self.events, self.hooks);
-        if let Some((connector, options)) = front {
-            server.put_in_front(connector, options);
-        }
+        front.into_iter().for_each(|(connector, pool)| server.put_in_front(connector, pool));
         let shared = |server: &Arc<Server>, share: Option<Share>| {
             if let Some(share) = share {
                 budget::share(server, share, shared_schema.clone(), &name);
@@ -949,6 +921,18 @@ impl ManagerBuilder {
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
         Ok(TenantManager::new(Fleet::new(servers, shared, asked, lookup)))
     }
+}
+
+/// Checks the kinds of isolation, and whether the catalog can list tenants that are isolated so.
+fn check_isolations(
+    catalog: &dyn Catalog,
+    isolation: &Isolation,
+    others: &[Isolation],
+) -> Result<(), ConfigError> {
+    for isolation in std::iter::once(isolation).chain(others) {
+        isolation.check()?;
+    }
+    catalog.check(isolation).map_err(ConfigError::Catalog)
 }
 
 /// Checks which servers get new tenants.
@@ -1058,9 +1042,12 @@ fn named(hosts: Vec<PgConnectOptions>, name: &str, slow: Duration) -> Arc<[PgCon
 /// Returns the role that serves tenants, if maintenance has a different one.
 fn runtime_role(
     connect: &PgConnectOptions,
-    upkeep: Option<&str>,
+    upkeep: Option<&Credentials>,
+    direct: Option<&Connecting>,
 ) -> Result<Option<Ident>, ConfigError> {
     let user = connect.get_username();
+    let direct = direct.and_then(|direct| direct.hosts.first());
+    let upkeep = upkeep.map(Credentials::user).or(direct.map(PgConnectOptions::get_username));
     match upkeep {
         Some(upkeep) if upkeep != user => Ident::parse(user).map(Some).map_err(ConfigError::Role),
         _ => Ok(None),

@@ -20,7 +20,6 @@ mod credentials;
 mod deadline;
 mod extensions;
 mod fleeting;
-mod front;
 mod gate;
 mod holder;
 mod hook;

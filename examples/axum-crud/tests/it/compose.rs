@@ -138,7 +138,7 @@ fn the_files_agree_with_each_other() {
     }
     assert_eq!(of("tiers")["healthcheck"]["test"], of("example")["healthcheck"]["test"]);
     let pooled = &of("example-transaction")["environment"];
-    let pooler = format!("postgres://{user}:{password}@pgbouncer-transaction:6432/{name}");
+    let pooler = format!("postgres://pooled:pooled@pgbouncer-transaction:6432/{name}");
     assert_eq!(pooled["DATABASE_URL"], pooler);
     assert_eq!(pooled["DIRECT_URL"], format!("postgres://{user}:{password}@postgres:5432/{name}"));
     for service in ["pgbouncer-transaction", "example-transaction"] {
@@ -159,6 +159,11 @@ fn the_files_agree_with_each_other() {
     let lines: Vec<_> = transaction.lines().collect();
     assert!(lines.contains(&database.as_str()) && lines.contains(&"listen_port = 6432"));
     assert!(lines.contains(&"pool_mode = transaction"));
+    assert_eq!(text("ops/pgbouncer/transaction-userlist.txt").trim_end(), "\"pooled\" \"pooled\"");
+    assert!(
+        text("ops/postgres/pooled.sql")
+            .contains(&format!("login password 'pooled' in role {user};"))
+    );
     let users = text("ops/pgbouncer/userlist.txt");
     assert_eq!(users.trim_end(), format!("\"{user}\" \"{password}\""));
 

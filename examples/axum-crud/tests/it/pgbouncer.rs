@@ -27,14 +27,14 @@ struct PgBouncer {
 
 impl PgBouncer {
     /// Starts one in front of the server at this port, with this configuration. `None` where there is none to start.
-    fn start(server: u16, config: &str) -> Option<Self> {
+    fn start(server: u16, config: &str, users: &str) -> Option<Self> {
         // PgBouncer cannot be told to take any port. Another program may be quicker, and then this
         // one says so.
         let free = TcpListener::bind(("127.0.0.1", 0)).expect("there are free ports");
         let port = free.local_addr().expect("it listens").port();
         drop(free);
         let folder = Folder::new();
-        let users = folder.write("userlist.txt", &text("ops/pgbouncer/userlist.txt"));
+        let users = folder.write("userlist.txt", &text(users));
         let config = text(config);
         let server = format!("host=127.0.0.1 port={server} ");
         let config = replace(&config, "host=postgres port=5432 ", &server);
@@ -73,9 +73,9 @@ impl Drop for PgBouncer {
 }
 
 /// Runs the command by which the compose file finds out whether the pooler is well.
-fn health_check(port: u16) {
+fn health_check(service: &str, port: u16) {
     let compose = yaml("docker-compose.yml");
-    let test = &compose["services"]["pgbouncer"]["healthcheck"]["test"];
+    let test = &compose["services"][service]["healthcheck"]["test"];
     let mut words = list(test).map(str_of);
     assert_eq!(words.next(), Some("CMD"));
     let program = words.next().expect("there is a command");
@@ -90,35 +90,38 @@ fn health_check(port: u16) {
 
 #[tokio::test]
 async fn serves_its_tenants_behind_a_pooler_in_session_mode() -> TestResult {
-    serves_its_tenants("ops/pgbouncer/pgbouncer.ini", false).await
+    serves_its_tenants("ops/pgbouncer/pgbouncer.ini", "ops/pgbouncer/userlist.txt", "app").await
 }
 
 #[tokio::test]
 async fn serves_its_tenants_behind_a_pooler_in_transaction_mode() -> TestResult {
-    serves_its_tenants("ops/pgbouncer/transaction.ini", true).await
+    let users = "ops/pgbouncer/transaction-userlist.txt";
+    serves_its_tenants("ops/pgbouncer/transaction.ini", users, "pooled").await
 }
 
-async fn serves_its_tenants(config: &str, has_direct_url: bool) -> TestResult {
+async fn serves_its_tenants(config: &str, users: &str, user: &str) -> TestResult {
     // Whoever wants in needs the password, as in the image.
     let server = DevServer::start().await?;
     let mut admin = PgConnection::connect(&server.url()).await?;
     sqlx::raw_sql("create role app superuser login password 'app'").execute(&mut admin).await?;
+    sqlx::raw_sql(include_str!("../../../../ops/postgres/pooled.sql")).execute(&mut admin).await?;
     server.create_database("saas").await?;
-    let Some(mut pooler) = PgBouncer::start(server.port(), config) else {
+    let Some(mut pooler) = PgBouncer::start(server.port(), config, users) else {
         return Ok(());
     };
-    let url = format!("postgres://app:app@127.0.0.1:{}/saas", pooler.port);
+    let url = format!("postgres://{user}:{user}@127.0.0.1:{}/saas", pooler.port);
     wait_until("PgBouncer listens", || {
         let ended = pooler.process.try_wait().expect("it is our child");
         assert!(ended.is_none(), "PgBouncer has ended: {ended:?}");
         std::net::TcpStream::connect(("127.0.0.1", pooler.port)).ok()
     });
-    let wrong = url.replace(":app@", ":wrong@");
+    let wrong = url.replace(&format!(":{user}@"), ":wrong@");
     assert!(PgConnection::connect(&wrong).await.is_err(), "it asks for the password");
-    health_check(pooler.port);
+    let is_pooled = user == "pooled";
+    health_check(if is_pooled { "pgbouncer-transaction" } else { "pgbouncer" }, pooler.port);
 
     let mut program = program().database(&url);
-    if has_direct_url {
+    if is_pooled {
         let direct = format!("postgres://app:app@127.0.0.1:{}/saas", server.port());
         program = program.env("DIRECT_URL", &direct);
     }
@@ -153,7 +156,7 @@ async fn serves_its_tenants(config: &str, has_direct_url: bool) -> TestResult {
         line.strip_prefix("tenantry_acquires_total{outcome=\"rebind\"} ")?.parse::<u64>().ok()
     });
     assert!(rebinds > Some(0), "{metrics}");
-    let sessions = "select count(*) from pg_stat_activity where usename = 'app'";
+    let sessions = "select count(*) from pg_stat_activity where usename in ('app', 'pooled')";
     let sessions: i64 = sqlx::query_scalar(sessions).fetch_one(&mut admin).await?;
     assert!((1..=10).contains(&sessions), "{sessions}");
     assert_eq!(example.get("/health", &[]).status, 200);

@@ -7,7 +7,7 @@
 
 mod modes;
 mod probe;
-mod session;
+mod refusal;
 mod sql;
 
 use std::sync::{Arc, Weak};
@@ -15,7 +15,11 @@ use std::sync::{Arc, Weak};
 pub(crate) use self::modes::Begin;
 pub(super) use self::{
     probe::examine,
-    session::{Settled, explain, over},
+    refusal::{Settled, explain, over, setting_without_effect},
+    sql::{
+        BeginRow, BeginTerms, Traces, begin_sql, commit_handed_out_sql, commit_sql, is_echo,
+        require_sql, rollback_sql, says_over,
+    },
 };
 use super::occupant::Occupant;
 
@@ -23,16 +27,16 @@ use super::occupant::Occupant;
 #[derive(Debug)]
 pub(super) struct Fleeting {
     /// `true` if the pooler keeps the prepared statements of its clients apart.
-    tracks_statements: bool,
+    pub(super) tracks_statements: bool,
     /// The transaction that may be open.
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
     /// The last occupant: sqlx knows the types of its schema by name.
-    last: Weak<Occupant>,
+    pub(super) last: Weak<Occupant>,
 }
 
 /// A transaction that may be open.
 #[derive(Debug)]
-enum Open {
+pub(super) enum Open {
     /// It is being begun or ended.
     Unknown,
     Begun(Begun),
@@ -41,11 +45,11 @@ enum Open {
 }
 
 #[derive(Debug)]
-struct Begun {
+pub(super) struct Begun {
     /// What identifies it in its session.
-    mark: Box<str>,
+    pub(super) mark: Box<str>,
     /// `true` if its statements may have changed more than data.
-    leaves_traces: bool,
+    pub(super) leaves_traces: bool,
 }
 
 impl Fleeting {
@@ -53,7 +57,7 @@ impl Fleeting {
         Self { tracks_statements, open: None, last: Weak::new() }
     }
 
-    fn serves(&self, occupant: &Arc<Occupant>) -> bool {
+    pub(super) fn serves(&self, occupant: &Arc<Occupant>) -> bool {
         std::ptr::eq(self.last.as_ptr(), Arc::as_ptr(occupant))
     }
 }

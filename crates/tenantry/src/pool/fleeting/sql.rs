@@ -23,22 +23,22 @@ use crate::{
 
 /// How a transaction begins.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BeginTerms<'a> {
-    pub(super) modes: Modes,
+pub(in crate::pool) struct BeginTerms<'a> {
+    pub(in crate::pool) modes: Modes,
     /// An unpredictable number that the response must return.
-    pub(super) echo: i64,
+    pub(in crate::pool) echo: i64,
     /// `true` if statements that others have prepared on the server's session are dropped, because
     /// the pooler does not keep those of its clients apart.
-    pub(super) deallocates: bool,
+    pub(in crate::pool) deallocates: bool,
     /// `true` if the server can detect disconnected clients.
-    pub(super) checked: bool,
-    pub(super) idle_in_transaction: Option<Duration>,
+    pub(in crate::pool) checked: bool,
+    pub(in crate::pool) idle_in_transaction: Option<Duration>,
     /// `true` if the schemas are inspected in the same round trip.
-    pub(super) look: bool,
+    pub(in crate::pool) look: bool,
     /// What is asked about keys that were given up.
-    pub(super) keys: Option<KeyQuestion<'a>>,
+    pub(in crate::pool) keys: Option<KeyQuestion<'a>>,
     /// The name to which the tenant is appended; `None` keeps the session's own.
-    pub(super) name: Option<&'a str>,
+    pub(in crate::pool) name: Option<&'a str>,
 }
 
 /// Begins a transaction and binds it to the occupant, in one string.
@@ -48,7 +48,7 @@ pub(super) struct BeginTerms<'a> {
 /// no table under an unqualified name.
 ///
 /// The response is one [`BeginRow`], and those of the questions.
-pub(super) fn begin_sql(to: &Occupant, terms: BeginTerms<'_>) -> SqlStr {
+pub(in crate::pool) fn begin_sql(to: &Occupant, terms: BeginTerms<'_>) -> SqlStr {
     // Committed on its own: SQL of the application may also roll back.
     let mut sql = Sql::new("begin; set search_path to pg_catalog, pg_temp; ");
     if terms.deallocates {
@@ -98,32 +98,32 @@ const MARK: &str = "pg_catalog.concat(pg_catalog.pg_backend_pid(), '/', pg_catal
 
 /// The row that a begin returns.
 #[derive(Clone, Copy)]
-pub(super) struct BeginRow<'r>(&'r PgRow);
+pub(in crate::pool) struct BeginRow<'r>(&'r PgRow);
 
 impl<'r> BeginRow<'r> {
     /// Returns the row that carries the number that was sent.
-    pub(super) fn find(rows: &'r [PgRow], echo: i64) -> Option<Self> {
+    pub(in crate::pool) fn find(rows: &'r [PgRow], echo: i64) -> Option<Self> {
         let row = row_with(ECHO, rows)?;
         is_echo(row, echo).then_some(Self(row))
     }
 
     /// Returns the server process that has answered.
-    pub(super) fn backend(self) -> sqlx::Result<i32> {
+    pub(in crate::pool) fn backend(self) -> sqlx::Result<i32> {
         self.0.try_get(1)
     }
 
     /// Returns what identifies the transaction.
-    pub(super) fn mark(self) -> sqlx::Result<Box<str>> {
+    pub(in crate::pool) fn mark(self) -> sqlx::Result<Box<str>> {
         self.0.try_get(3)
     }
 
     /// Returns the schema that has the name of the occupant's.
-    pub(super) fn schema(self) -> sqlx::Result<Schema> {
+    pub(in crate::pool) fn schema(self) -> sqlx::Result<Schema> {
         self.0.try_get(4).map(schema_of)
     }
 
     /// Returns the database of the session.
-    pub(super) fn database(self) -> sqlx::Result<u32> {
+    pub(in crate::pool) fn database(self) -> sqlx::Result<u32> {
         self.0.try_get(5).map(|Oid(oid)| oid)
     }
 }
@@ -132,14 +132,14 @@ const ECHO: &str = "tenantry_echo";
 
 /// Whether the transaction to commit may have left state in the server's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Traces {
+pub(in crate::pool) enum Traces {
     None,
     Any,
 }
 
 /// Commits a transaction of one statement. What it may have left in the server's session is removed in
 /// the same message, before the pooler gives the session to another client.
-pub(super) fn commit_sql(traces: Traces) -> SqlStr {
+pub(in crate::pool) fn commit_sql(traces: Traces) -> SqlStr {
     let mut sql = Sql::new("commit");
     if traces == Traces::Any {
         sql.text("; ");
@@ -152,7 +152,7 @@ pub(super) fn commit_sql(traces: Traces) -> SqlStr {
 ///
 /// `close all` stands for any statement that a failed transaction refuses: the rest of the string is
 /// then not executed. The empty transaction at the end is for sqlx, which still counts one.
-pub(super) fn commit_handed_out_sql(mark: &str) -> SqlStr {
+pub(in crate::pool) fn commit_handed_out_sql(mark: &str) -> SqlStr {
     let mut sql = Sql::new("close all; ");
     require(&mut sql, mark);
     // The last `begin` would take statements into its transaction that are outside of one.
@@ -163,7 +163,7 @@ pub(super) fn commit_handed_out_sql(mark: &str) -> SqlStr {
 }
 
 /// Fails if the transaction with this mark is over.
-pub(super) fn require_sql(mark: &str) -> SqlStr {
+pub(in crate::pool) fn require_sql(mark: &str) -> SqlStr {
     let mut sql = Sql::default();
     require(&mut sql, mark);
     sql.finish()
@@ -182,7 +182,7 @@ fn require(sql: &mut Sql, mark: &str) {
 }
 
 /// Returns `true` if a commit was refused because the transaction was over.
-pub(super) fn says_over(error: &sqlx::Error) -> bool {
+pub(in crate::pool) fn says_over(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| {
         error.code().as_deref() == Some("22P02") && error.message().contains(OVER)
     })
@@ -196,13 +196,13 @@ fn remove_traces(sql: &mut Sql) {
 }
 
 /// Ends a transaction, if one is open, and returns a number.
-pub(super) fn rollback_sql(echo: i64) -> SqlStr {
+pub(in crate::pool) fn rollback_sql(echo: i64) -> SqlStr {
     let mut sql = Sql::new("rollback; select ");
     sql.integer(echo).text(" as tenantry_echo");
     sql.finish()
 }
 
 /// Returns `true` if a row carries this number.
-pub(super) fn is_echo(row: &PgRow, echo: i64) -> bool {
+pub(in crate::pool) fn is_echo(row: &PgRow, echo: i64) -> bool {
     row.try_get::<i64, _>(ECHO).is_ok_and(|got| got == echo)
 }

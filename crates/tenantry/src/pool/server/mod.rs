@@ -1,3 +1,4 @@
+mod front;
 mod lifecycle;
 mod liveness;
 mod place;
@@ -20,13 +21,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::place::{Closing, Newcomer, Opening, Returning};
-use self::{lifecycle::Lifecycle, liveness::Liveness};
+use self::{front::Related, lifecycle::Lifecycle, liveness::Liveness};
 pub(crate) use self::{place::Place, report::Detail};
 use super::{
     connector::Connector,
     credentials::Login,
     extensions::ExtensionSchemas,
-    front::Related,
     gate::{GateGuard, Gates},
     manner::Manner,
     meeting::Table,
@@ -81,7 +81,7 @@ pub(crate) struct Server {
     /// The budget that it shares with other processes, if so.
     share: OnceLock<Arc<Share>>,
     /// The other pool of the same server, if connections to a pooler are in front of direct ones.
-    pub(in crate::pool) related: Related,
+    related: Related,
     /// Hashes of messages that are logged only once.
     told: Mutex<HashSet<u64>>,
 }
@@ -114,16 +114,7 @@ impl Server {
         let shutdown = CancellationToken::new();
         // Hooks receive events during the shutdown, so they are stopped last.
         let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
-        Self::with(
-            MAIN.into(),
-            connector,
-            options,
-            outside,
-            own,
-            observer,
-            shutdown,
-            Arc::default(),
-        )
+        Self::with(MAIN.into(), connector, options, outside, own, observer, shutdown)
     }
 
     /// Creates the pool of a further server, with the same identities and hooks.
@@ -141,30 +132,19 @@ impl Server {
             guard: Guard::Refuses,
         };
         let observer = self.observer.beside(options.max_tenant_pools);
-        Self::with(
-            name,
-            connector,
-            options,
-            0,
-            own,
-            observer,
-            CancellationToken::new(),
-            Arc::default(),
-        )
+        Self::with(name, connector, options, 0, own, observer, CancellationToken::new())
     }
 
     /// Creates a pool in front of this one. They share the hooks, the counters and the gates.
-    pub(super) fn in_front(
-        &self,
-        connector: Connector,
-        options: PoolOptions,
-        own: Own,
-    ) -> Arc<Self> {
+    fn in_front(&self, connector: Connector, options: PoolOptions, own: Own) -> Arc<Self> {
         let observer = self.observer.sharing(options.max_tenant_pools);
         let name = Arc::clone(&self.name);
-        let gates = Arc::clone(&self.gates);
         let shutdown = CancellationToken::new();
-        Self::with(name, connector, options, 0, own, observer, shutdown, gates)
+        let mut front = Self::with(name, connector, options, 0, own, observer, shutdown);
+        if let Some(front) = Arc::get_mut(&mut front) {
+            front.gates = Arc::clone(&self.gates);
+        }
+        front
     }
 
     fn with(
@@ -175,7 +155,6 @@ impl Server {
         own: Own,
         observer: Observer,
         shutdown: CancellationToken,
-        gates: Arc<Gates>,
     ) -> Arc<Self> {
         let limits = options.limits(outside);
         let Own { system, upkeep, manager, extensions, guard } = own;
@@ -204,7 +183,7 @@ impl Server {
             began: Instant::now(),
             liveness: Liveness::new(),
             life: Lifecycle::new(shutdown),
-            gates,
+            gates: Arc::default(),
             share: OnceLock::new(),
             related: Related::default(),
             told: Mutex::default(),

@@ -459,7 +459,7 @@ fn pin_of(to: &Occupant, purpose: Purpose, same: Option<Bound>) -> Pin {
 }
 
 /// Records the result of an inspection of the schemas.
-pub(in crate::pool) fn note_look(of: &Occupant, rows: &[PgRow], began: Instant) -> Result<()> {
+pub(super) fn note_look(of: &Occupant, rows: &[PgRow], began: Instant) -> Result<()> {
     let took = began.elapsed();
     let Some(look) = Look::find(rows)? else {
         return Err(lost("the response to an inspection of the schemas is missing"));

@@ -1,12 +1,12 @@
 mod after_bind;
 mod ask_each;
 mod bind;
+mod fleeting;
 mod open;
 mod purpose;
 mod statements;
 mod wear;
 
-pub(super) use self::bind::note_look;
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{
@@ -42,7 +42,7 @@ use crate::tenant::Ident;
 pub(crate) struct Session {
     pub(crate) conn: PgConnection,
     /// Its state if it is bound for one transaction at a time. Then it is never bound otherwise.
-    pub(super) fleeting: Option<Box<Fleeting>>,
+    fleeting: Option<Box<Fleeting>>,
     /// The backend behind it.
     pub(super) identity: Box<Identity>,
     /// `true` if the backend has not been asked yet who it is: the first [`bind`](Self::bind) does.
@@ -80,7 +80,7 @@ pub(crate) struct Session {
     pub(super) opened_in: Duration,
     wear: Wear,
     /// The `application_name` that it was opened with.
-    pub(super) name: Box<str>,
+    name: Box<str>,
     /// The task that holds it.
     pub(crate) held: Held,
     /// What the last bind has left out.

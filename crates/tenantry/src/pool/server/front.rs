@@ -6,18 +6,20 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::{
-    connector::Connector,
-    occupant::{Occupant, OccupantId},
-    options::PoolOptions,
-    pooling::Guard,
-    server::{Own, Server},
-    session::Purpose,
+    super::{
+        connector::Connector,
+        occupant::{Occupant, OccupantId},
+        options::PoolOptions,
+        pooling::Guard,
+        session::Purpose,
+    },
+    Own, Server,
 };
 use crate::error::{Error, ErrorKind};
 
 /// How a pool is related to another one of the same server.
 #[derive(Debug, Default)]
-pub(super) struct Related {
+pub(in crate::pool) struct Related {
     /// The pool in front of it.
     front: OnceLock<Arc<Server>>,
     /// The pool that it is in front of.
@@ -56,7 +58,7 @@ impl Server {
     }
 
     /// Returns the pool of direct connections that this one is in front of.
-    pub(super) fn direct(&self) -> Option<Arc<Self>> {
+    pub(in crate::pool) fn direct(&self) -> Option<Arc<Self>> {
         self.related.direct.get().and_then(Weak::upgrade)
     }
 
@@ -66,7 +68,11 @@ impl Server {
     }
 
     /// Returns the pool that gives an occupant a connection for this purpose.
-    pub(super) fn giving(self: &Arc<Self>, occupant: &Occupant, purpose: Purpose) -> &Arc<Self> {
+    pub(in crate::pool) fn giving(
+        self: &Arc<Self>,
+        occupant: &Occupant,
+        purpose: Purpose,
+    ) -> &Arc<Self> {
         match purpose {
             Purpose::Statement | Purpose::Transaction(_) if is_applications(occupant) => {
                 self.serving()
@@ -92,7 +98,7 @@ impl Server {
     }
 
     /// Returns `true` if the server is known to detect disconnected clients.
-    pub(super) fn checks_clients_behind(&self) -> bool {
+    pub(in crate::pool) fn checks_clients_behind(&self) -> bool {
         self.direct().is_some_and(|direct| direct.separation.checks_clients() == Some(true))
     }
 }
