@@ -203,8 +203,7 @@ impl TenantTransaction {
     /// When dropped, the transaction is rolled back.
     pub async fn explain(mut self, error: sqlx::Error) -> sqlx::Error {
         self.lease.note_ended();
-        let rolled_back = PgTransactionManager::rollback(&mut self).await;
-        self.lease.note_rollback(&rolled_back);
+        let rolled_back = self.lease.roll_back().await;
         let Self { lease, follows } = self;
         match follows {
             Some(follows) if rolled_back.is_ok() => {
@@ -240,9 +239,7 @@ impl TenantTransaction {
     /// The server's error. The transaction is discarded in any case.
     pub async fn rollback(mut self) -> sqlx::Result<()> {
         self.lease.note_ended();
-        let rolled_back = PgTransactionManager::rollback(&mut self).await;
-        self.lease.note_rollback(&rolled_back);
-        rolled_back
+        self.lease.roll_back().await
     }
 }
 

@@ -12,13 +12,15 @@ mod sql;
 
 use std::sync::{Arc, Weak};
 
+use tokio::time::Instant;
+
 pub(crate) use self::modes::Begin;
 pub(super) use self::{
     probe::examine,
     refusal::{Settled, explain, over, setting_without_effect},
     sql::{
         BeginRow, BeginTerms, Traces, begin_sql, commit_handed_out_sql, commit_sql, is_echo,
-        require_sql, rollback_sql, says_over,
+        require_sql, roll_back_handed_out_sql, rollback_sql, says_over,
     },
 };
 use super::occupant::Occupant;
@@ -32,6 +34,8 @@ pub(super) struct Fleeting {
     pub(super) open: Option<Open>,
     /// The last occupant: sqlx knows the types of its schema by name.
     pub(super) last: Weak<Occupant>,
+    /// When the schema of the last occupant was seen to have its name.
+    pub(super) seen: Option<Instant>,
 }
 
 /// A transaction that may be open.
@@ -54,7 +58,7 @@ pub(super) struct Begun {
 
 impl Fleeting {
     pub(super) fn new(tracks_statements: bool) -> Self {
-        Self { tracks_statements, open: None, last: Weak::new() }
+        Self { tracks_statements, open: None, last: Weak::new(), seen: None }
     }
 
     pub(super) fn serves(&self, occupant: &Arc<Occupant>) -> bool {

@@ -25,6 +25,10 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(in crate::pool) struct BeginTerms<'a> {
     pub(in crate::pool) modes: Modes,
+    /// `true` if the schema was seen to have its name so recently that this is not checked again.
+    pub(in crate::pool) is_seen: bool,
+    /// `true` if SQL of the application could end the transaction and go on.
+    pub(in crate::pool) is_handed_out: bool,
     /// An unpredictable number that the response must return.
     pub(in crate::pool) echo: i64,
     /// `true` if statements that others have prepared on the server's session are dropped, because
@@ -43,24 +47,32 @@ pub(in crate::pool) struct BeginTerms<'a> {
 
 /// Begins a transaction and binds it to the occupant, in one string.
 ///
-/// Every setting ends with the transaction. The first statement is for what comes after it: SQL of
+/// Every setting ends with the transaction. What is handed out begins with a statement for what comes after it: SQL of
 /// the application that ends the transaction itself, and goes on in the same string or session, finds
 /// no table under an unqualified name.
 ///
-/// The response is one [`BeginRow`], and those of the questions.
+/// The response is one [`BeginRow`], unless that is not needed, and those of the questions.
 pub(in crate::pool) fn begin_sql(to: &Occupant, terms: BeginTerms<'_>) -> SqlStr {
-    // Committed on its own: SQL of the application may also roll back.
-    let mut sql = Sql::new("begin; set search_path to pg_catalog, pg_temp; ");
-    if terms.deallocates {
-        sql.text("deallocate all; ");
+    let mut sql = Sql::default();
+    let deallocate = if terms.deallocates { "deallocate all; " } else { "" };
+    match terms.is_handed_out {
+        // Committed on its own: SQL of the application may also roll back, and isolation is set before any query.
+        true => {
+            sql.text("begin; set search_path to pg_catalog, pg_temp; ")
+                .text(deallocate)
+                .text("commit; ");
+        }
+        false => _ = sql.text(deallocate),
     }
-    sql.text("commit; ");
     terms.modes.begin(&mut sql);
-    if let Some(pinned) = to.pinned().filter(|_| to.is_always_pinned()) {
+    let pinned = to.pinned().filter(|_| to.is_always_pinned());
+    if let Some(pinned) = pinned {
         // A statement of its own, so that the next one sees what it has waited for.
         lock(sql.text("; select "), "pg_catalog.pg_advisory_xact_lock_shared(", pinned);
     }
-    verify(&mut sql, to, terms.echo);
+    if !terms.is_seen {
+        verify(&mut sql, to, terms.echo);
+    }
     if let Some(keys) = terms.keys {
         keys.append(sql.text("; "));
     }
@@ -193,6 +205,14 @@ fn remove_traces(sql: &mut Sql) {
     clear(sql);
     sql.text("select pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed('0.");
     sql.number(draw().unsigned_abs()).text("')");
+}
+
+/// Rolls back a transaction that was handed out, like [`commit_handed_out_sql`].
+pub(in crate::pool) fn roll_back_handed_out_sql() -> SqlStr {
+    let mut sql = Sql::new("rollback; begin; ");
+    remove_traces(&mut sql);
+    sql.text("; commit; begin");
+    sql.finish()
 }
 
 /// Ends a transaction, if one is open, and returns a number.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use sqlx::{SqlSafeStr, SqlStr};
+use sqlx::{SqlSafeStr, SqlStr, postgres::PgTransactionManager, raw_sql};
+use sqlx_core::transaction::TransactionManager;
 
 use super::{
     super::{
-        fleeting::{Begin, Settled, explain, over},
+        fleeting::{Settled, explain, over, roll_back_handed_out_sql},
         occupant::Occupant,
         server::Server,
         session::{Purpose, Session},
@@ -45,8 +46,8 @@ impl Lease {
         purpose: Purpose,
     ) -> sqlx::Result<()> {
         let begin = match purpose {
-            Purpose::Transaction(begin) => begin,
-            _ => Begin::default(),
+            Purpose::Transaction(begin) => Some(begin),
+            _ => None,
         };
         let (manner, checked) = (self.server.manner(), self.server.checks_clients_behind());
         self.start().begin_fleeting(occupant, manner, begin, checked).await
@@ -93,8 +94,19 @@ impl Lease {
         committed.map_err(|error| if is_fleeting { explain(error) } else { error })
     }
 
+    /// Rolls its transaction back.
+    pub(crate) async fn roll_back(&mut self) -> sqlx::Result<()> {
+        if !self.is_fleeting() {
+            return PgTransactionManager::rollback(self.in_use()).await;
+        }
+        let sql = raw_sql(roll_back_handed_out_sql());
+        let rolled_back = sql.execute(self.in_use()).await.map(drop);
+        self.note_rollback(&rolled_back);
+        rolled_back
+    }
+
     /// Records that its transaction was rolled back.
-    pub(crate) fn note_rollback<T>(&mut self, rolled_back: &sqlx::Result<T>) {
+    fn note_rollback<T>(&mut self, rolled_back: &sqlx::Result<T>) {
         self.session_mut().note_end(rolled_back.is_ok());
     }
 }

@@ -10,8 +10,8 @@ use super::{
     super::{
         fleeting::{
             Begin, BeginRow, BeginTerms, Begun, Open, Settled, Traces, begin_sql,
-            commit_handed_out_sql, commit_sql, is_echo, require_sql, rollback_sql, says_over,
-            setting_without_effect,
+            commit_handed_out_sql, commit_sql, is_echo, require_sql, roll_back_handed_out_sql,
+            rollback_sql, says_over, setting_without_effect,
         },
         manner::Manner,
         occupant::Occupant,
@@ -52,10 +52,14 @@ impl Session {
         &mut self,
         to: &Arc<Occupant>,
         manner: Manner,
-        begin: Begin,
+        begin: Option<Begin>,
         checked: bool,
     ) -> Result<()> {
-        let Begin::With(modes) = begin else { return Err(sqlx::Error::BeginFailed) };
+        // A single statement is not handed out.
+        let is_handed_out = begin.is_some();
+        let Begin::With(modes) = begin.unwrap_or_default() else {
+            return Err(sqlx::Error::BeginFailed);
+        };
         if let Some(name) = setting_without_effect(&to.binding) {
             let attempted = format!(
                 "its record sets {name}, which has no effect on a transaction that has begun, and a transaction pooler \
@@ -73,27 +77,41 @@ impl Session {
         if !fleeting.serves(to) {
             // sqlx looks types up by name only once. Without cached statements it sends nothing.
             self.conn.clear_cached_statements().await?;
-            fleeting.last = Arc::downgrade(to);
+            (fleeting.last, fleeting.seen) = (Arc::downgrade(to), None);
         }
-        let deallocates = !fleeting.tracks_statements;
+        let (deallocates, seen) = (!fleeting.tracks_statements, fleeting.seen);
         loop {
             let (echo, began) = (draw(), Instant::now());
             let retired_keys = to.retired_keys();
             let keys = retired_keys.and_then(|keys| keys.question(began, false));
             let look = to.needs_a_look();
             let name = manner.name_tenants.then_some(&*self.name);
-            let idle_in_transaction = manner.idle_in_transaction_of(to);
+            // A statement is committed at once, however long its rows are read.
+            let idle = manner.idle_in_transaction_of(to).filter(|_| is_handed_out);
+            let is_known = |seen: Instant| to.is_known_for(began - seen, began, false);
+            let is_seen = !is_handed_out
+                && !to.is_always_pinned()
+                && !look
+                && keys.is_none()
+                && seen.is_some_and(is_known);
             let terms = BeginTerms {
                 modes,
+                is_seen,
+                is_handed_out,
                 echo,
                 deallocates,
                 checked,
-                idle_in_transaction,
+                idle_in_transaction: idle,
                 look,
                 keys,
                 name,
             };
             let rows = self.conn.fetch_all(raw_sql(begin_sql(to, terms))).await?;
+            if is_seen {
+                to.check_key()?;
+                self.note_begun(Box::default());
+                return Ok(());
+            }
             let row = BeginRow::find(&rows, echo);
             let row =
                 row.ok_or_else(|| lost("the response to the begin of a transaction is missing"))?;
@@ -115,11 +133,17 @@ impl Session {
                 continue;
             }
             to.check_key()?;
-            let begun = Begun { mark: row.mark()?, leaves_traces: false };
+            self.note_begun(row.mark()?);
             if let Some(fleeting) = &mut self.fleeting {
-                fleeting.open = Some(Open::Begun(begun));
+                fleeting.seen = Some(began);
             }
             return Ok(());
+        }
+    }
+
+    fn note_begun(&mut self, mark: Box<str>) {
+        if let Some(open) = self.open_mut() {
+            *open = Open::Begun(Begun { mark, leaves_traces: false });
         }
     }
 
@@ -196,6 +220,14 @@ impl Session {
         }
         let ends_by_itself =
             self.conn.is_in_transaction() || matches!(self.open_mut(), None | Some(Open::Ended));
+        if self.conn.is_in_transaction() && self.mark().is_some() {
+            self.read_to_end().await?;
+            while PgTransactionManager::get_transaction_depth(&self.conn) > 1 {
+                PgTransactionManager::start_rollback(&mut self.conn);
+            }
+            self.read_to_end().await?;
+            self.conn.execute(raw_sql(roll_back_handed_out_sql())).await?;
+        }
         while self.conn.is_in_transaction() {
             PgTransactionManager::start_rollback(&mut self.conn);
         }
