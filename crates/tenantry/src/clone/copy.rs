@@ -169,7 +169,19 @@ impl<'a> Copying<'a> {
         Ok(self.copied())
     }
 
-    /// Completes a copy whose rows have arrived in another way, from a source that does not change any more.
+    /// Verifies that the structure of a copy equals its source. Returns what is worded differently.
+    pub(crate) async fn checking(
+        mut self,
+        writer: &mut PgConnection,
+    ) -> Result<Vec<String>, Error> {
+        let before = set_up(writer, self.options.lock_timeout).await?;
+        self.check_copy(writer, self.ends.to).await?;
+        restore(writer, &before).await?;
+        Ok(self.copied().remarks)
+    }
+
+    /// Completes a copy whose structure has been [checked](Self::checking) and whose rows have arrived in another way,
+    /// from a source that does not change any more.
     pub(crate) async fn completing(
         mut self,
         source: &mut Source<'_>,
@@ -179,8 +191,6 @@ impl<'a> Copying<'a> {
         let before = set_up(writer, self.options.lock_timeout).await?;
         self.positions = sequences::read(self.way(), &self.plan.sequences, source.conn).await?;
         self.fill(writer).await?;
-        self.counter.begin(CloneStage::Check);
-        self.check_copy(writer, self.ends.to).await?;
         restore(writer, &before).await?;
         Ok(self.copied())
     }

@@ -37,7 +37,7 @@ use crate::{
 pub(super) struct Held {
     tx: TenantTransaction,
     tables: Vec<String>,
-    model: SchemaModel,
+    pub(super) model: SchemaModel,
     subject: Subject,
     fingerprint: Option<Fingerprint>,
 }
