@@ -253,7 +253,19 @@ fn a_run_of_the_test_kit_writes_every_figure() {
 fn a_run_of_scale_writes_every_figure() {
     let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scale.json");
     let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
-        .args(["scale", "--seconds", "3", "--members", "2", "--moves", "2", "--moved-rows", "50"])
+        .args([
+            "scale",
+            "--seconds",
+            "3",
+            "--settle",
+            "0.1",
+            "--members",
+            "2",
+            "--moves",
+            "2",
+            "--moved-rows",
+            "50",
+        ])
         .arg("--json")
         .arg(&json)
         .output()
