@@ -67,6 +67,8 @@ pub(super) async fn hold(ends: &Ends) -> Result<Held, Failure> {
         .map_err(|error| Failure::of_locks(error, "locking its tables against vacuum"))?;
     let fingerprint = fingerprint_prepared(&mut tx, &subject).await?;
     let model = read_model(&mut tx, &subject).await?;
+    // PostgreSQL drops the first plan in a session, because planning loads what invalidates it. The second one stays.
+    compare(&mut tx, &subject, fingerprint.as_ref()).await?;
     Ok(Held { tx, tables, model, subject, fingerprint })
 }
 
@@ -134,11 +136,20 @@ async fn lock(
         _ => Failure::Failed(error),
     })?;
     sqlx::raw_sql(ENOUGH).execute(&mut **tx).await?;
-    if fingerprint_prepared(tx, subject).await? != before {
-        let attempted = "its structure was changed meanwhile";
-        return Err(Failure::Blocked(Error::new(ErrorKind::Busy, attempted)));
+    compare(tx, subject, before.as_ref()).await
+}
+
+/// Verifies that the structure is as before.
+async fn compare(
+    tx: &mut TenantTransaction,
+    subject: &Subject,
+    before: Option<&Fingerprint>,
+) -> Result<(), Failure> {
+    if fingerprint_prepared(tx, subject).await?.as_ref() == before {
+        return Ok(());
     }
-    Ok(())
+    let attempted = "its structure was changed meanwhile";
+    Err(Failure::Blocked(Error::new(ErrorKind::Busy, attempted)))
 }
 
 /// Gives the schema its other name, unless another mover has taken over.
