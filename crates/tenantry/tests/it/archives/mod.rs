@@ -6,6 +6,7 @@ mod elsewhere;
 mod faults;
 mod refused;
 mod round_trip;
+mod versions;
 
 use std::{
     fs,
