@@ -4,6 +4,7 @@ mod broken;
 mod diff;
 mod elsewhere;
 mod faults;
+mod merge;
 mod refused;
 mod round_trip;
 mod versions;
