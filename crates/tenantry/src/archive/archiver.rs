@@ -11,7 +11,7 @@ use crate::{
     tenant::{ParseTenantIdError, TenantId},
 };
 
-/// Exports tenants to archives, and imports them from there.
+/// Exports tenants to archives, imports them from there, compares the rows of tenants, and merges chosen ones.
 ///
 /// Created by [`TenantManager::archiver`](crate::TenantManager::archiver). It takes its connections from the manager's
 /// budget. Cloning is cheap.

@@ -1,16 +1,53 @@
 //! A merge that is cut off has merged nothing.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use tenantry::archive::{DiffOptions, MergeOptions};
+use tenantry::{
+    Error,
+    archive::{Archiver, DiffOptions, MergeOptions, MergeReport},
+};
 use tokio::time::timeout;
 
 use super::{in_tenant, now, twins};
-use crate::support::{TestResult, eventually, observe, run};
+use crate::support::{TestResult, World, eventually, observe, run};
 
 const STATE: &str = "select concat_ws(' ', (select count(*) from a), (select count(*) from b), (select sum(x) from a))";
 
-async fn world() -> crate::support::World {
+const TODAY: &str =
+    "delete from b where id % 2 = 0; delete from a where id % 2 = 0; update a set x = 0";
+
+/// Merges, and ends the sessions that run such a query meanwhile. `None` if there were none.
+async fn cut_off(
+    world: &World,
+    archiver: &Archiver,
+    query: &str,
+) -> Option<Result<MergeReport, Error>> {
+    let sql = format!(
+        "select count(pg_terminate_backend(pid))::text from pg_stat_activity where datname = current_database() \
+         and state = 'active' and query like '{query}'"
+    );
+    let (mut admin, has_ended) = (world.admin().await, AtomicBool::new(false));
+    let merge = async {
+        let merged = archiver.merge("old", "new", MergeOptions::default().everything()).await;
+        has_ended.store(true, Ordering::Relaxed);
+        merged
+    };
+    let kill = async {
+        while !has_ended.load(Ordering::Relaxed) {
+            if observe(&mut admin, &sql).await != "Some(\"0\")" {
+                return true;
+            }
+        }
+        false
+    };
+    let (merged, was_killed) = tokio::join!(merge, kill);
+    was_killed.then_some(merged)
+}
+
+async fn world() -> World {
     let world = twins(
         "create table a (id int primary key, x int); create table b (id int primary key references a, text text); \
          insert into a select n, n from generate_series(1, 20000) n; \
@@ -18,12 +55,7 @@ async fn world() -> crate::support::World {
          create function wait() returns trigger language plpgsql as $$ begin perform pg_sleep(0.4); return null; end $$",
     )
     .await;
-    in_tenant(
-        &world,
-        "new",
-        "delete from b where id % 2 = 0; delete from a where id % 2 = 0; update a set x = 0",
-    )
-    .await;
+    in_tenant(&world, "new", TODAY).await;
     world
 }
 
@@ -47,20 +79,15 @@ async fn a_lost_connection_leaves_nothing() -> TestResult {
         "with tenantry_%",
     ];
     for query in queries {
-        let merge = archiver.merge("old", "new", MergeOptions::default().everything());
-        let mut admin = world.admin().await;
-        let kill = async {
-            let sql = format!(
-                "select count(pg_terminate_backend(pid))::text from pg_stat_activity where datname = current_database() \
-                 and state = 'active' and query like '{query}'"
-            );
-            eventually("a session is ended", async || {
-                observe(&mut admin, &sql).await != "Some(\"0\")"
-            })
-            .await;
-        };
-        let (merged, ()) = tokio::join!(merge, kill);
-        merged.expect_err(query);
+        let mut tries = 0..20;
+        loop {
+            tries.next().ok_or_else(|| format!("no session was ended during {query}"))?;
+            match cut_off(&world, &archiver, query).await {
+                Some(Err(_)) => break,
+                // It was at its end already, or nothing was ended.
+                Some(Ok(_)) | None => in_tenant(&world, "new", TODAY).await,
+            }
+        }
         eventually("nothing is left", async || now(&world, STATE).await == before).await;
     }
     assert!(!archiver.merge("old", "new", MergeOptions::default().everything()).await?.is_empty());
