@@ -240,6 +240,7 @@ mod tests {
             ErrorKind::Move,
             ErrorKind::RowsFile,
             ErrorKind::Archive,
+            ErrorKind::Merge,
             ErrorKind::Hook,
         ];
         for kind in kinds {
