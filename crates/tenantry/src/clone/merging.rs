@@ -84,7 +84,7 @@ fn merge_sql(to: &Subject, staged: &[Staged]) -> SqlStr {
     for of in staged {
         let mut after = None;
         for write in Write::ALL.into_iter().filter(|write| of.rows(*write) > 0) {
-            sql.text(if is_first { "tenantry_" } else { ", tenantry_" }).text(write.verb());
+            sql.text(if is_first { "" } else { ", " }).text(write.part());
             sql.number(of.number).text(" as (");
             of.write_sql(&mut sql, to, write, after);
             sql.text(")");
@@ -98,7 +98,7 @@ fn merge_sql(to: &Subject, staged: &[Staged]) -> SqlStr {
             match of.rows(write) {
                 0 => drop(sql.text(", 0::pg_catalog.int8")),
                 _ => {
-                    sql.text(", (select pg_catalog.count(*) from tenantry_").text(write.verb());
+                    sql.text(", (select pg_catalog.count(*) from ").text(write.part());
                     sql.number(of.number).text(")");
                 }
             }

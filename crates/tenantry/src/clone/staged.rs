@@ -25,11 +25,12 @@ impl Write {
         }
     }
 
-    pub(super) fn verb(self) -> &'static str {
+    /// Returns the name of its part of the statement, without the number of the table.
+    pub(super) fn part(self) -> &'static str {
         match self {
-            Self::Insert => "inserted_",
-            Self::Update => "updated_",
-            Self::Delete => "deleted_",
+            Self::Insert => "tenantry_inserted_",
+            Self::Update => "tenantry_updated_",
+            Self::Delete => "tenantry_deleted_",
         }
     }
 }
@@ -130,7 +131,9 @@ impl Staged {
             Write::Delete => {
                 sql.text("delete from only ");
                 qualified(sql, &to.schema, &self.table.name);
-                sql.text(" as t using ");
+                sql.text(" as t where t.ctid operator(pg_catalog.=) any (array(select s.")
+                    .name(&place);
+                sql.text(" from ");
             }
             Write::Update => {
                 sql.text("update only ");
@@ -164,12 +167,14 @@ impl Staged {
         self.name(sql).text(" as s where s.").name(&letter);
         sql.text(" operator(pg_catalog.=) ").literal(write.letter());
         sql.text("::pg_catalog.\"char\"");
-        if write != Write::Insert {
-            sql.text(" and t.ctid operator(pg_catalog.=) s.").name(&place);
+        match write {
+            Write::Delete => _ = sql.text("))"),
+            Write::Update => _ = sql.text(" and t.ctid operator(pg_catalog.=) s.").name(&place),
+            Write::Insert => {}
         }
         if let Some(after) = after {
             // The server runs the other statement to its end to answer this.
-            sql.text(" and (select pg_catalog.count(*) from tenantry_").text(after.verb());
+            sql.text(" and (select pg_catalog.count(*) from ").text(after.part());
             sql.number(self.number).text(") operator(pg_catalog.>=) 0");
         }
         sql.text(" returning 1");

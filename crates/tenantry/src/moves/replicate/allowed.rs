@@ -24,7 +24,8 @@ const OF_TARGET: &str = "select coalesce((select r.rolsuper from pg_catalog.pg_r
 /// The replica identity of a table `c`: the columns by which the target finds a row. An index whose check can be deferred
 /// is none.
 const IDENTITY: &str = "pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) c.oid and i.indimmediate and i.indisvalid \
-    and case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident else false end";
+    and (c.relreplident operator(pg_catalog.=) 'd' and i.indisprimary \
+      or c.relreplident operator(pg_catalog.=) 'i' and i.indisreplident)";
 
 /// Columns `a` of a table whose values the target could not compare: their type, or that of their elements, has no
 /// default operator class for equality. Composite types are among them.
@@ -35,9 +36,10 @@ const INCOMPARABLE: &str = "pg_catalog.pg_attribute a \
       when coalesce(b.typcategory, t.typcategory) operator(pg_catalog.=) 'A' then coalesce(b.typelem, t.typelem) \
       else coalesce(b.oid, t.oid) end \
     where a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
-      and a.attgenerated operator(pg_catalog.=) '' and v.typtype not in ('e', 'r', 'm') \
+      and a.attgenerated operator(pg_catalog.=) '' and v.typtype operator(pg_catalog.<>) all (array['e', 'r', 'm']::pg_catalog.\"char\"[]) \
       and not exists (select from pg_catalog.pg_opclass o where o.opcdefault \
-        and o.opcmethod in (select m.oid from pg_catalog.pg_am m where m.amname in ('btree', 'hash')) \
+        and exists (select from pg_catalog.pg_am m where m.oid operator(pg_catalog.=) o.opcmethod \
+          and m.amname operator(pg_catalog.=) any (array['btree', 'hash']::pg_catalog.name[])) \
         and (o.opcintype operator(pg_catalog.=) v.oid or exists (select from pg_catalog.pg_cast k \
           where k.castsource operator(pg_catalog.=) v.oid and k.casttarget operator(pg_catalog.=) o.opcintype \
             and k.castmethod operator(pg_catalog.=) 'b' and k.castcontext operator(pg_catalog.=) 'i')))";
@@ -66,7 +68,7 @@ const UNFIT: [(&[&str], &str); 7] = [
     (
         &[
             "exists (select from pg_catalog.pg_trigger g where g.tgrelid operator(pg_catalog.=) c.oid \
-             and not g.tgisinternal and g.tgenabled in ('A', 'R'))",
+             and not g.tgisinternal and g.tgenabled operator(pg_catalog.=) any (array['A', 'R']::pg_catalog.\"char\"[]))",
         ],
         "triggers are enabled for replicated changes, and would fire on both servers, in",
     ),
