@@ -333,10 +333,9 @@ impl Run {
             Work::Fill => {
                 let unknown =
                     || Error::new(ErrorKind::Unavailable, "its structure is not known any more");
-                let mut model = self.model.take().ok_or_else(unknown)?;
+                let model = self.model.take().ok_or_else(unknown)?;
                 let (kept_as, method) = (self.kept_as(), self.row.method);
                 if method == MoveMethod::Replication {
-                    replicate::forget_publication(&mut model, self.mine.id);
                     replicate::await_marker(&self.ends, self.mine.id).await?;
                 }
                 let verify = self.row.of.verify && !self.is_compared;
@@ -361,10 +360,9 @@ impl Run {
                     self.is_compared = true;
                     replicate::catch_up(&self.ends, self.mine.id).await?;
                 }
-                let held = fence::hold(&self.ends).await?;
-                let mut model = held.model.clone();
-                replicate::forget_publication(&mut model, self.mine.id);
-                self.remarks = replicate::check(&self.ends, self.attempt(), &model).await?;
+                let mut held = fence::hold(&self.ends).await?;
+                replicate::forget_publication(&mut held.model, self.mine.id);
+                self.remarks = replicate::check(&self.ends, self.attempt(), &held.model).await?;
                 self.held = Some(held);
                 Ok(())
             }

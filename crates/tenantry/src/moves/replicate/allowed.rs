@@ -79,7 +79,7 @@ const UNFIT: [(&[&str], &str); 7] = [
     ),
     (
         &["not pg_catalog.pg_has_role(c.relowner, 'usage')"],
-        "on the source, the role is not a member of the owner of",
+        "on the source, the manager's role is not a member of the owner of",
     ),
 ];
 
