@@ -19,6 +19,10 @@ test:
 test-versions *VERSIONS:
     .ci/versions {{VERSIONS}}
 
+# Run the core's tests with all cases of the largest matrices, of which a usual run covers a part
+test-thorough *FILTER="kills every_case names_of_schemas":
+    TENANTRY_THOROUGH=1 cargo test -p tenantry --test it -- {{FILTER}}
+
 # Render the diagrams of the documentation; needs Graphviz
 diagrams:
     for source in docs/diagrams/*.dot; do dot -Tsvg "$source" -o "${source%.dot}.svg"; done

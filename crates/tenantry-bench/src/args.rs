@@ -187,6 +187,10 @@ pub(crate) struct ScaleArgs {
     /// How long the processes that share a budget are watched.
     #[arg(long, value_name = "N", default_value = "20", value_parser = seconds)]
     pub(crate) seconds: Duration,
+    /// How long the processes share a budget before they are watched. In its first 15 seconds, each beat also counts
+    /// sessions of unknown processes.
+    #[arg(long, hide = true, value_name = "N", default_value = "16", value_parser = seconds)]
+    pub(crate) settle: Duration,
     /// Processes; the figures are only comparable at the default.
     #[arg(long, hide = true, value_name = "N", default_value_t = 20)]
     pub(crate) members: usize,

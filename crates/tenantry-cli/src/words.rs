@@ -1,7 +1,7 @@
 //! Translates the library's advice to the command line: keys and commands instead of Rust items.
 
 /// The library's terms, and their equivalents in the command line.
-const WORDS: [(&str, &str); 14] = [
+const WORDS: [(&str, &str); 17] = [
     (".extension_schemas([\"…\"]) of the manager's builder", "tenants.extension_schemas"),
     ("ManagerBuilder::upkeep_credentials", "upkeep.url"),
     ("SchemaDiscovery::except", "catalog.except"),
@@ -11,6 +11,9 @@ const WORDS: [(&str, &str); 14] = [
     ("TenantMigrator::baseline", "`tenantry migrate baseline`"),
     ("Provisioner::adopt", "`tenantry tenant adopt`"),
     ("Provisioner::drop_tenant", "`tenantry tenant drop`"),
+    ("MergeOptions::overwrite_changed", "--even-if-changed"),
+    ("ImportOptions::role", "--role"),
+    ("Provisioner::export_rows", "`tenantry dump`"),
     ("PoolOptions::name_tenants", "pool.name_tenants"),
     ("Lint::allow_schema", "lint.allow_schemas"),
     ("Lint::skip(", "lint.skip_until ("),

@@ -215,6 +215,9 @@ pub enum ErrorKind {
     /// An archive of a tenant could not be written or read, is damaged or of a newer format, or does
     /// not fit the server. Nothing of it was kept.
     Archive,
+    /// Rows of a tenant cannot be merged into another: they were changed since they were compared, or PostgreSQL does
+    /// not let one of their columns be updated. Nothing was merged.
+    Merge,
     /// A seed failed or refused to run.
     Seed,
     /// An application hook that uses a connection,
@@ -268,6 +271,12 @@ impl Error {
 
     pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// Replaces the message.
+    pub(crate) fn attempting(mut self, attempted: impl Into<Cow<'static, str>>) -> Self {
+        self.0.attempted = attempted.into();
         self
     }
 
@@ -535,6 +544,7 @@ impl ErrorKind {
             Self::Move => "move failed",
             Self::RowsFile => "file of rows failed",
             Self::Archive => "archive failed",
+            Self::Merge => "merge refused",
             Self::Seed => "seed failed",
             Self::Hook => "hook failed",
         }

@@ -52,7 +52,7 @@ async fn measure(args: &ScaleArgs, world: &World) -> Result<Seen, Failure> {
     let mut seen = Seen { server, max_sessions: 0, budget, beats_us: Vec::new() };
     let mut witness = PgConnection::connect_with(&world.options("witness")).await?;
     let (mut last, began) = (vec![None; managers.len()], Instant::now());
-    while began.elapsed() < args.seconds {
+    while began.elapsed() < args.settle + args.seconds {
         sleep(LOOK).await;
         let sessions: i64 = sqlx::query_scalar(
             "select count(*) from pg_stat_activity where application_name like 'tenantry/scale%'",
@@ -63,8 +63,10 @@ async fn measure(args: &ScaleArgs, world: &World) -> Result<Seen, Failure> {
         for (manager, last) in managers.iter().zip(&mut last) {
             let beat = manager.snapshot().budget.and_then(|budget| budget.beat);
             if beat != *last {
-                seen.beats_us.extend(beat.map(|beat| beat.as_secs_f64() * 1e6));
                 *last = beat;
+                let is_settled = began.elapsed() > args.settle;
+                let beat = beat.filter(|_| is_settled);
+                seen.beats_us.extend(beat.map(|beat| beat.as_secs_f64() * 1e6));
             }
         }
     }

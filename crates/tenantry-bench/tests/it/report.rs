@@ -116,6 +116,7 @@ fn a_run_over_http_writes_every_figure() {
 fn bench_migrate(json: &Path, arguments: &[&str]) -> (Value, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
         .args(["migrate", "--tenants", "24", "--created-tenants", "2", "--fsync-tenants", "4"])
+        .args(["--remembered-tenants", "60"])
         .args(["--touching-tenants", "4", "--indexed-tenants", "4", "--snapshot-seconds", "1"])
         .arg("--json")
         .arg(json)
@@ -140,6 +141,8 @@ fn a_run_of_migrations_writes_every_figure() {
         "spare_speedup_vs_files",
         "lint_ms",
         "two_runners_ratio",
+        "remembered_ms",
+        "remembered_speedup_vs_verify",
         "one_file_speedup_vs_sqlx_fsync",
     ] {
         let figure = report[name].as_f64();
@@ -250,7 +253,19 @@ fn a_run_of_the_test_kit_writes_every_figure() {
 fn a_run_of_scale_writes_every_figure() {
     let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scale.json");
     let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
-        .args(["scale", "--seconds", "3", "--members", "2", "--moves", "2", "--moved-rows", "50"])
+        .args([
+            "scale",
+            "--seconds",
+            "3",
+            "--settle",
+            "0.1",
+            "--members",
+            "2",
+            "--moves",
+            "2",
+            "--moved-rows",
+            "50",
+        ])
         .args(["--pooler-statements", "2000", "--pooler-round-ms", "50"])
         .arg("--json")
         .arg(&json)

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 use tenantry::{
     HealthReport,
+    archive::{DiffReport, ExportReport, ImportReport, Manifest, MergeReport},
     baseline::BaselineReport,
     clone::CloneReport,
     doctor::{DoctorReport, FixReport},
@@ -18,6 +19,7 @@ use tenantry::{
 };
 
 use super::{
+    archive::ArchiveCheck,
     config::ConfigReport,
     drift::TenantRepair,
     dump::DumpReport,
@@ -39,7 +41,12 @@ use super::{
 /// `tenant suspend`, `resume`, `rename` and `move --cancel` that of `tenant-changed`, `tenant release` that of `tenant-adopt`.
 pub(crate) fn json_schemas() -> BTreeMap<&'static str, Value> {
     [
+        ("archive-export", of::<ExportReport>()),
+        ("archive-import", of::<ImportReport>()),
+        ("archive-show", of::<Manifest>()),
+        ("archive-verify", of::<ArchiveCheck>()),
         ("config", of::<ConfigReport>()),
+        ("diff", of::<DiffReport>()),
         ("doctor", of::<DoctorReport>()),
         ("doctor-fix", of::<FixReport>()),
         ("doctor-list", of::<BTreeMap<String, String>>()),
@@ -50,6 +57,7 @@ pub(crate) fn json_schemas() -> BTreeMap<&'static str, Value> {
         ("health", of::<HealthReport>()),
         ("init", of::<InitReport>()),
         ("metrics", of::<MetricsReport>()),
+        ("merge", of::<MergeReport>()),
         ("migrate", of::<MigrateReport>()),
         ("migrate-baseline", of::<BaselineReport>()),
         ("migrate-dry-run", of::<MigrationPlan>()),

@@ -1,8 +1,10 @@
 //! The commands: each parses its arguments, calls the library and prints the report.
 
+mod archive;
 mod arguments;
 mod completions;
 mod config;
+mod diff;
 mod doctor;
 mod drift;
 mod dump;
@@ -10,6 +12,7 @@ mod health;
 mod init;
 mod json_schemas;
 mod man;
+mod merge;
 mod metrics;
 mod migrate;
 mod move_tenant;
@@ -47,6 +50,13 @@ pub(crate) enum Command {
     Tenant(tenant::Tenant),
     /// Move a tenant to another server
     Move(move_tenant::Move),
+    /// Write a tenant to a folder, and create tenants from such folders
+    #[command(subcommand)]
+    Archive(archive::Archive),
+    /// Compare the rows of two tenants by their keys
+    Diff(diff::Diff),
+    /// Bring chosen rows of one tenant into another
+    Merge(merge::Merge),
     /// Fill schemas with data
     Seed(seed::Seed),
     /// Find tenants whose schemas have drifted
@@ -96,6 +106,9 @@ impl Command {
             Self::Migrate(command) => command.run(on).await,
             Self::Tenant(command) => command.run(on).await,
             Self::Move(command) => command.run(on).await,
+            Self::Archive(command) => command.run(on).await,
+            Self::Diff(command) => command.run(on).await,
+            Self::Merge(command) => command.run(on).await,
             Self::Seed(command) => command.run(on).await,
             Self::Drift(command) => command.run(on).await,
             Self::Schema(command) => command.run(on).await,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails says where, in helpers of tests, too")]
 
 mod adoption;
+mod archive;
 mod bad_input;
 mod catalogs;
 mod dump;

@@ -241,6 +241,7 @@ mod tests {
             ErrorKind::Move,
             ErrorKind::RowsFile,
             ErrorKind::Archive,
+            ErrorKind::Merge,
             ErrorKind::Hook,
         ];
         for kind in kinds {

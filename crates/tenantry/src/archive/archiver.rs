@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::{
     DiffOptions, DiffReport, ExportOptions, ExportReport, ImportOptions, ImportReport, Manifest,
-    open::Opened,
+    MergeOptions, MergeReport, open::Opened,
 };
 use crate::{
     error::Error,
@@ -11,7 +11,7 @@ use crate::{
     tenant::{ParseTenantIdError, TenantId},
 };
 
-/// Exports tenants to archives, and imports them from there.
+/// Exports tenants to archives, imports them from there, compares the rows of tenants, and merges chosen ones.
 ///
 /// Created by [`TenantManager::archiver`](crate::TenantManager::archiver). It takes its connections from the manager's
 /// budget. Cloning is cheap.
@@ -174,6 +174,81 @@ impl Archiver {
         let first = first.try_into().map_err(Into::into)?;
         let second = second.try_into().map_err(Into::into)?;
         Box::pin(self.diff_now([&first, &second], &options)).await
+    }
+
+    /// Merges chosen rows of one tenant into another, on the same or another server: for example those of an imported
+    /// archive into the present state of the tenant.
+    ///
+    /// The rows are compared as by [`diff`](Self::diff), and those that differ are written: missing ones are inserted,
+    /// different ones updated, and, if [asked](MergeOptions::delete), those that only the target has deleted. Rows that
+    /// are the same are not touched. Everything happens in one transaction of the target, and in one statement, at whose
+    /// end the server checks foreign keys: neither their order nor circles of them matter. Rows that were not chosen are
+    /// never written to satisfy a foreign key; the merge fails instead.
+    ///
+    /// - Triggers of the tenant fire, and foreign keys cascade, as for any statement of the application: audit tables and
+    ///   counters stay right. The report has what they changed. They run with the privileges of the manager's role, and
+    ///   see the search path of the tenant.
+    /// - Generated columns are computed by the target. Identity columns keep their values, and the sequences of columns
+    ///   are moved past them, which a rollback does not undo.
+    /// - The target can be read and written meanwhile. If another transaction changes a row that is to be written, the
+    ///   merge is done again, up to three times, and then fails.
+    /// - Values that PostgreSQL prints alike are the same, as for [`diff`](Self::diff). Keys that are equal for the
+    ///   server and printed differently, of `citext` for example, are two keys: such a row is refused as a duplicate.
+    ///
+    /// It takes one connection to the source and two to the target, and holds one row of each at a time. What differs is
+    /// in temporary tables of the target until it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) if the options choose nothing, a table that cannot be merged, such as one
+    /// without a primary key, or a key that neither tenant has; or if the budget has no room for the connections.
+    /// [`Merge`](crate::ErrorKind::Merge) if a listed row has changed since it was compared, or a row differs in a column
+    /// that cannot be updated. [`ForeignKeyViolation`](crate::ErrorKind::ForeignKeyViolation),
+    /// [`UniqueViolation`](crate::ErrorKind::UniqueViolation) and other constraints that the target would violate.
+    /// [`SerializationFailure`](crate::ErrorKind::SerializationFailure), [`Deadlock`](crate::ErrorKind::Deadlock) or
+    /// [`LockNotAvailable`](crate::ErrorKind::LockNotAvailable) if other transactions were in the way.
+    /// [`UnknownTenant`](crate::ErrorKind::UnknownTenant); [`Placement`](crate::ErrorKind::Placement) if a tenant has no
+    /// schema in the database of its server's URL: for one that is isolated by row, see
+    /// [`restore_rows`](Provisioner::restore_rows); [`Busy`](crate::ErrorKind::Busy) if one is being created, dropped or
+    /// moved. Otherwise the server's error. Nothing is merged then, unless the message says that the outcome is unknown,
+    /// because the connection was lost during the commit: merging again is safe.
+    ///
+    /// # Cancel safety
+    ///
+    /// If dropped, everything or nothing was merged. If a closure for the progress panics, the merge goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// use tenantry::archive::{DiffOptions, MergeOptions, RowFound};
+    ///
+    /// let archiver = manager.archiver();
+    /// let mut diff = archiver.diff("acme-monday", "acme", DiffOptions::default()).await?;
+    /// // What was deleted since Monday, and nothing else.
+    /// for table in &mut diff.tables {
+    ///     table.rows.retain(|row| row.found == RowFound::OnlyInFirst);
+    /// }
+    /// let options = MergeOptions::default().listed_in(&diff);
+    /// println!("{}", archiver.merge("acme-monday", "acme", options.clone().dry_run(true)).await?);
+    /// println!("{}", archiver.merge("acme-monday", "acme", options).await?);
+    /// # Ok(()) }
+    /// ```
+    pub async fn merge<A, B>(
+        &self,
+        from: A,
+        into: B,
+        options: MergeOptions,
+    ) -> Result<MergeReport, Error>
+    where
+        A: TryInto<TenantId>,
+        A::Error: Into<ParseTenantIdError>,
+        B: TryInto<TenantId>,
+        B::Error: Into<ParseTenantIdError>,
+    {
+        let from = from.try_into().map_err(Into::into)?;
+        let into = into.try_into().map_err(Into::into)?;
+        Box::pin(self.merge_now([&from, &into], &options)).await
     }
 
     /// Reads what an archive contains. Checks the manifest, and not the other files.

@@ -58,10 +58,11 @@ pub(super) fn with_schema(fleet: &Fleet, record: &TenantRecord) -> Result<Fleet,
     let attempted = match fleet.lookup().isolations().kind_of(record) {
         IsolationKind::Schema => return fleet.at_tenant(record),
         IsolationKind::Row => {
-            "archives are of tenants with a schema, and it is isolated by row: use Provisioner::export_rows"
+            "archives, comparisons and merges are of tenants with a schema, and it is isolated by row: use \
+             Provisioner::export_rows"
         }
         IsolationKind::Database => {
-            "archives are of tenants with a schema, and it has its own database: use pg_dump"
+            "archives, comparisons and merges are of tenants with a schema, and it has its own database: use pg_dump"
         }
     };
     Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id))

@@ -3,6 +3,8 @@
 //! ```text
 //!  export   snapshot of the source ─▶ schema, rows, sequences ─▶ temporary folder ─▶ renamed when whole
 //!  import   manifest and all files checked ─▶ schema and rows in one transaction ─▶ compared ─▶ served
+//!  diff     rows of two tenants in the order of their keys ─▶ counts, and the first keys that differ
+//!  merge    chosen rows that differ ─▶ temporary tables of the target ─▶ one statement in one transaction
 //! ```
 //!
 //! An archive is a folder: `manifest.json` describes it, `schema.json` is the [model](crate::schema::SchemaModel) of the
@@ -15,6 +17,7 @@ mod export;
 mod folder;
 mod import;
 mod manifest;
+mod merge;
 mod open;
 mod options;
 mod report;
@@ -25,5 +28,6 @@ pub use crate::clone::{
 pub use archiver::Archiver;
 pub use diff::{Compared, DiffOptions, DiffReport, RowDiff, RowFound, TableDiff};
 pub use manifest::{FORMAT, Manifest};
+pub use merge::{MergeOptions, MergeReport, MergedRow, RowMerge, TableMerge};
 pub use options::{ExportOptions, ImportOptions};
 pub use report::{ExportReport, ImportReport};

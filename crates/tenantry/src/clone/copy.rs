@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{PgConnection, Row};
+use sqlx::{
+    PgConnection, Row,
+    postgres::{PgDatabaseError, PgErrorPosition},
+};
 
 use super::{
     AnonymizeReport, CloneOptions, CloneStage, ClonedTable, Masking, Plan,
@@ -169,7 +172,19 @@ impl<'a> Copying<'a> {
         Ok(self.copied())
     }
 
-    /// Completes a copy whose rows have arrived in another way, from a source that does not change any more.
+    /// Verifies that the structure of a copy equals its source. Returns what is worded differently.
+    pub(crate) async fn checking(
+        mut self,
+        writer: &mut PgConnection,
+    ) -> Result<Vec<String>, Error> {
+        let before = set_up(writer, self.options.lock_timeout).await?;
+        self.check_copy(writer, self.ends.to).await?;
+        restore(writer, &before).await?;
+        Ok(self.copied().remarks)
+    }
+
+    /// Completes a copy whose structure has been [checked](Self::checking) and whose rows have arrived in another way,
+    /// from a source that does not change any more.
     pub(crate) async fn completing(
         mut self,
         source: &mut Source<'_>,
@@ -179,8 +194,6 @@ impl<'a> Copying<'a> {
         let before = set_up(writer, self.options.lock_timeout).await?;
         self.positions = sequences::read(self.way(), &self.plan.sequences, source.conn).await?;
         self.fill(writer).await?;
-        self.counter.begin(CloneStage::Check);
-        self.check_copy(writer, self.ends.to).await?;
         restore(writer, &before).await?;
         Ok(self.copied())
     }
@@ -352,12 +365,12 @@ impl<'a> Copying<'a> {
         self.counter.begin(CloneStage::Structure);
         let mut created = 0;
         run_all(conn, &self.plan.statements.before, &mut created).await.map_err(|error| {
-            // The first statement creates the schema.
-            match created {
+            // The first statement creates the schema. If one of them is not understood, none has run.
+            match misunderstood(&self.plan.statements.before, &error).unwrap_or(created) {
                 0 => Error::schema_taken(error).unwrap_or_else(|error| {
                     failed("creating the schema of the copy".into(), error)
                 }),
-                _ => about(&self.plan.statements.before, created, error, false),
+                at => about(&self.plan.statements.before, at, error, false),
             }
         })
     }
@@ -519,6 +532,9 @@ pub(super) async fn restore(conn: &mut PgConnection, before: &Before) -> Result<
     restored.map(drop).map_err(|error| failed("restoring the settings of a session".into(), error))
 }
 
+/// What is between statements in one string.
+const SEPARATOR: &str = ";\n";
+
 /// Runs statements as one string, and counts the completed ones.
 pub(super) async fn run_all(
     conn: &mut PgConnection,
@@ -527,8 +543,20 @@ pub(super) async fn run_all(
 ) -> sqlx::Result<()> {
     match statements.is_empty() {
         true => Ok(()),
-        false => run_script(conn, printed_by_server(statements.join(";\n")), ended).await,
+        false => run_script(conn, printed_by_server(statements.join(SEPARATOR)), ended).await,
     }
+}
+
+/// Returns the place of the statement that the server does not understand: it reads all before it runs the first.
+fn misunderstood(statements: &[String], error: &sqlx::Error) -> Option<usize> {
+    let answer = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    let Some(PgErrorPosition::Original(position)) = answer.position() else { return None };
+    let mut end = 0;
+    let at = statements.iter().position(|statement| {
+        end += statement.chars().count() + SEPARATOR.len();
+        position <= end
+    });
+    at.filter(|_| answer.code() == "42601")
 }
 
 /// Names the statement that failed. For a masked copy the server's message is dropped, because it may quote values.
@@ -538,7 +566,8 @@ pub(super) fn about(
     error: sqlx::Error,
     is_secret: bool,
 ) -> Error {
-    let statement = statements.get(ended).map(String::as_str).unwrap_or_default();
+    let at = misunderstood(statements, &error).unwrap_or(ended);
+    let statement = statements.get(at).map(String::as_str).unwrap_or_default();
     let line = statement.lines().next().unwrap_or_default();
     let short: String = line.chars().take(120).collect();
     let attempted = format!("running `{short}` for the copy");

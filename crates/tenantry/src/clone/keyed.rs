@@ -1,4 +1,4 @@
-//! Rows of two schemas by their keys: how they are read for a comparison, and how chosen ones are written.
+//! Rows of two schemas by their keys: how they are read for a comparison.
 
 use sqlx::{PgConnection, SqlStr};
 
@@ -6,8 +6,9 @@ use super::{
     Plan,
     content::{Content, content_of, set_alike},
     copy::{Copying, set_path},
+    masking::OWN_TABLES,
     plan::Table,
-    rows::{Way, select_sql, value},
+    rows::{Way, select_placed_sql, select_sql, value},
     settings::set_up,
 };
 use crate::{
@@ -35,7 +36,18 @@ pub(crate) struct KeyedTable {
     pub(crate) key: Vec<KeyColumn>,
     pub(crate) only_in_first: Vec<String>,
     pub(crate) only_in_second: Vec<String>,
-    table: Table,
+    /// Columns, without those of the key, that the second schema does not let updates change.
+    pub(crate) fixed: Vec<String>,
+    pub(super) table: Table,
+}
+
+/// Which rows to read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reading<'a> {
+    /// Rows with these keys, each as text. All without it.
+    pub(crate) keys: Option<&'a [Vec<String>]>,
+    /// The place of each row comes after its values.
+    pub(crate) with_places: bool,
 }
 
 /// A column of a primary key.
@@ -96,7 +108,14 @@ impl KeyedTable {
             Some(KeyColumn { name: name.clone(), place: place(name)?, order })
         });
         let key = key.collect::<Option<Vec<_>>>().unwrap_or_default();
+        let is_key = |name: &String| key.iter().any(|column| column.name == *name);
+        let is_fixed = |name: &&String| {
+            let column = ObjectKey::part(ObjectKind::Column, &*second.name, &***name);
+            let column = models[1].get(&column);
+            !is_key(name) && column.and_then(|it| it.text(Attribute::Identity)) == Some("always")
+        };
         Self {
+            fixed: columns.iter().filter(is_fixed).cloned().collect(),
             name: second.name.clone(),
             key,
             only_in_first: missing(first, second),
@@ -106,19 +125,57 @@ impl KeyedTable {
         }
     }
 
-    /// Reads the rows in the order of the key, with the names of objects as the target has them.
-    pub(crate) fn ordered_sql(&self, from: &Subject, to: &Subject) -> SqlStr {
+    /// Creates a table without columns.
+    #[cfg(test)]
+    pub(crate) fn named(name: &str) -> Self {
+        let table = Table {
+            name: name.to_owned(),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            unit: name.to_owned(),
+            rows: super::plan::Rows::All,
+            is_masked: false,
+        };
+        Self {
+            name: name.to_owned(),
+            columns: Vec::new(),
+            key: Vec::new(),
+            only_in_first: Vec::new(),
+            only_in_second: Vec::new(),
+            fixed: Vec::new(),
+            table,
+        }
+    }
+
+    /// Returns the partitioned table that its rows belong to, or its name.
+    pub(crate) fn unit(&self) -> &str {
+        &self.table.unit
+    }
+
+    /// Returns `true` if the library or sqlx keeps its records there.
+    pub(crate) fn is_of_records(&self) -> bool {
+        OWN_TABLES.contains(&&*self.name)
+    }
+
+    /// Reads rows in the order of the key, with the names of objects as the target has them.
+    pub(crate) fn ordered_sql(&self, from: &Subject, to: &Subject, reading: Reading<'_>) -> SqlStr {
         let way = Way { from, to };
         let mut sql = Sql::new("copy (");
-        self.select(&mut sql, way);
+        match reading.with_places {
+            true => select_placed_sql(&mut sql, way, &self.table),
+            false => select_sql(&mut sql, way, &self.table),
+        }
+        if let Some(keys) = reading.keys {
+            self.where_sql(&mut sql, way, keys);
+        }
         for (index, column) in self.key.iter().enumerate() {
             sql.text(if index == 0 { " order by " } else { ", " });
             match column.order {
                 KeyOrder::Integer | KeyOrder::Uuid => drop(sql.text("s.").name(&column.name)),
                 KeyOrder::Text => {
-                    sql.text("pg_catalog.convert_to((");
-                    self.value(&mut sql, way, column);
-                    sql.text(")::pg_catalog.text, 'UTF8')");
+                    sql.text("pg_catalog.convert_to(");
+                    self.printed(&mut sql, way, column);
+                    sql.text(", 'UTF8')");
                 }
             }
         }
@@ -126,13 +183,57 @@ impl KeyedTable {
         sql.finish()
     }
 
-    fn select(&self, sql: &mut Sql, way: Way<'_>) {
-        select_sql(sql, way, &self.table);
+    /// Appends a condition that rows with these keys meet. The first condition finds them by the index of the key.
+    fn where_sql(&self, sql: &mut Sql, way: Way<'_>, keys: &[Vec<String>]) {
+        sql.text(" where ");
+        if let Some(first) = self.key.first() {
+            let values: Vec<_> = keys.iter().filter_map(|key| key.first()).collect();
+            let of_type = match first.order {
+                KeyOrder::Integer => Some("]::pg_catalog.int8[]) and "),
+                KeyOrder::Uuid if values.iter().all(|value| is_uuid(value)) => {
+                    Some("]::pg_catalog.uuid[]) and ")
+                }
+                KeyOrder::Uuid | KeyOrder::Text => None,
+            };
+            if let Some(of_type) = of_type {
+                sql.text("s.").name(&first.name).text(" operator(pg_catalog.=) any (array[");
+                for (index, value) in values.into_iter().enumerate() {
+                    sql.text(if index == 0 { "" } else { ", " }).literal(value);
+                }
+                sql.text(of_type);
+            }
+        }
+        sql.text("pg_catalog.jsonb_build_array(");
+        for (index, column) in self.key.iter().enumerate() {
+            sql.text(if index == 0 { "" } else { ", " });
+            self.printed(sql, way, column);
+        }
+        sql.text(") operator(pg_catalog.=) any (array[");
+        for (index, key) in keys.iter().enumerate() {
+            let key = serde_json::Value::from(key.clone()).to_string();
+            sql.text(if index == 0 { "" } else { ", " }).literal(&key);
+        }
+        sql.text("]::pg_catalog.jsonb[])");
+    }
+
+    /// Appends a value as `copy` prints it: a cast to text writes some types in other words, such as `inet`.
+    fn printed(&self, sql: &mut Sql, way: Way<'_>, column: &KeyColumn) {
+        sql.text("pg_catalog.format('%s', ");
+        self.value(sql, way, column);
+        sql.text(")");
     }
 
     fn value(&self, sql: &mut Sql, way: Way<'_>, column: &KeyColumn) {
         value(sql, way, &self.table.columns[column.place], false);
     }
+}
+
+/// Returns `true` for a `uuid` as the server prints it.
+fn is_uuid(text: &str) -> bool {
+    let is_digit = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
+    let is_right =
+        |(place, c)| if matches!(place, 8 | 13 | 18 | 23) { c == b'-' } else { is_digit(c) };
+    text.len() == 36 && text.bytes().enumerate().all(is_right)
 }
 
 fn order_of(model: &SchemaModel, table: &str, column: &str) -> KeyOrder {

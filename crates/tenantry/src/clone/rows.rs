@@ -41,6 +41,13 @@ pub(super) fn select_sql(sql: &mut Sql, way: Way<'_>, table: &Table) {
     select(sql, way, table, None, false);
 }
 
+/// Appends the same query, with the place of each row after its values.
+pub(super) fn select_placed_sql(sql: &mut Sql, way: Way<'_>, table: &Table) {
+    values(sql, way, table, false);
+    sql.text(", s.ctid");
+    from(sql, way, table);
+}
+
 /// Reads rows as text. Names of objects are those of the copy.
 pub(super) fn copy_out_sql(way: Way<'_>, table: &Table, kept: Option<Kept>) -> SqlStr {
     let mut sql = Sql::new("copy (");
@@ -119,6 +126,18 @@ fn column_list(sql: &mut Sql, table: &Table) {
 }
 
 fn select(sql: &mut Sql, way: Way<'_>, table: &Table, kept: Option<Kept>, is_typed: bool) {
+    values(sql, way, table, is_typed);
+    from(sql, way, table);
+    if let Some(kept) = kept {
+        sql.text(" where exists (select from ");
+        kept.name(sql);
+        sql.text(
+            " as k where k.of operator(pg_catalog.=) s.tableoid and k.at operator(pg_catalog.=) s.ctid)",
+        );
+    }
+}
+
+fn values(sql: &mut Sql, way: Way<'_>, table: &Table, is_typed: bool) {
     sql.text("select ");
     for (index, column) in table.columns.iter().enumerate() {
         sql.text(if index == 0 { "" } else { ", " });
@@ -128,17 +147,13 @@ fn select(sql: &mut Sql, way: Way<'_>, table: &Table, kept: Option<Kept>, is_typ
             Read::Shuffled => drop(sql.text("tenantry_other_").number(index as u64).text(".v")),
         }
     }
+}
+
+fn from(sql: &mut Sql, way: Way<'_>, table: &Table) {
     sql.text(" from only ");
     qualified(sql, &way.from.schema, &table.name);
     sql.text(" as s");
     join_shuffled(sql, way, table);
-    if let Some(kept) = kept {
-        sql.text(" where exists (select from ");
-        kept.name(sql);
-        sql.text(
-            " as k where k.of operator(pg_catalog.=) s.tableoid and k.at operator(pg_catalog.=) s.ctid)",
-        );
-    }
 }
 
 /// Appends a join for each column whose values are shuffled.

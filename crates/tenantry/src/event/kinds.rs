@@ -517,6 +517,14 @@ pub(crate) fn serialize_millis<S: Serializer>(
     serializer.serialize_f64(as_millis(*duration))
 }
 
+/// Reads what [`serialize_millis`] writes.
+pub(crate) fn deserialize_millis<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    let millis = <f64 as serde::Deserialize>::deserialize(deserializer)?;
+    Duration::try_from_secs_f64(millis / 1e3).map_err(serde::de::Error::custom)
+}
+
 #[expect(clippy::ref_option, reason = "serde hands out a reference to the field")]
 pub(crate) fn serialize_optional_millis<S: Serializer>(
     duration: &Option<Duration>,

@@ -30,7 +30,7 @@ pub use kinds::{
     Migrated, MoveStep, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf,
     WarmedUp,
 };
-pub(crate) use kinds::{serialize_millis, serialize_optional_millis};
+pub(crate) use kinds::{deserialize_millis, serialize_millis, serialize_optional_millis};
 pub(crate) use meters::Meters;
 #[cfg(feature = "prometheus")]
 pub(crate) use meters::Times;

@@ -26,7 +26,7 @@ use crate::{
     },
     schema::{
         Fingerprint, SchemaModel,
-        read::{self, Subject},
+        read::{Subject, fingerprint_prepared},
     },
     sql::Sql,
     tenant::Ident,
@@ -37,14 +37,15 @@ use crate::{
 pub(super) struct Held {
     tx: TenantTransaction,
     tables: Vec<String>,
-    model: SchemaModel,
+    pub(super) model: SchemaModel,
     subject: Subject,
     fingerprint: Option<Fingerprint>,
 }
 
-/// Settings of a transaction that gives a schema another name.
-const SETTINGS: &str =
-    "set local idle_in_transaction_session_timeout = '60s'; set local search_path to pg_catalog";
+/// Settings of a transaction that gives a schema another name. The statement that reads its fingerprint is planned
+/// before requests wait, and only executed meanwhile.
+const SETTINGS: &str = "set local idle_in_transaction_session_timeout = '60s'; set local search_path to pg_catalog; \
+                        set local plan_cache_mode = force_generic_plan";
 
 /// Limits for the rest.
 const ENOUGH: &str = "set local statement_timeout = '10s'";
@@ -64,17 +65,11 @@ pub(super) async fn hold(ends: &Ends) -> Result<Held, Failure> {
         .execute(&mut *tx)
         .await
         .map_err(|error| Failure::of_locks(error, "locking its tables against vacuum"))?;
-    let fingerprint = fingerprint(&mut tx, &subject).await?;
+    let fingerprint = fingerprint_prepared(&mut tx, &subject).await?;
     let model = read_model(&mut tx, &subject).await?;
+    // In a new session, PostgreSQL plans the statement anew the second time (measured with 15), and keeps that plan.
+    compare(&mut tx, &subject, fingerprint.as_ref()).await?;
     Ok(Held { tx, tables, model, subject, fingerprint })
-}
-
-async fn fingerprint(
-    conn: &mut PgConnection,
-    subject: &Subject,
-) -> Result<Option<Fingerprint>, Failure> {
-    let found = read::fingerprints(conn, &[subject]).await?;
-    Ok(found.into_iter().next().flatten())
 }
 
 /// Takes the lock of the schema, which migrations, renames and drops take as well.
@@ -141,11 +136,20 @@ async fn lock(
         _ => Failure::Failed(error),
     })?;
     sqlx::raw_sql(ENOUGH).execute(&mut **tx).await?;
-    if fingerprint(tx, subject).await? != before {
-        let attempted = "its structure was changed meanwhile";
-        return Err(Failure::Blocked(Error::new(ErrorKind::Busy, attempted)));
+    compare(tx, subject, before.as_ref()).await
+}
+
+/// Verifies that the structure is as before.
+async fn compare(
+    tx: &mut TenantTransaction,
+    subject: &Subject,
+    before: Option<&Fingerprint>,
+) -> Result<(), Failure> {
+    if fingerprint_prepared(tx, subject).await?.as_ref() == before {
+        return Ok(());
     }
-    Ok(())
+    let attempted = "its structure was changed meanwhile";
+    Err(Failure::Blocked(Error::new(ErrorKind::Busy, attempted)))
 }
 
 /// Gives the schema its other name, unless another mover has taken over.

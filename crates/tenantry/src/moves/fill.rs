@@ -45,9 +45,7 @@ pub(super) async fn fill(
     let options = CloneOptions::default()
         .data(true)
         .on_progress(move |copy| told.tell(MoveStage::Fenced, false, Some(copy)));
-    let plan = Plan::new(frozen.model, &options, schema, to.role.as_ref());
-    let plan =
-        plan.map_err(|wrong| Error::new(ErrorKind::Move, "planning the copy").with_source(wrong))?;
+    let plan = planned(frozen.model, &options, &to)?;
     let way = Way { from: &from, model: frozen.model, to: &to };
     let lease = source.lease_for(&source.site_of(frozen.kept_as)).await?;
     let mut reader = TenantTransaction::open(lease).await?;
@@ -86,6 +84,16 @@ pub(super) async fn fill(
             Err(failure)
         }
     }
+}
+
+/// Plans a copy of everything.
+pub(super) fn planned(
+    model: &SchemaModel,
+    options: &CloneOptions,
+    to: &Subject,
+) -> Result<Plan, Error> {
+    Plan::new(model, options, &to.schema, to.role.as_ref())
+        .map_err(|wrong| Error::new(ErrorKind::Move, "planning the copy").with_source(wrong))
 }
 
 /// Compares the content of all tables, on both servers at the same time.

@@ -64,6 +64,8 @@ pub(super) struct Run {
     held: Option<Held>,
     model: Option<SchemaModel>,
     copied: Option<Copied>,
+    /// What is worded differently in a copy whose structure was checked while the tenant was served.
+    remarks: Vec<String>,
     /// The rows were compared while the tenant was served.
     is_compared: bool,
     trouble: Option<Error>,
@@ -100,6 +102,7 @@ impl Run {
             held: None,
             model: None,
             copied: None,
+            remarks: Vec::new(),
             is_compared: false,
             trouble: None,
             gated_at: None,
@@ -165,16 +168,17 @@ impl Run {
     }
 
     fn outcome(self, duration: Duration) -> Result<Outcome, Error> {
-        let Self { row, ends, copied, pause, left, trouble, mine, .. } = self;
+        let Self { row, ends, copied, mut remarks, pause, left, trouble, mine, .. } = self;
         let left = left.map(|error| {
             format!("the move is not tidied up yet, which the next take-over does: {error}")
         });
         if row.stage.has_moved() {
-            let (rows, tables, remarks) = match copied {
-                Some(Copied { tables, remarks, .. }) => {
-                    (tables.iter().map(|table| table.rows).sum(), tables.len(), remarks)
+            let (rows, tables) = match copied {
+                Some(Copied { tables, remarks: of_copy, .. }) => {
+                    remarks.extend(of_copy);
+                    (tables.iter().map(|table| table.rows).sum(), tables.len())
                 }
-                None => (0, 0, Vec::new()),
+                None => (0, 0),
             };
             return Ok(Outcome::Moved(MoveReport {
                 tenant_id: ends.id().clone(),
@@ -329,10 +333,9 @@ impl Run {
             Work::Fill => {
                 let unknown =
                     || Error::new(ErrorKind::Unavailable, "its structure is not known any more");
-                let mut model = self.model.take().ok_or_else(unknown)?;
+                let model = self.model.take().ok_or_else(unknown)?;
                 let (kept_as, method) = (self.kept_as(), self.row.method);
                 if method == MoveMethod::Replication {
-                    replicate::forget_publication(&mut model, self.mine.id);
                     replicate::await_marker(&self.ends, self.mine.id).await?;
                 }
                 let verify = self.row.of.verify && !self.is_compared;
@@ -357,7 +360,10 @@ impl Run {
                     self.is_compared = true;
                     replicate::catch_up(&self.ends, self.mine.id).await?;
                 }
-                self.held = Some(fence::hold(&self.ends).await?);
+                let mut held = fence::hold(&self.ends).await?;
+                replicate::forget_publication(&mut held.model, self.mine.id);
+                self.remarks = replicate::check(&self.ends, self.attempt(), &held.model).await?;
+                self.held = Some(held);
                 Ok(())
             }
         }

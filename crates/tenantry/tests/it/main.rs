@@ -88,6 +88,7 @@ mod rows;
 mod rows_sql;
 mod rows_verify;
 mod runtimes;
+mod sampling;
 mod schema;
 mod scope;
 mod secrets;

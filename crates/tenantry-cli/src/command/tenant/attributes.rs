@@ -3,7 +3,7 @@ use serde_json::Value;
 use crate::{context::Context, failure::Failure, settings::key};
 
 /// Reads attributes: an object as JSON, or several `name=value`.
-pub(super) fn read(on: &Context, given: &[String]) -> Result<Value, Failure> {
+pub(in crate::command) fn read(on: &Context, given: &[String]) -> Result<Value, Failure> {
     let is_table = on.settings.text(&key::CATALOG) == Some("table")
         && on.settings.list(&key::CATALOG_COLUMNS).is_empty();
     if !given.is_empty() && !is_table && !on.has_given_manager() {

@@ -146,7 +146,7 @@ async fn is_shared_ready(on: &Context) -> Result<bool, Failure> {
 }
 
 /// Reads a name of the database.
-pub(super) fn ident(flag: &str, name: &str) -> Result<Ident, Failure> {
+pub(in crate::command) fn ident(flag: &str, name: &str) -> Result<Ident, Failure> {
     Ident::parse(name)
         .map_err(|error| Failure::while_doing(format_args!("{flag} {name:?}"), &error))
 }

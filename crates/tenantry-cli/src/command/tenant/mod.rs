@@ -1,5 +1,5 @@
 mod adopt;
-mod attributes;
+pub(super) mod attributes;
 mod clone;
 mod create;
 mod drop;
@@ -11,6 +11,7 @@ mod view;
 
 use clap::Subcommand;
 
+pub(super) use self::create::ident;
 pub(super) use self::{show::TenantReport, state::TenantChanged, view::TenantView};
 use super::Ended;
 use crate::context::Context;

@@ -16,6 +16,7 @@ pub use options::DiffOptions;
 pub use report::{Compared, DiffReport, RowDiff, RowFound, TableDiff};
 pub(super) use side::{Read, Side, needs_connections};
 use tokio::time::Instant;
+pub(super) use walk::{Pair, Walk};
 
 use super::Archiver;
 use crate::{
@@ -37,7 +38,7 @@ impl Archiver {
             Read::of(&self.fleet, second, options.copying()),
         )
         .await?;
-        needs_connections(&first_read, &second_read)?;
+        needs_connections(&first_read, &second_read, 1)?;
         let mut one = first_read.open(&second_read.subject).await?;
         let mut other = second_read.open(&second_read.subject).await?;
         let tables =

@@ -2,12 +2,17 @@
 
 use std::{fmt, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{clone::KeyedTable, event::serialize_millis, plain::plain, tenant::TenantId};
+use crate::{
+    clone::KeyedTable,
+    event::{deserialize_millis, serialize_millis},
+    plain::plain,
+    tenant::TenantId,
+};
 
 /// The result of [comparing](crate::archive::Archiver::diff) the rows of two tenants.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -23,13 +28,17 @@ pub struct DiffReport {
     /// Tables that the first tenant does not have.
     pub tables_only_in_second: Vec<String>,
     /// How long it took.
-    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[serde(
+        rename = "durationMs",
+        serialize_with = "serialize_millis",
+        deserialize_with = "deserialize_millis"
+    )]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
 /// The differences in a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -59,7 +68,7 @@ pub struct TableDiff {
 }
 
 /// How a table was compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -71,7 +80,7 @@ pub enum Compared {
 }
 
 /// A row that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -82,10 +91,13 @@ pub struct RowDiff {
     pub found: RowFound,
     /// The columns whose values differ, if it is in both.
     pub columns: Vec<String>,
+    /// The SHA-256 of the rows of both tenants, as text. [`merge`](crate::archive::Archiver::merge) sees by it whether one
+    /// has changed since.
+    pub hash: String,
 }
 
 /// Where a row is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

@@ -3,14 +3,14 @@
 use sqlx::PgConnection;
 
 use crate::{
-    clone::{CloneOptions, Content, Copying, Ends, Plan, in_snapshot_sql},
+    clone::{CloneOptions, Content, Copying, Ends, Plan, in_snapshot_sql, share_sql},
     db::TenantTransaction,
     error::{Error, ErrorKind},
     fleet::Fleet,
     reading::{read_once, subject_of},
     schema::{SchemaModel, read::Subject},
     sql::Sql,
-    tenant::TenantId,
+    tenant::{Ident, TenantId},
 };
 
 /// A tenant, and the model of its schema.
@@ -18,6 +18,8 @@ pub(in crate::archive) struct Read {
     pub(in crate::archive) fleet: Fleet,
     pub(in crate::archive) subject: Subject,
     pub(in crate::archive) model: SchemaModel,
+    /// The search path of its requests.
+    pub(in crate::archive) path: Vec<Ident>,
     options: CloneOptions,
 }
 
@@ -30,9 +32,11 @@ impl Read {
         let read = async {
             let record = fleet.record(id).await?;
             let fleet = super::super::export::with_schema(fleet, &record)?;
-            let subject = subject_of(&fleet, &fleet.site(&record)?).await?;
+            let site = fleet.site(&record)?;
+            let subject = subject_of(&fleet, &site).await?;
             let model = read_once(&fleet, &subject).await?;
-            Ok(Self { fleet, subject, model, options })
+            let path = site.occupant.binding.search_path.to_vec();
+            Ok(Self { fleet, subject, model, path, options })
         };
         read.await.map_err(|error: Error| error.with_tenant_unless_named(id))
     }
@@ -48,16 +52,33 @@ impl Read {
 
     /// Begins a read-only transaction with one snapshot. Names of objects are read as those of the target.
     pub(in crate::archive) async fn open<'a>(&'a self, to: &'a Subject) -> Result<Side<'a>, Error> {
-        let lease = self.fleet.lease_for(&self.fleet.site_of(&self.subject.schema)).await?;
+        self.open_at(to, None).await
+    }
+
+    /// Does the same with the snapshot of another transaction of its server.
+    pub(in crate::archive) async fn open_at<'a>(
+        &'a self,
+        to: &'a Subject,
+        snapshot: Option<&str>,
+    ) -> Result<Side<'a>, Error> {
         // A transaction that is dropped in the middle of a copy ends it.
-        let mut tx = TenantTransaction::open(lease).await?;
+        let mut tx = self.transaction().await?;
         let mut sql = Sql::default();
-        in_snapshot_sql(&mut sql);
+        match snapshot {
+            Some(snapshot) => share_sql(&mut sql, snapshot),
+            None => in_snapshot_sql(&mut sql),
+        }
         sql.text("set transaction read only");
         sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
         let plan = self.plan()?;
         self.copying(&plan, to).begin_reading(&mut tx).await?;
         Ok(Side { of: self, to, plan, tx })
+    }
+
+    /// Begins a transaction in its database.
+    pub(in crate::archive) async fn transaction(&self) -> Result<TenantTransaction, Error> {
+        let lease = self.fleet.lease_for(&self.fleet.site_of(&self.subject.schema)).await?;
+        TenantTransaction::open(lease).await
     }
 
     fn copying<'a>(&'a self, plan: &'a Plan, to: &'a Subject) -> Copying<'a> {
@@ -87,20 +108,34 @@ impl Side<'_> {
         self.to
     }
 
+    /// Ends the transaction.
+    pub(in crate::archive) async fn end(self) {
+        // It has changed nothing.
+        drop(self.tx.rollback().await);
+    }
+
     pub(super) async fn content(&mut self, table: &str) -> Result<Option<Content>, Error> {
         let Self { of, to, plan, tx } = self;
         of.copying(plan, to).content(tx, table).await
     }
 }
 
-/// Refuses to work with two connections where the budget has room for one.
-pub(in crate::archive) fn needs_connections(one: &Read, other: &Read) -> Result<(), Error> {
+/// Refuses to work with more connections than the budget has room for. The first tenant needs one.
+pub(in crate::archive) fn needs_connections(
+    one: &Read,
+    other: &Read,
+    of_other: usize,
+) -> Result<(), Error> {
     let servers = [one.fleet.server(), other.fleet.server()];
     let is_same = std::sync::Arc::ptr_eq(servers[0], servers[1]);
-    if !is_same || servers[0].places_for_upkeep() > 1 {
+    let needed = of_other + usize::from(is_same);
+    let places = servers[1].places_for_upkeep();
+    if places >= needed {
         return Ok(());
     }
-    let attempted = "working with the rows of two tenants: it needs two connections, and the manager's budget has room \
-                     for one: increase max_connections";
+    let attempted = format!(
+        "working with the rows of two tenants: it needs {needed} connections, and the manager's budget has room for \
+         {places}: increase max_connections"
+    );
     Err(Error::new(ErrorKind::Config, attempted))
 }

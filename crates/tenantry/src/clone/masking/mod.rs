@@ -26,7 +26,7 @@ use crate::{
 const MEMORY: usize = 256 * 1024 * 1024;
 
 /// Tables of the library and of sqlx, which hold no tenant data.
-const OWN_TABLES: [&str; 2] = ["_sqlx_migrations", "_tenantry_seeds"];
+pub(super) const OWN_TABLES: [&str; 2] = ["_sqlx_migrations", "_tenantry_seeds"];
 
 /// The maximum number of columns named in an error.
 const NAMED: usize = 20;

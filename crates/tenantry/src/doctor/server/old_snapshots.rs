@@ -91,6 +91,9 @@ impl Open {
 }
 
 /// Sessions that a role cannot see have no `xact_start`.
+///
+/// A statement that has been running for less than a second is part of the usual load. So is a session that is being
+/// opened: PostgreSQL 18 shows it with a transaction.
 const OPEN_TRANSACTIONS: &str = "\
     select coalesce(a.application_name, '') as application, coalesce(a.usename::pg_catalog.text, '') as role, \
       pg_catalog.count(*) as transactions, \
@@ -104,6 +107,8 @@ const OPEN_TRANSACTIONS: &str = "\
     where a.datname operator(pg_catalog.=) pg_catalog.current_database() \
     and a.xact_start is not null and a.usesysid is not null \
     and a.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid() \
+    and (pg_catalog.starts_with(a.state, 'idle in transaction') or pg_catalog.date_part('epoch', \
+      pg_catalog.clock_timestamp() operator(pg_catalog.-) a.xact_start) operator(pg_catalog.>) 1) \
     group by a.application_name, a.usename order by 4 desc limit 20";
 
 #[cfg(test)]

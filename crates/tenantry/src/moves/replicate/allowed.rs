@@ -21,16 +21,81 @@ const OF_TARGET: &str = "select coalesce((select r.rolsuper from pg_catalog.pg_r
       and pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8 operator(pg_catalog.>) 0, \
     pg_catalog.quote_ident(current_user::pg_catalog.text)";
 
-/// Tables that cannot be published: unlogged ones, those without a replica identity, and those of other roles.
+/// The replica identity of a table `c`: the columns by which the target finds a row. An index whose check can be deferred
+/// is none.
+const IDENTITY: &str = "pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) c.oid and i.indimmediate and i.indisvalid \
+    and (c.relreplident operator(pg_catalog.=) 'd' and i.indisprimary \
+      or c.relreplident operator(pg_catalog.=) 'i' and i.indisreplident)";
+
+/// Columns `a` of a table whose values the target could not compare: their type, or that of their elements, has no
+/// default operator class for equality. Composite types are among them.
+const INCOMPARABLE: &str = "pg_catalog.pg_attribute a \
+    join pg_catalog.pg_type t on t.oid operator(pg_catalog.=) a.atttypid \
+    left join pg_catalog.pg_type b on b.oid operator(pg_catalog.=) t.typbasetype \
+    join pg_catalog.pg_type v on v.oid operator(pg_catalog.=) case \
+      when coalesce(b.typcategory, t.typcategory) operator(pg_catalog.=) 'A' then coalesce(b.typelem, t.typelem) \
+      else coalesce(b.oid, t.oid) end \
+    where a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
+      and a.attgenerated operator(pg_catalog.=) '' and v.typtype operator(pg_catalog.<>) all (array['e', 'r', 'm']::pg_catalog.\"char\"[]) \
+      and not exists (select from pg_catalog.pg_opclass o where o.opcdefault \
+        and exists (select from pg_catalog.pg_am m where m.oid operator(pg_catalog.=) o.opcmethod \
+          and m.amname operator(pg_catalog.=) any (array['btree', 'hash']::pg_catalog.name[])) \
+        and (o.opcintype operator(pg_catalog.=) v.oid or exists (select from pg_catalog.pg_cast k \
+          where k.castsource operator(pg_catalog.=) v.oid and k.casttarget operator(pg_catalog.=) o.opcintype \
+            and k.castmethod operator(pg_catalog.=) 'b' and k.castcontext operator(pg_catalog.=) 'i')))";
+
+/// What makes a table unfit for replication: the parts of a condition of a table `c`, and what is said about such tables.
+const UNFIT: [(&[&str], &str); 7] = [
+    (&["c.relpersistence operator(pg_catalog.<>) 'p'"], "tables are unlogged"),
+    (
+        &["c.relreplident operator(pg_catalog.<>) 'f' and not exists (select from ", IDENTITY, ")"],
+        "tables have no primary key and no replica identity whose check cannot be deferred",
+    ),
+    (
+        &[
+            "exists (select from ",
+            IDENTITY,
+            " and exists (select from pg_catalog.pg_attribute a \
+               where a.attrelid operator(pg_catalog.=) c.oid and a.attgenerated operator(pg_catalog.<>) '' \
+                 and a.attnum operator(pg_catalog.=) any (i.indkey::pg_catalog.int2[])))",
+        ],
+        "the primary key or replica identity has a generated column in",
+    ),
+    (
+        &["c.relreplident operator(pg_catalog.=) 'f' and exists (select from ", INCOMPARABLE, ")"],
+        "the replica identity is the whole row, and a column has a type without equality in",
+    ),
+    (
+        &[
+            "exists (select from pg_catalog.pg_trigger g where g.tgrelid operator(pg_catalog.=) c.oid \
+             and not g.tgisinternal and g.tgenabled operator(pg_catalog.=) any (array['A', 'R']::pg_catalog.\"char\"[]))",
+        ],
+        "triggers are enabled for replicated changes, and would fire on both servers, in",
+    ),
+    (
+        &["c.relforcerowsecurity and exists (select from pg_catalog.pg_roles r \
+             where r.oid operator(pg_catalog.=) c.relowner and not r.rolsuper and not r.rolbypassrls)"],
+        "row security is forced, also for replicated changes, in",
+    ),
+    (
+        &["not pg_catalog.pg_has_role(c.relowner, 'usage')"],
+        "on the source, the manager's role is not a member of the owner of",
+    ),
+];
+
+/// Reads, for each of [`UNFIT`], the names of the tables; and the number of all tables.
 fn tables_sql(schema: &Ident) -> Sql {
-    let mut sql = Sql::new(
-        "select pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) filter ( \
-           where c.relpersistence operator(pg_catalog.<>) 'p' or c.relreplident operator(pg_catalog.=) 'n' \
-             or c.relreplident operator(pg_catalog.=) 'd' and not exists (select from pg_catalog.pg_index i \
-               where i.indrelid operator(pg_catalog.=) c.oid and i.indisprimary)), \
-         pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) filter ( \
-           where not pg_catalog.pg_has_role(c.relowner, 'usage')), pg_catalog.count(*) \
-         from pg_catalog.pg_class c \
+    let mut sql = Sql::new("select ");
+    for (condition, _) in UNFIT {
+        sql.text("pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' ");
+        sql.text("order by c.relname::pg_catalog.text) filter (where ");
+        for part in condition {
+            sql.text(part);
+        }
+        sql.text("), ");
+    }
+    sql.text(
+        "pg_catalog.count(*) from pg_catalog.pg_class c \
          join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
          where c.relkind operator(pg_catalog.=) 'r' and n.nspname operator(pg_catalog.=) ",
     );
@@ -65,17 +130,12 @@ pub(in crate::moves) async fn why_not(ends: &Ends) -> Result<Vec<String>, Error>
         ));
     }
     let tables = sqlx::raw_sql(tables_sql(&ends.schema).finish()).fetch_one(&mut *lease).await?;
-    if let Some(names) = tables.try_get::<Option<&str>, _>(0)? {
-        reasons.push(format!(
-            "tables are unlogged, or have no primary key and no replica identity: {names}"
-        ));
+    for (column, (_, why)) in UNFIT.iter().enumerate() {
+        if let Some(names) = tables.try_get::<Option<&str>, _>(column)? {
+            reasons.push(format!("{why}: {names}"));
+        }
     }
-    if let Some(names) = tables.try_get::<Option<&str>, _>(1)? {
-        reasons.push(format!(
-            "on the source, the role {role} is not a member of the owner of: {names}"
-        ));
-    }
-    if tables.try_get::<i64, _>(2)? == 0 {
+    if tables.try_get::<i64, _>(UNFIT.len())? == 0 {
         reasons.push("the tenant has no tables".to_owned());
     }
     drop(lease);

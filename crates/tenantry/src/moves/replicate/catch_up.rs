@@ -24,6 +24,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// the log of the target.
 const STUCK: Duration = Duration::from_secs(60);
 
+/// How often applying changes may fail. A source that is restarted is one failure.
+const FAILURES: i64 = 3;
+
 /// How long requests wait for the marker of the fence.
 const BRIEF: Duration = Duration::from_secs(5);
 
@@ -83,6 +86,15 @@ pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Fa
         drop(lease);
         let gone = || Error::new(ErrorKind::Move, "its replication slot is gone from the source");
         let lag: i64 = row.ok_or_else(gone)?.try_get(0)?;
+        let mut lease = ends.target.lease().await?;
+        let failures = subscription::failures(&mut lease, &name_of(id)).await?;
+        drop(lease);
+        if failures >= FAILURES {
+            let attempted = format!(
+                "the target has failed {failures} times to apply the tenant's changes; its log says why"
+            );
+            return Err(Error::new(ErrorKind::Move, attempted).into());
+        }
         match pace.next(began.elapsed(), lag) {
             Step::Go => return Ok(()),
             Step::Wait(time) => sleep(time).await,

@@ -14,12 +14,13 @@ use super::{
     names::{find_sql, new_marker, write_sql},
 };
 use crate::{
-    clone::{CloneOptions, Plan, contents, different, in_snapshot_sql},
+    clone::{CloneOptions, contents, different, in_snapshot_sql},
     db::TenantTransaction,
     error::{Error, ErrorKind},
     moves::{
         ends::Ends,
         failure::Failure,
+        fill::planned,
         id::MoveId,
         locks::{BRIEF, PATIENT, lock_sql, tables_of},
     },
@@ -49,10 +50,7 @@ pub(in crate::moves) async fn compare(ends: &Ends, id: MoveId) -> Result<(), Fai
     let (from, to) = (ends.subject_at_source().await?, ends.subject_at_target().await?);
     let model = read_once(source, &from).await?;
     let options = CloneOptions::default().data(true);
-    let plan = Plan::new(&model, &options, schema, to.role.as_ref());
-    let plan = plan.map_err(|wrong| {
-        Error::new(ErrorKind::Move, "planning the comparison").with_source(wrong)
-    })?;
+    let plan = planned(&model, &options, &to)?;
     let copy = target.lease_for(&target.site_of(schema)).await?;
     let (mut reader, mut copy) = at_one_moment(ends, id, copy).await?;
     let compared =

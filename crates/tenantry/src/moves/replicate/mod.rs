@@ -23,4 +23,4 @@ pub(super) use allowed::why_not;
 pub(super) use catch_up::{await_copy, await_marker, catch_up};
 pub(super) use compare::compare;
 pub(super) use names::{forget_publication, mark_sql};
-pub(super) use whole::{drop_all, start};
+pub(super) use whole::{check, drop_all, start};

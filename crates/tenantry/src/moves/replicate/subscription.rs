@@ -49,6 +49,20 @@ pub(super) async fn progress(conn: &mut PgConnection, name: &Ident) -> Result<(i
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
+/// Returns how often applying changes has failed. PostgreSQL tries again forever, and counts from 15 on.
+pub(super) async fn failures(conn: &mut PgConnection, name: &Ident) -> Result<i64, Error> {
+    if conn.server_version_num().is_none_or(|version| version < 150_000) {
+        return Ok(0);
+    }
+    let mut sql = Sql::new(
+        "select s.apply_error_count from pg_catalog.pg_stat_subscription_stats s \
+         where s.subname operator(pg_catalog.=) ",
+    );
+    sql.literal(name.as_str());
+    let row = sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
+}
+
 /// Removes the subscription, whether or not the source can be reached. Returns its OID.
 pub(super) async fn remove(conn: &mut PgConnection, name: &Ident) -> Result<Option<u32>, Error> {
     let Some(oid) = find(conn, name).await? else { return Ok(None) };

@@ -5,14 +5,19 @@ use super::{
     publication, subscription,
 };
 use crate::{
-    clone::{CloneOptions, Copying, Ends as Way, Plan},
+    clone::{CloneOptions, Copying, Ends as Way},
     db::TenantTransaction,
-    error::{Error, ErrorKind},
     moves::{
-        attempts::Attempt, conninfo::Conninfo, ends::Ends, failure::Failure, fill, id::MoveId,
+        attempts::Attempt,
+        conninfo::Conninfo,
+        ends::Ends,
+        failure::Failure,
+        fill::{own, planned},
+        id::MoveId,
     },
     provision::Provisioner,
     reading::read_once,
+    schema::SchemaModel,
 };
 
 /// Creates the empty schema on the target, unless it is there, and starts replication.
@@ -46,19 +51,51 @@ async fn create(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
     let model = read_once(&ends.source, &from).await?;
     let to = ends.subject_at_target().await?;
     let options = CloneOptions::default().data(true);
-    let plan = Plan::new(&model, &options, schema, to.role.as_ref());
-    let plan =
-        plan.map_err(|wrong| Error::new(ErrorKind::Move, "planning the copy").with_source(wrong))?;
+    let plan = planned(&model, &options, &to)?;
     let way = Way { from: &from, model: &model, to: &to };
     let lease = target.lease_for(&target.site_of(schema)).await?;
     let mut tx = TenantTransaction::open(lease).await?;
     let made = async {
         Copying::new(way, &plan, &options, None).unchanging(None, &mut tx).await?;
-        fill::own(ends, attempt, &mut tx).await
+        own(ends, attempt, &mut tx).await
     };
-    let made: Result<(), Failure> = made.await;
-    match made {
-        Ok(()) => Ok(Provisioner::new(target.clone()).commit(tx).await?),
+    let made = made.await;
+    ended(ends, tx, made).await
+}
+
+/// Verifies that the structure of the copy equals that of the source, and returns what is worded differently. The copy
+/// is that of the attempt.
+pub(in crate::moves) async fn check(
+    ends: &Ends,
+    attempt: Attempt<'_>,
+    model: &SchemaModel,
+) -> Result<Vec<String>, Failure> {
+    let Ends { target, schema, .. } = ends;
+    let (from, to) = (ends.subject_at_source().await?, ends.subject_at_target().await?);
+    let options = CloneOptions::default().data(true);
+    let plan = planned(model, &options, &to)?;
+    let way = Way { from: &from, model, to: &to };
+    let lease = target.lease_for(&target.site_of(schema)).await?;
+    let mut tx = TenantTransaction::open(lease).await?;
+    let checked = async {
+        attempt.lock(&mut tx).await?;
+        Ok(Copying::new(way, &plan, &options, None).checking(&mut tx).await?)
+    };
+    let checked = checked.await;
+    ended(ends, tx, checked).await
+}
+
+/// Commits what was done on the target, or takes it back.
+async fn ended<T>(
+    ends: &Ends,
+    tx: TenantTransaction,
+    done: Result<T, Failure>,
+) -> Result<T, Failure> {
+    match done {
+        Ok(done) => {
+            Provisioner::new(ends.target.clone()).commit(tx).await?;
+            Ok(done)
+        }
         Err(failure) => {
             drop(tx.rollback().await);
             Err(failure)

@@ -11,7 +11,7 @@ mod section;
 
 pub(crate) use header::{Column, End, Header, MAGIC, Rows, Table, line, shown};
 pub use options::{ExportOptions, RestoreOptions};
-pub(crate) use progress::Counter;
 pub use progress::RowsProgress;
+pub(crate) use progress::{Counter, OnProgress};
 pub use report::{ExportReport, RestoreReport};
 pub(crate) use section::{END_OF_ROWS, Part, next_part, rows_in};

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-pub(super) type OnProgress = dyn Fn(&RowsProgress<'_>) + Send + Sync;
+pub(crate) type OnProgress = dyn Fn(&RowsProgress<'_>) + Send + Sync;
 
 /// How often progress is reported, in bytes.
 const TOLD: u64 = 1024 * 1024;
@@ -48,7 +48,7 @@ pub(crate) struct Counter<'a> {
 }
 
 impl<'a> Counter<'a> {
-    pub(super) fn new(on_progress: Option<&'a Arc<OnProgress>>, tables_total: usize) -> Self {
+    pub(crate) fn new(on_progress: Option<&'a Arc<OnProgress>>, tables_total: usize) -> Self {
         Self { on_progress, tables: 0, tables_total, rows: 0, bytes: 0, untold: 0 }
     }
 

@@ -18,7 +18,7 @@ mod whole;
 pub(crate) use beyond::beyond;
 pub(crate) use details::details;
 pub use fingerprint::Fingerprint;
-pub(crate) use fingerprint::fingerprints;
+pub(crate) use fingerprint::{fingerprint_prepared, fingerprints};
 pub(crate) use references::{ReferenceSearch, references};
 
 use reader::Reader;

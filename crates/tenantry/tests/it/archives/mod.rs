@@ -4,8 +4,10 @@ mod broken;
 mod diff;
 mod elsewhere;
 mod faults;
+mod merge;
 mod refused;
 mod round_trip;
+mod versions;
 
 use std::{
     fs,

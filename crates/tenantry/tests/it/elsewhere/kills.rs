@@ -13,7 +13,7 @@ use tenantry::{
 
 use super::{Host, built, notes_of_all, options, plain, provisioner};
 use crate::{
-    faults::Guillotine,
+    faults::{Guillotine, at_every_step},
     migrate::Files,
     support::{connect, eventually, free_names, observe, run},
 };
@@ -153,16 +153,6 @@ impl Scene {
             _ => assert_eq!((databases, schemas), (String::new(), of("tenant_")), "{at}"),
         }
     }
-}
-
-/// Kills at the first message, at the second, and so on, until it is too late.
-async fn at_every_step(mut at: impl AsyncFnMut(usize) -> bool) {
-    let mut messages = 0;
-    while at(messages).await {
-        messages += 1;
-        assert!(messages < 300, "it never ends");
-    }
-    assert!(messages > 3, "it was over after {messages} messages");
 }
 
 async fn a_creation_is_killed(kind: IsolationKind, counted: Counted) {

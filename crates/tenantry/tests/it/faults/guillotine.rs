@@ -153,3 +153,15 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
         }
     }
 }
+
+/// Kills again and again, each time some messages later, until it is too late: at every third message, or at all.
+pub(crate) async fn at_every_step(mut at: impl AsyncFnMut(usize) -> bool) {
+    let (mut messages, every) = crate::sampling::every(3);
+    let mut kills = 0;
+    while at(messages).await {
+        messages += every;
+        kills += 1;
+        assert!(messages < 300, "it never ends");
+    }
+    assert!(kills > 1, "it was over after {messages} messages");
+}

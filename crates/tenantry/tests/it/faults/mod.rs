@@ -7,7 +7,7 @@ mod proxy;
 mod reconnecting;
 
 pub(crate) use frozen::Frozen;
-pub(crate) use guillotine::Guillotine;
+pub(crate) use guillotine::{Guillotine, at_every_step};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use proxy::{Mode, Proxy};
 pub(crate) use reconnecting::Reconnecting;

@@ -9,12 +9,12 @@ use std::{
 };
 
 use sqlx::PgConnection;
-use tenantry::moves::{MoveMethod, MoveStage};
+use tenantry::moves::{MoveMethod, MoveOptions, MoveStage};
 use tenantry_devdb::DevServer;
 use tokio::task::JoinSet;
 
 use super::{Two, is_undone, killed::killed_on, latest, load::Writers, options, value};
-use crate::support::{TestResult, free_names, run};
+use crate::support::{TestResult, connect, free_names, run, server_version};
 
 async fn logical(tenants: &[&str]) -> Two {
     let server =
@@ -162,20 +162,8 @@ async fn a_replicated_move_that_fails_leaves_nothing() -> TestResult {
     is_undone(&two, &manager, "acme").await;
     nothing_is_left(&two).await;
     // A row that only the copy has.
-    let eu = two.eu.url();
-    let planting = options().on_progress(move |progress| {
-        if progress.stage == MoveStage::Copying && progress.is_worked_off {
-            let eu = eu.clone();
-            let plant = std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime can be built").block_on(async {
-                    let mut eu = crate::support::connect(&eu).await;
-                    run(&mut eu, "insert into tenant_acme.users values (-1, 'planted')").await;
-                });
-            });
-            plant.join().expect("it is planted");
-        }
-    });
+    let plant = "insert into tenant_acme.users values (-1, 'planted')";
+    let planting = once_copied(vec![(two.eu.url(), plant)]);
     let error = manager.mover().move_tenant("acme", "eu-1", planting).await.unwrap_err();
     assert!(format!("{error:?}").contains("the table users has 2 rows of 1"), "{error:?}");
     is_undone(&two, &manager, "acme").await;
@@ -183,6 +171,137 @@ async fn a_replicated_move_that_fails_leaves_nothing() -> TestResult {
     let report = manager.mover().move_tenant("acme", "eu-1", options()).await?;
     assert_eq!(report.method, MoveMethod::Replication);
     assert_eq!(latest(&manager).await.stage, MoveStage::Done);
+    manager.close().await;
+    Ok(())
+}
+
+/// Options with which statements are run on servers as soon as the rows are copied.
+fn once_copied(statements: Vec<(String, &'static str)>) -> MoveOptions {
+    options().on_progress(move |progress| {
+        if progress.stage == MoveStage::Copying && progress.is_worked_off {
+            let statements = statements.clone();
+            let running = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime can be built").block_on(async {
+                    for (url, sql) in statements {
+                        run(&mut connect(&url).await, sql).await;
+                    }
+                });
+            });
+            running.join().expect("they are run");
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn changes_that_cannot_be_applied_end_a_move_soon() -> TestResult {
+    let two = logical(&["acme"]).await;
+    fill(&mut two.at_main().await).await;
+    if server_version(&mut two.at_eu().await).await < 15 {
+        eprintln!(
+            "SKIPPED: before version 15, PostgreSQL does not count failures of a subscription"
+        );
+        return Ok(());
+    }
+    let manager = two.manager();
+    let there = "insert into tenant_acme.users values (7, 'planted')";
+    let here =
+        "insert into tenant_acme.users select n, repeat('x', 200) from generate_series(7, 5000) n";
+    let began = Instant::now();
+    let conflict = once_copied(vec![(two.eu.url(), there), (two.main.url(), here)]);
+    let error = manager.mover().move_tenant("acme", "eu-1", conflict).await.unwrap_err();
+    assert!(format!("{error:?}").contains("times to apply the tenant's changes"), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(120), "it took {:?}", began.elapsed());
+    is_undone(&two, &manager, "acme").await;
+    nothing_is_left(&two).await;
+    manager.close().await;
+    Ok(())
+}
+
+/// Tables that replication would change, or whose writers it would disturb, and what is said about each.
+const UNFIT: [(&str, &str, &str); 9] = [
+    ("unlogged", "create unlogged table tenant_acme.unlogged (id int primary key)", "are unlogged"),
+    (
+        "keyless",
+        "create table tenant_acme.keyless (line text)",
+        "no primary key and no replica identity",
+    ),
+    (
+        "deferred",
+        "create table tenant_acme.deferred (id int primary key deferrable)",
+        "cannot be deferred",
+    ),
+    (
+        "forgotten",
+        "create table tenant_acme.forgotten (id int not null); \
+         create unique index i on tenant_acme.forgotten (id); \
+         alter table tenant_acme.forgotten replica identity using index i; drop index tenant_acme.i",
+        "no primary key and no replica identity",
+    ),
+    (
+        "computed",
+        "create table tenant_acme.computed (n int, id int generated always as (n * 2) stored primary key)",
+        "generated column",
+    ),
+    (
+        "whole",
+        "create table tenant_acme.whole (line json); alter table tenant_acme.whole replica identity full",
+        "type without equality",
+    ),
+    (
+        "places",
+        "create domain tenant_acme.place as point; create table tenant_acme.places (at tenant_acme.place[]); \
+         alter table tenant_acme.places replica identity full",
+        "type without equality",
+    ),
+    (
+        "audited",
+        "create table tenant_acme.audited (id int primary key); \
+         create function tenant_acme.audit() returns trigger language plpgsql \
+           as 'begin insert into tenant_acme.audited values (new.id + 1); return null; end'; \
+         create trigger audit after insert on tenant_acme.audited for each row when (new.id % 2 = 0) \
+           execute function tenant_acme.audit(); \
+         alter table tenant_acme.audited enable always trigger audit",
+        "would fire on both servers",
+    ),
+    (
+        "secret",
+        "create table tenant_acme.secret (id int primary key); create role plain; \
+         alter table tenant_acme.secret owner to plain; \
+         alter table tenant_acme.secret enable row level security, force row level security",
+        "row security is forced",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_table_that_replication_would_disturb_is_copied_under_the_fence() -> TestResult {
+    let two = logical(&["acme", "fine"]).await;
+    let (mut main, mut eu) = (two.at_main().await, two.at_eu().await);
+    run(&mut eu, "create role plain").await;
+    for (_, sql, _) in UNFIT {
+        run(&mut main, sql).await;
+    }
+    run(&mut main, "insert into tenant_acme.audited values (2), (4)").await;
+    let manager = two.manager();
+    let plan = manager.mover().plan("acme", "eu-1", &options()).await?;
+    for (table, _, why) in UNFIT {
+        let found = plan.not_replicated.iter().find(|reason| reason.contains(why));
+        assert!(found.is_some_and(|reason| reason.contains(table)), "{table}: {plan}");
+    }
+    let report = manager.mover().move_tenant("acme", "eu-1", options()).await?;
+    assert_eq!(report.method, MoveMethod::UnderFence);
+    assert_eq!(value(&mut eu, "select count(*) from tenant_acme.audited").await, "4");
+    // Types with equality, of all kinds.
+    run(
+        &mut main,
+        "create type tenant_fine.mood as enum ('sad', 'happy'); create domain tenant_fine.short as varchar(20); \
+         create table tenant_fine.whole (a text, b varchar, c char(3), d int[], e tenant_fine.mood, f tenant_fine.short, \
+           g jsonb, h uuid, i inet, j cidr, k numeric, l timestamptz, m int4range, n bytea, o name[], p oid, q interval); \
+         alter table tenant_fine.whole replica identity full",
+    )
+    .await;
+    let plan = manager.mover().plan("fine", "eu-1", &options()).await?;
+    assert!(plan.not_replicated.is_empty(), "{plan}");
     manager.close().await;
     Ok(())
 }

@@ -12,7 +12,7 @@ use tenantry::{
 };
 
 use crate::{
-    faults::Guillotine,
+    faults::{Guillotine, at_every_step},
     migrate::Files,
     support::{World, eventually, observe, run, sessions},
 };
@@ -157,16 +157,6 @@ impl Scene {
         let sql = "update tenantry_retired set retired_at = retired_at - interval '1 hour'";
         run(&mut self.admin, sql).await;
     }
-}
-
-/// Kills at the first message, at the second, and so on, until it is too late.
-async fn at_every_step(mut at: impl AsyncFnMut(usize) -> bool) {
-    let mut messages = 0;
-    while at(messages).await {
-        messages += 1;
-        assert!(messages < 300, "it never ends");
-    }
-    assert!(messages > 3, "it was over after {messages} messages");
 }
 
 /// Kills the creation of a tenant at every step, and creates it again.

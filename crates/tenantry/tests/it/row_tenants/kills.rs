@@ -11,7 +11,7 @@ use tenantry::{
 
 use super::{Login, Scene};
 use crate::{
-    faults::Guillotine,
+    faults::{Guillotine, at_every_step},
     support::{eventually, sessions},
 };
 
@@ -59,15 +59,6 @@ async fn scene() -> Scene {
     std::mem::replace(&mut scene.manager, witness).close().await;
     scene.create(&["globex"]).await;
     scene
-}
-
-async fn at_every_step(mut at: impl AsyncFnMut(usize) -> bool) {
-    let mut messages = 0;
-    while at(messages).await {
-        messages += 1;
-        assert!(messages < 300, "it never ends");
-    }
-    assert!(messages > 3, "it was over after {messages} messages");
 }
 
 #[tokio::test]

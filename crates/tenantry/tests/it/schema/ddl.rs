@@ -7,7 +7,10 @@ use tenantry::{
 };
 
 use super::{cases::Expected, corpus::Corpus, judge::quote, probe::details};
-use crate::support::{connect, run, try_run};
+use crate::{
+    sampling::every,
+    support::{connect, run, try_run},
+};
 
 /// What cannot be tried here, and why.
 const IMPOSSIBLE: &[(&str, &str)] = &[
@@ -27,9 +30,10 @@ async fn every_case_can_be_created_from_its_model() {
     let corpus = Corpus::build().await;
     let mut admin = connect(&corpus.url).await;
     let (mut wrong, mut count) = (Vec::new(), 0);
-    for some in corpus.cases.chunks(100) {
-        let some: Vec<_> =
-            some.iter().filter(|built| built.case.expected != Expected::Beyond).collect();
+    let (first, each) = every(4);
+    let cases = corpus.cases.iter().skip(first).step_by(each);
+    let cases: Vec<_> = cases.filter(|built| built.case.expected != Expected::Beyond).collect();
+    for some in cases.chunks(100) {
         let names = some.iter().flat_map(|built| [&built.left, &built.right]);
         let names: Vec<_> = names.map(|name| (name.as_str(), None)).collect();
         let models = details(&mut admin, &names).await;
