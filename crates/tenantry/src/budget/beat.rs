@@ -1,6 +1,7 @@
 //! The task that asks for a part of the shared budget, again and again.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -13,12 +14,12 @@ use super::{
     failure::{Failure, no_floor_left},
     member::{Load, Member, State},
     sightings::{Row, Sight, Sightings},
-    table::{Found, Table, Written, sessions},
+    table::{Found, SETTINGS, Sessions, Table, Written, sessions},
 };
 use crate::{
     error::{Error, ErrorKind},
     error_report::ErrorReport,
-    pool::{Connector, Lease, Moment, Purpose, Server, Share, Verdict},
+    pool::{Connector, Effect, Lease, Moment, Occupant, Purpose, Server, Share, Verdict},
     tenant::Ident,
 };
 
@@ -27,10 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often it tries when others write at the same time.
 const TRIES: usize = 10;
-
-/// How long after a budget was new sessions without a row keep it from being lent: they belong to
-/// processes that have not noticed that the table was replaced.
-const NEW_FOR: f64 = 15.0;
 
 /// How long a process waits, at its end, until the server has noticed that its sessions are gone.
 const LEAVES_WITHIN: Duration = Duration::from_secs(2);
@@ -41,6 +38,7 @@ pub(crate) fn share(server: &Arc<Server>, share: Share, schema: Ident, instance:
     let mut beat = Beat {
         server: Arc::downgrade(server),
         connector: server.connector().clone(),
+        occupant: Server::member_of_budget(&SETTINGS),
         member: Member::new(share.floor),
         sightings: Sightings::default(),
         known: None,
@@ -58,6 +56,7 @@ pub(crate) fn share(server: &Arc<Server>, share: Share, schema: Ident, instance:
 struct Beat {
     server: Weak<Server>,
     connector: Connector,
+    occupant: Arc<Occupant>,
     table: Table,
     member: Member,
     sightings: Sightings,
@@ -148,25 +147,29 @@ impl Beat {
         wanted: usize,
     ) -> Result<(Grant, Lease), Failure> {
         let mut may_create = true;
-        let mut lease = acquire(server).await?;
+        let mut lease = self.acquire(server).await?;
         let mut began = Instant::now();
+        let schema = self.table.schema.clone();
+        let failed = |error| Failure::of_statement(&schema, error);
         for _ in 0..TRIES {
-            let failed = |error| Failure::of_statement(&self.table.schema, error);
-            let found = match self.table.read(&mut lease).await {
-                Ok(found) => found,
+            let read = self.table.read(&mut lease.start().conn).await;
+            let found = match settle(&mut lease, read).await {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
                 Err(error) if may_create && is_missing(&error) => {
                     may_create = false;
                     // There may be no second connection.
                     drop(lease);
                     create(server, &self.table).await?;
-                    lease = acquire(server).await?;
+                    lease = self.acquire(server).await?;
                     began = Instant::now();
                     continue;
                 }
                 Err(error) => return Err(failed(error)),
             };
             let Some(version) = found.version else {
-                self.table.begin(&mut lease).await.map_err(failed)?;
+                let begun = self.table.begin(&mut lease.start().conn).await;
+                settle(&mut lease, begun).await.map_err(failed)?;
                 continue;
             };
             self.check_table(server, &mut lease, &found).await?;
@@ -177,9 +180,18 @@ impl Beat {
                 wanted,
                 holds: server.holds(),
             };
-            let decided = self.decide(sent, claim, &found, &mut lease).await;
-            let (grant, expired, gone) =
-                decided.map_err(|error| Failure::of_statement(&self.table.schema, error))?;
+            let expired = self.sightings.note(sent.time, &found.rows);
+            let sessions = match expired.is_empty() && !found.is_new() {
+                true => HashMap::new(),
+                false => {
+                    let counted = sessions(&mut lease.start().conn).await;
+                    match settle(&mut lease, counted).await.map_err(failed)? {
+                        Some(sessions) => sessions,
+                        None => continue,
+                    }
+                }
+            };
+            let (grant, expired, gone) = self.decide(sent, claim, &found, &sessions);
             let mine = Row {
                 instance: Arc::clone(&self.table.instance),
                 budget: claim.budget,
@@ -189,8 +201,8 @@ impl Beat {
                 beats: 0,
             };
             let written = Written { version, mine: &mine, expired: &expired, gone: &gone };
-            let is_written = self.table.write(&mut lease, &written).await;
-            if is_written.map_err(|error| Failure::of_statement(&self.table.schema, error))? {
+            let is_written = self.table.write(&mut lease.start().conn, &written).await;
+            if settle(&mut lease, is_written).await.map_err(failed)? == Some(true) {
                 share.note_beat(began.elapsed());
                 return Ok((grant, lease));
             }
@@ -200,20 +212,19 @@ impl Beat {
         Err(Failure { error: Error::new(ErrorKind::Unavailable, attempted), heard: true })
     }
 
+    async fn acquire(&self, server: &Arc<Server>) -> Result<Lease, Failure> {
+        let acquired = server.acquire_within(PATIENCE, &self.occupant, Purpose::Statement).await;
+        acquired.map_err(Failure::unheard)
+    }
+
     /// Computes what this process gets, and what is to be written about others.
-    async fn decide(
+    fn decide(
         &mut self,
         sent: Moment,
         claim: Claim,
         found: &Found,
-        lease: &mut PgConnection,
-    ) -> sqlx::Result<(Grant, Vec<(Arc<str>, usize)>, Vec<Arc<str>>)> {
-        let expired = self.sightings.note(sent.time, &found.rows);
-        let is_new = found.age < NEW_FOR;
-        let sessions = match expired.is_empty() && !is_new {
-            true => Default::default(),
-            false => sessions(lease).await?,
-        };
+        sessions: &HashMap<String, Sessions>,
+    ) -> (Grant, Vec<(Arc<str>, usize)>, Vec<Arc<str>>) {
         let (mut others, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for row in &found.rows {
             let count = sessions.get(&*row.instance).copied().unwrap_or_default();
@@ -238,22 +249,22 @@ impl Beat {
         };
         // Each process has a session in this database, the one that beats.
         let mut strangers = sessions.iter().filter(|(name, of)| of.here > 0 && !is_known(name));
-        let are_strangers = is_new && strangers.next().is_some();
+        let are_strangers = found.is_new() && strangers.next().is_some();
         let grant = if are_strangers { grant.without_growth(&claim) } else { grant };
-        Ok((grant, changed, gone))
+        (grant, changed, gone)
     }
 
     /// Checks once that the table is the library's own.
     async fn check_table(
         &mut self,
         server: &Server,
-        lease: &mut PgConnection,
+        lease: &mut Lease,
         found: &Found,
     ) -> Result<(), Failure> {
         if found.oid == self.known {
             return Ok(());
         }
-        check(server, lease, &self.table).await?;
+        check(server, &mut lease.start().conn, &self.table).await?;
         self.known = found.oid;
         Ok(())
     }
@@ -278,9 +289,17 @@ impl Beat {
     }
 }
 
-async fn acquire(server: &Arc<Server>) -> Result<Lease, Failure> {
-    let acquired = server.acquire_within(PATIENCE, server.system(), Purpose::Lease).await;
-    acquired.map_err(Failure::unheard)
+/// Reports the result of a statement to its lease. Returns `None` if its prepared form no longer matched; it
+/// was forgotten then.
+async fn settle<T>(lease: &mut Lease, answer: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
+    let session = lease.start();
+    if answer.as_ref().is_err_and(|error| session.is_stale_statement(error)) {
+        let forgotten = session.forget_statements().await;
+        lease.finish(Effect::OnData, &forgotten);
+        return forgotten.map(|()| None);
+    }
+    lease.finish(Effect::OnData, &answer);
+    answer.map(Some)
 }
 
 fn is_missing(error: &sqlx::Error) -> bool {

@@ -39,6 +39,17 @@ pub(super) struct Found {
     pub(super) oid: Option<i64>,
 }
 
+impl Found {
+    /// Returns `true` while sessions without a row keep the budget from being lent: they belong to processes that
+    /// have not noticed that the table was replaced.
+    pub(super) fn is_new(&self) -> bool {
+        self.age < NEW_FOR
+    }
+}
+
+/// How long a budget is new, in seconds.
+const NEW_FOR: f64 = 15.0;
+
 /// What a beat writes.
 #[derive(Debug)]
 pub(super) struct Written<'a> {
@@ -49,8 +60,10 @@ pub(super) struct Written<'a> {
     pub(super) gone: &'a [Arc<str>],
 }
 
-/// The time that a beat waits for a lock, which only a change of the table holds.
-const PATIENCE: &str = "set local lock_timeout = 500";
+/// How a beat's session waits and plans. Only a change of the table holds a lock for long. The plans of
+/// its statements do not depend on their values, so each is made once in a session.
+pub(super) const SETTINGS: [(&str, &str); 2] =
+    [("lock_timeout", "500"), ("plan_cache_mode", "force_generic_plan")];
 
 impl Table {
     fn name<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
@@ -59,16 +72,14 @@ impl Table {
 
     /// Reads the rows of all processes.
     pub(super) async fn read(&self, conn: &mut PgConnection) -> sqlx::Result<Found> {
-        let mut sql = Sql::new("begin; ");
-        sql.text(PATIENCE).text("; select instance, budget, floor, wanted, counted, beats, ");
-        sql.text(
-            "b.tableoid::pg_catalog.int8 as oid, extract(epoch from pg_catalog.clock_timestamp() \
+        let mut sql = Sql::new(
+            "select instance, budget, floor, wanted, counted, beats, \
+             b.tableoid::pg_catalog.int8 as oid, extract(epoch from pg_catalog.clock_timestamp() \
              operator(pg_catalog.-) b.beat_at)::pg_catalog.float8 as age from ",
         );
-        self.name(&mut sql).text(" b where b.name operator(pg_catalog.=) ").literal(&self.budget);
-        sql.text("; commit");
+        self.name(&mut sql).text(" b where b.name operator(pg_catalog.=) $1::pg_catalog.text");
         let mut found = Found::default();
-        for row in raw_sql(sql.finish()).fetch_all(conn).await? {
+        for row in sqlx::query(sql.finish()).bind(&*self.budget).fetch_all(conn).await? {
             found.oid = Some(row.try_get("oid")?);
             let read = read(&row)?;
             if read.instance.is_empty() {
@@ -82,16 +93,13 @@ impl Table {
 
     /// Adds the row that counts the writes, if it is missing.
     pub(super) async fn begin(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
-        let mut sql = Sql::new("begin; ");
-        sql.text(PATIENCE).text("; insert into ");
+        let mut sql = Sql::new("insert into ");
         self.name(&mut sql).text(
             " (name, instance, budget, floor, wanted, counted, beats, beat_at) \
-             values (",
+             values ($1, '', 0, 0, 0, 0, 0, pg_catalog.clock_timestamp()) on conflict do nothing",
         );
-        sql.literal(&self.budget);
-        sql.text(", '', 0, 0, 0, 0, 0, pg_catalog.clock_timestamp()) on conflict do nothing; ");
-        sql.text("commit");
-        raw_sql(sql.finish()).execute(conn).await.map(drop)
+        let begin = sqlx::query(sql.finish()).persistent(false).bind(&*self.budget);
+        begin.execute(conn).await.map(drop)
     }
 
     /// Writes the row of this process, and what it knows of others. Returns `false` if another
@@ -101,70 +109,61 @@ impl Table {
         conn: &mut PgConnection,
         written: &Written<'_>,
     ) -> sqlx::Result<bool> {
-        let sql = self.write_sql(written);
-        let rows = raw_sql(sql).fetch_all(conn).await?;
-        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
+        let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+        let Row { budget, floor, wanted, counted, .. } = *written.mine;
+        let (expired, counts): (Vec<_>, Vec<_>) = written
+            .expired
+            .iter()
+            .map(|(instance, counted)| (&**instance, number(*counted)))
+            .unzip();
+        let gone: Vec<_> = written.gone.iter().map(|instance| &**instance).collect();
+        let mut write = sqlx::query_scalar(self.write_sql())
+            .bind(&*self.budget)
+            .bind(written.version)
+            .bind(&*self.instance);
+        for of in [budget, floor, wanted, counted] {
+            write = write.bind(number(of));
+        }
+        write.bind(expired).bind(counts).bind(gone).fetch_one(conn).await
     }
 
-    fn write_sql(&self, written: &Written<'_>) -> SqlStr {
-        let mut sql = Sql::new("begin; ");
-        sql.text(PATIENCE).text("; with turn as (update ");
-        self.name(&mut sql)
-            .text(" set beats = beats operator(pg_catalog.+) 1 where name operator(pg_catalog.=) ");
-        sql.literal(&self.budget).text(
-            " and instance operator(pg_catalog.=) '' \
-             and beats operator(pg_catalog.=) ",
+    /// Parameters: the budget, its version, this process and its numbers, the processes whose leases have expired and
+    /// what is counted for each, and those that are gone.
+    fn write_sql(&self) -> SqlStr {
+        let mut sql = Sql::new("with turn as (update ");
+        self.name(&mut sql).text(
+            " b set beats = b.beats operator(pg_catalog.+) 1 \
+             where b.name operator(pg_catalog.=) $1::pg_catalog.text and b.instance operator(pg_catalog.=) '' \
+             and b.beats operator(pg_catalog.=) $2::pg_catalog.int8 returning 1), mine as (insert into ",
         );
-        sql.integer(written.version).text("::pg_catalog.int8 returning 1), mine as (insert into ");
-        self.name(&mut sql)
-            .text(" as b (name, instance, budget, floor, wanted, counted, beats, beat_at) select ");
-        sql.literal(&self.budget).text(", ").literal(&self.instance);
-        let Row { budget, floor, wanted, counted, .. } = *written.mine;
-        for number in [budget, floor, wanted, counted] {
-            sql.text(", ").number(number as u64);
-        }
-        sql.text(
-            ", 1, pg_catalog.clock_timestamp() from turn on conflict (name, instance) do update \
+        self.name(&mut sql).text(
+            " as b (name, instance, budget, floor, wanted, counted, beats, beat_at) \
+             select $1::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.int4, $5::pg_catalog.int4, \
+             $6::pg_catalog.int4, $7::pg_catalog.int4, 1, pg_catalog.clock_timestamp() from turn \
+             on conflict (name, instance) do update \
              set budget = excluded.budget, floor = excluded.floor, wanted = excluded.wanted, \
              counted = excluded.counted, beats = b.beats operator(pg_catalog.+) 1, \
-             beat_at = excluded.beat_at)",
+             beat_at = excluded.beat_at), expired as (update ",
         );
-        self.write_others(&mut sql, written);
-        sql.text(" select exists (select from turn); commit");
+        self.name(&mut sql).text(
+            " b set counted = v.counted from rows from (pg_catalog.unnest($8::pg_catalog.text[]), \
+             pg_catalog.unnest($9::pg_catalog.int4[])) as v (instance, counted), turn \
+             where b.name operator(pg_catalog.=) $1::pg_catalog.text \
+             and b.instance operator(pg_catalog.=) v.instance), gone as (delete from ",
+        );
+        self.name(&mut sql).text(
+            " b where exists (select from turn) and b.name operator(pg_catalog.=) $1::pg_catalog.text \
+             and b.instance operator(pg_catalog.=) any ($10::pg_catalog.text[])) \
+             select exists (select from turn)",
+        );
         sql.finish()
-    }
-
-    fn write_others(&self, sql: &mut Sql, written: &Written<'_>) {
-        if !written.expired.is_empty() {
-            self.name(sql.text(", expired as (update "))
-                .text(" as b set counted = v.counted from (values ");
-            for (index, (instance, counted)) in written.expired.iter().enumerate() {
-                sql.text(if index == 0 { "(" } else { ", (" }).literal(instance).text(", ");
-                sql.number(*counted as u64).text(")");
-            }
-            sql.text(") as v (instance, counted), turn where b.name operator(pg_catalog.=) ");
-            sql.literal(&self.budget).text(" and b.instance operator(pg_catalog.=) v.instance)");
-        }
-        if !written.gone.is_empty() {
-            self.name(sql.text(", gone as (delete from "))
-                .text(" b where b.name operator(pg_catalog.=) ");
-            sql.literal(&self.budget).text(
-                " and exists (select from turn) \
-                 and b.instance operator(pg_catalog.=) any (array[",
-            );
-            for (index, instance) in written.gone.iter().enumerate() {
-                sql.text(if index == 0 { "" } else { ", " }).literal(instance);
-            }
-            sql.text("]::pg_catalog.text[]))");
-        }
     }
 
     /// Removes the row of this process, if it has no session but this one. Returns `false` if it
     /// has others.
     pub(super) async fn leave(&self, conn: &mut PgConnection) -> sqlx::Result<bool> {
-        let mut sql = Sql::new("begin; ");
-        sql.text(PATIENCE)
-            .text("; with others as (select from pg_catalog.pg_stat_activity a where ");
+        let mut sql = Sql::new("begin; set local lock_timeout = 500; ");
+        sql.text("with others as (select from pg_catalog.pg_stat_activity a where ");
         sql.text("(a.application_name operator(pg_catalog.=) ").literal(&self.instance);
         sql.text(" or pg_catalog.starts_with(a.application_name, ")
             .literal(&format!("{}/", self.instance));
@@ -295,31 +294,3 @@ const MISFIT: &str = "\
         then 'it has a rule' end \
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
     where n.nspname operator(pg_catalog.=) $1::pg_catalog.name and c.relname operator(pg_catalog.=) $2::pg_catalog.name";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_write_changes_nothing_but_in_its_turn() {
-        let ident = |name| Ident::parse(name).unwrap();
-        let table = Table {
-            schema: ident("public"),
-            budget: "it's".into(),
-            instance: "tenantry/a~1".into(),
-        };
-        let mine =
-            Row { instance: "".into(), budget: 90, floor: 2, wanted: 5, counted: 4, beats: 0 };
-        let (expired, gone) = ([("tenantry/b".into(), 3)], ["tenantry/c".into()]);
-        let written = Written { version: 7, mine: &mine, expired: &expired, gone: &gone };
-        let sql = table.write_sql(&written);
-        let text = sql.as_str();
-        assert!(text.contains("'it''s', 'tenantry/a~1', 90, 2, 5, 4, 1"), "{text}");
-        assert!(
-            text.contains("(values ('tenantry/b', 3)) as v (instance, counted), turn"),
-            "{text}"
-        );
-        assert!(text.contains("exists (select from turn)"), "{text}");
-        assert_eq!(text.matches("from turn").count(), 3, "{text}");
-    }
-}

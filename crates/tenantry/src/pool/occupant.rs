@@ -73,7 +73,7 @@ pub(crate) enum OccupantId {
     Upkeep,
     /// The same, in another database than the one in the server's URL.
     UpkeepIn(Ident),
-    /// The library, when it creates the table of shared budgets.
+    /// The library, when it asks for a part of a shared budget, or creates the table of these.
     Budget,
     Tenant(TenantId),
 }

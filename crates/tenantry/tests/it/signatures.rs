@@ -332,18 +332,24 @@ async fn errors_pass_through_those_of_sqlx() -> TestResult {
         Ok(db.acquire().await.map(drop)?)
     }
     let world = World::with_tenants(&["acme"]).await;
-    let manager = world.with_pool(|options| {
-        options.max_connections = 1;
-        options.acquire_timeout = Duration::from_millis(50);
-    });
-    let db = manager.tenant("acme").await?;
+    let waiting = |limit| {
+        world.with_pool(|options| {
+            options.max_connections = 1;
+            options.acquire_timeout = limit;
+        })
+    };
+    let patient = waiting(Duration::from_secs(10));
+    let db = patient.tenant("acme").await?;
     for _ in 0..2 {
         sqlx_s(&db).await?;
         the_application_s(&db).await?;
         any(&db).await.map_err(|error| error.to_string())?;
         our_own(&db).await?;
     }
-    let held = db.acquire().await?;
+    patient.close().await;
+    let manager = waiting(Duration::from_millis(50));
+    let db = manager.tenant("acme").await?;
+    let held = db.acquire_within(Duration::from_secs(10)).await?;
     let of_sqlx = sqlx_s(&db).await.expect_err("the connection is in use");
     let AppError::Sql(of_app) = the_application_s(&db).await.expect_err("the same") else {
         return Err("it is sqlx's".into());

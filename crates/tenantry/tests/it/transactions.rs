@@ -108,7 +108,7 @@ async fn a_transaction_that_cannot_begin_says_why() -> TestResult {
     let held = db.acquire().await?;
     let manager_of_impatient = world.with_pool(|options| {
         options.max_connections = 1;
-        options.acquire_timeout = std::time::Duration::from_millis(50);
+        options.acquire_timeout = std::time::Duration::from_millis(500);
     });
     let impatient = manager_of_impatient.tenant("acme").await?;
     let tx = impatient.begin().await?;

@@ -27,6 +27,9 @@ const STUCK: Duration = Duration::from_secs(60);
 /// How often applying changes may fail. A source that is restarted is one failure.
 const FAILURES: i64 = 3;
 
+/// How often copying rows may fail. Several tables are copied at a time, and each is begun again.
+const FAILURES_TO_COPY: i64 = 6;
+
 /// How long requests wait for the marker of the fence.
 const BRIEF: Duration = Duration::from_secs(5);
 
@@ -36,17 +39,24 @@ const ASK_AGAIN: Duration = Duration::from_millis(2);
 /// Waits until the rows of all tables are copied.
 pub(in crate::moves) async fn await_copy(ends: &Ends, id: MoveId) -> Result<(), Failure> {
     let name = name_of(id);
-    let (mut seen, mut since) = (None, Instant::now());
+    let (mut best, mut since) = (Advance::default(), Instant::now());
     loop {
         let mut lease = ends.target.lease().await?;
         let (open, all) = subscription::progress(&mut lease, &name).await?;
         if open == 0 && all > 0 {
             return Ok(());
         }
-        let size = size(&mut lease, ends).await?;
+        let advance = Advance { copied: all - open, size: size(&mut lease, ends).await? };
+        let failures = subscription::failures(&mut lease, &name).await?.copying;
         drop(lease);
-        if seen != Some((open, size)) {
-            (seen, since) = (Some((open, size)), Instant::now());
+        if failures >= FAILURES_TO_COPY {
+            let attempted = format!(
+                "the target has failed {failures} times to copy the tenant's rows; its log says why"
+            );
+            return Err(Error::new(ErrorKind::Move, attempted).into());
+        }
+        if advance > best {
+            (best, since) = (advance, Instant::now());
         } else if since.elapsed() > STUCK {
             let attempted = format!(
                 "copying the rows by replication: {open} of {all} tables make no progress; the log of the target says \
@@ -56,6 +66,15 @@ pub(in crate::moves) async fn await_copy(ends: &Ends, id: MoveId) -> Result<(), 
         }
         sleep(LOOK_AGAIN).await;
     }
+}
+
+/// How far a copy has got. A table that is begun again is smaller than before, and is no advance until it is larger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
+struct Advance {
+    /// The number of tables.
+    copied: i64,
+    /// The bytes of all.
+    size: i64,
 }
 
 /// Returns the bytes of the schema on the target.
@@ -87,7 +106,7 @@ pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Fa
         let gone = || Error::new(ErrorKind::Move, "its replication slot is gone from the source");
         let lag: i64 = row.ok_or_else(gone)?.try_get(0)?;
         let mut lease = ends.target.lease().await?;
-        let failures = subscription::failures(&mut lease, &name_of(id)).await?;
+        let failures = subscription::failures(&mut lease, &name_of(id)).await?.applying;
         drop(lease);
         if failures >= FAILURES {
             let attempted = format!(

@@ -17,6 +17,10 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 100;
 
+/// How often it is looked before that process is ended. One that creates the slot waits for transactions that are
+/// open, and does not notice that its client has gone.
+const PATIENT_LOOKS: u32 = 10;
+
 /// Publishes the tables of a schema, with the table of markers. Partitions are published one by one.
 pub(super) async fn publish(
     conn: &mut PgConnection,
@@ -55,7 +59,7 @@ pub(super) async fn remove(
     let mut sql = Sql::new("drop publication if exists ");
     sql.ident(name);
     sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
-    for _ in 0..LOOKS {
+    for look in 0..LOOKS {
         let found =
             sqlx::raw_sql(slots_sql(name, subscription, "s.active")).fetch_all(&mut *conn).await?;
         if found.is_empty() {
@@ -68,10 +72,21 @@ pub(super) async fn remove(
         if sqlx::raw_sql(sql.finish()).fetch_all(&mut *conn).await.is_err() {
             // It has become active meanwhile.
         }
+        if look >= PATIENT_LOOKS {
+            end_users(conn, name, subscription).await;
+        }
         sleep(LOOK_AGAIN).await;
     }
     let attempted = format!("dropping the replication slot {name}: it is still in use");
     Err(Error::new(ErrorKind::Busy, attempted))
+}
+
+/// Ends the processes that still use the slots, if the role may.
+async fn end_users(conn: &mut PgConnection, name: &Ident, subscription: Option<u32>) {
+    let end = "pg_catalog.pg_terminate_backend(s.active_pid)";
+    if let Err(error) = sqlx::raw_sql(slots_sql(name, subscription, end)).fetch_all(conn).await {
+        tracing::debug!(target: "tenantry::moves", %error, "could not end the process that uses a slot");
+    }
 }
 
 fn slots_sql(name: &Ident, subscription: Option<u32>, what: &'static str) -> sqlx::SqlStr {

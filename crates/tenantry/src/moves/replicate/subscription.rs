@@ -49,18 +49,27 @@ pub(super) async fn progress(conn: &mut PgConnection, name: &Ident) -> Result<(i
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Returns how often applying changes has failed. PostgreSQL tries again forever, and counts from 15 on.
-pub(super) async fn failures(conn: &mut PgConnection, name: &Ident) -> Result<i64, Error> {
+/// How often the target has failed. PostgreSQL tries again forever, and counts from 15 on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Failures {
+    pub(super) copying: i64,
+    pub(super) applying: i64,
+}
+
+/// Returns how often the target has failed to copy rows, and to apply changes.
+pub(super) async fn failures(conn: &mut PgConnection, name: &Ident) -> Result<Failures, Error> {
     if conn.server_version_num().is_none_or(|version| version < 150_000) {
-        return Ok(0);
+        return Ok(Failures::default());
     }
     let mut sql = Sql::new(
-        "select s.apply_error_count from pg_catalog.pg_stat_subscription_stats s \
+        "select s.sync_error_count, s.apply_error_count from pg_catalog.pg_stat_subscription_stats s \
          where s.subname operator(pg_catalog.=) ",
     );
     sql.literal(name.as_str());
-    let row = sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
+    match sqlx::raw_sql(sql.finish()).fetch_optional(conn).await? {
+        Some(row) => Ok(Failures { copying: row.try_get(0)?, applying: row.try_get(1)? }),
+        None => Ok(Failures::default()),
+    }
 }
 
 /// Removes the subscription, whether or not the source can be reached. Returns its OID.

@@ -158,6 +158,14 @@ impl Server {
         Arc::new(occupant.logging_in(self.upkeep.login().cloned()))
     }
 
+    /// Returns an occupant that asks for a part of the budget, with sessions that have these settings.
+    pub(crate) fn member_of_budget(settings: &[(&str, &str)]) -> Arc<Occupant> {
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let settings = settings.iter().map(owned).collect();
+        let binding = Binding { settings, ..Binding::library() };
+        Arc::new(Occupant::new(OccupantId::Budget, Class::System, binding))
+    }
+
     /// Lets a connection outside of the pool wait for its place in the budget.
     pub(crate) fn admission(&self) -> Admission {
         Admission::of(&self.share)

@@ -8,6 +8,7 @@ mod load;
 mod movers;
 mod refused;
 mod replicated;
+mod room;
 
 use sqlx::PgConnection;
 use tenantry::{

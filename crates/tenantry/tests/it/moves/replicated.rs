@@ -14,9 +14,9 @@ use tenantry_devdb::DevServer;
 use tokio::task::JoinSet;
 
 use super::{Two, is_undone, killed::killed_on, latest, load::Writers, options, value};
-use crate::support::{TestResult, connect, free_names, run, server_version};
+use crate::support::{TestResult, connect, eventually, free_names, run, server_version};
 
-async fn logical(tenants: &[&str]) -> Two {
+pub(super) async fn logical(tenants: &[&str]) -> Two {
     let server =
         DevServer::builder().setting("wal_level", "logical").setting("max_wal_senders", "10");
     Two::of(server.start().await.expect("a server can be started"), tenants).await
@@ -171,6 +171,48 @@ async fn a_replicated_move_that_fails_leaves_nothing() -> TestResult {
     let report = manager.mover().move_tenant("acme", "eu-1", options()).await?;
     assert_eq!(report.method, MoveMethod::Replication);
     assert_eq!(latest(&manager).await.stage, MoveStage::Done);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_long_transaction_of_another_tenant_delays_a_move_and_does_no_harm() -> TestResult {
+    let two = logical(&["acme", "globex"]).await;
+    fill(&mut two.at_main().await).await;
+    let manager = two.manager();
+    let mut long = two.at_main().await;
+    run(&mut long, "begin; update tenant_globex.users set name = name").await;
+    let writers = Writers::start(&[two.manager(), two.stale()], "acme", 2, false);
+    let start = || {
+        let mover = manager.mover();
+        tokio::spawn(async move { mover.move_tenant("acme", "eu-1", options()).await })
+    };
+    let is_waiting = "select count(*) from pg_stat_activity \
+                      where backend_type = 'walsender' and wait_event_type = 'Lock'";
+    let mut main = two.at_main().await;
+    // Undone while it waits: the slot that is being created would last as long as the transaction.
+    let moving = start();
+    eventually("the slot waits", async || value(&mut two.at_main().await, is_waiting).await == "1")
+        .await;
+    manager.mover().cancel("acme").await?;
+    let error = moving.await?.unwrap_err();
+    assert!(format!("{error:?}").contains("cancelled"), "{error:?}");
+    is_undone(&two, &manager, "acme").await;
+    nothing_is_left(&two).await;
+
+    let moving = start();
+    eventually("the slot waits", async || value(&mut two.at_main().await, is_waiting).await == "1")
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!moving.is_finished());
+    let is_served = "select count(*) > 0 from tenant_acme.users where id >= 1000";
+    assert_eq!(value(&mut main, is_served).await, "t");
+    run(&mut long, "commit").await;
+    let report = moving.await??;
+    assert_eq!(report.method, MoveMethod::Replication);
+    let written = writers.stop().await;
+    let found = "select count(*) from tenant_acme.users where id >= 1000";
+    assert_eq!(value(&mut two.at_eu().await, found).await, written.acknowledged.to_string());
     manager.close().await;
     Ok(())
 }

@@ -128,6 +128,47 @@ async fn without_the_table_each_process_has_its_floor_until_it_is_back() -> Test
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beats_wait_briefly_for_a_locked_table_and_go_on_after_it_was_altered() -> TestResult {
+    let world = World::with_tenants(&TENANTS).await;
+    let mut admin = world.admin().await;
+    let manager = process(world.database.url(), BUDGET).build()?;
+    let _load = Load::on(&manager, 30);
+    eventually("it has everything", async || granted(&manager) == ALONE).await;
+    let watch = Watch::begin(&world).await;
+    run(&mut admin, "begin; lock table tenantry_budget in access exclusive mode").await;
+    let waiting = "select count(*) from pg_locks where not granted \
+                   and relation = 'tenantry_budget'::regclass";
+    let mut seen = 0;
+    for _ in 0..40 {
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&mut admin).await?;
+        assert!(waiting <= 1, "{waiting} sessions wait");
+        seen += waiting;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!((1..=30).contains(&seen), "a beat waited in {seen} of 40 looks");
+    assert!(budget_of(&manager).granted >= 2);
+    // The type of a column that is read changes with it.
+    run(&mut admin, "alter table tenantry_budget alter column beats type numeric").await;
+    run(&mut admin, "commit").await;
+    seconds(2).await;
+    run(&mut admin, "alter table tenantry_budget alter column beats type bigint").await;
+    let before = sqlx::query_scalar("select beats from tenantry_budget where instance = ''");
+    let before: i64 = before.fetch_one(&mut admin).await?;
+    eventually("it beats again", async || {
+        let now = sqlx::query_scalar("select beats from tenantry_budget where instance = ''");
+        now.fetch_one(&mut world.admin().await).await.is_ok_and(|now: i64| now > before + 1)
+    })
+    .await;
+    eventually("it has everything again", async || {
+        granted(&manager) == ALONE && is_granted(&manager)
+    })
+    .await;
+    watch.expect_at_most(24).await;
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_cut_off_from_the_table_keeps_its_floor_and_gives_the_rest() -> TestResult
 {
     let world = World::with_tenants(&TENANTS).await;
