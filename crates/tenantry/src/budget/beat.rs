@@ -53,6 +53,14 @@ pub(crate) fn share(server: &Arc<Server>, share: Share, schema: Ident, instance:
     }));
 }
 
+/// What this process gets, and what it writes about others.
+struct Decision {
+    grant: Grant,
+    /// Processes whose leases have expired, with the connections that are counted for them now.
+    changed: Vec<(Arc<str>, usize)>,
+    gone: Vec<Arc<str>>,
+}
+
 struct Beat {
     server: Weak<Server>,
     connector: Connector,
@@ -191,7 +199,7 @@ impl Beat {
                     }
                 }
             };
-            let (grant, expired, gone) = self.decide(sent, claim, &found, &sessions);
+            let Decision { grant, changed, gone } = self.decide(sent, claim, &found, &sessions);
             let mine = Row {
                 instance: Arc::clone(&self.table.instance),
                 budget: claim.budget,
@@ -200,7 +208,7 @@ impl Beat {
                 counted: grant.counted,
                 beats: 0,
             };
-            let written = Written { version, mine: &mine, expired: &expired, gone: &gone };
+            let written = Written { version, mine: &mine, expired: &changed, gone: &gone };
             let is_written = self.table.write(&mut lease.start().conn, &written).await;
             if settle(&mut lease, is_written).await.map_err(failed)? == Some(true) {
                 share.note_beat(began.elapsed());
@@ -224,7 +232,7 @@ impl Beat {
         claim: Claim,
         found: &Found,
         sessions: &HashMap<String, Sessions>,
-    ) -> (Grant, Vec<(Arc<str>, usize)>, Vec<Arc<str>>) {
+    ) -> Decision {
         let (mut others, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for row in &found.rows {
             let count = sessions.get(&*row.instance).copied().unwrap_or_default();
@@ -251,7 +259,7 @@ impl Beat {
         let mut strangers = sessions.iter().filter(|(name, of)| of.here > 0 && !is_known(name));
         let are_strangers = found.is_new() && strangers.next().is_some();
         let grant = if are_strangers { grant.without_growth(&claim) } else { grant };
-        (grant, changed, gone)
+        Decision { grant, changed, gone }
     }
 
     /// Checks once that the table is the library's own.
