@@ -272,7 +272,7 @@ impl Handle {
         let patience = &mut Patience::new(self.limit());
         let mut result = in_time(&mut lease, patience, effect, on).instrument(span).await;
         if let (Err(error), Some(again)) = (&result, &again)
-            && lease.wants_primary(error)
+            && (lease.wants_primary(error) || lease.has_old_types(error))
         {
             drop(lease);
             lease = match self.acquire().await {

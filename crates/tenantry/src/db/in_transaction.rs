@@ -18,12 +18,18 @@ impl Handle {
         let mut lease =
             self.lease_for_transaction(Begin::default()).await.map_err(sqlx::Error::from)?;
         let begin = lease.begin_sql(None);
-        let commit = lease.commit_sql();
+        let (commit, rollback) = (lease.commit_sql(), lease.rollback_sql());
         let (result, ended) = match Transaction::begin(lease.attempt(), begin).await {
-            Ok(tx) => run(tx, work, commit).await,
+            Ok(tx) => run(tx, work, commit, rollback).await,
             Err(error) => (Err(None), Err(error)),
         };
-        let ended = lease.note_commit(ended);
+        let ended = match &result {
+            Ok(_) => lease.note_commit(ended),
+            Err(_) => {
+                lease.note_rollback(&ended);
+                ended
+            }
+        };
         lease.finish(Effect::OnSession, &ended);
         match (result, ended) {
             (Ok(value), Ok(())) => {
@@ -53,6 +59,7 @@ async fn run<T, E, F>(
     mut tx: Transaction<'_, Postgres>,
     work: F,
     commit: SqlStr,
+    rollback: Option<SqlStr>,
 ) -> (Result<T, Option<E>>, sqlx::Result<()>)
 where
     F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
@@ -62,11 +69,19 @@ where
             let committed = raw_sql(commit).execute(&mut *tx).await.map(drop);
             if committed.as_ref().is_err_and(is_aborted) {
                 // The error to return is that of the commit.
-                drop(tx.rollback().await);
+                drop(roll_back(tx, rollback).await);
             }
             (Ok(value), committed)
         }
         // Awaited, so that the caller finds every lock released.
-        Err(error) => (Err(Some(error)), tx.rollback().await),
+        Err(error) => (Err(Some(error)), roll_back(tx, rollback).await),
+    }
+}
+
+/// Rolls back with this string, which leaves an empty transaction, or with a plain `rollback`.
+async fn roll_back(mut tx: Transaction<'_, Postgres>, with: Option<SqlStr>) -> sqlx::Result<()> {
+    match with {
+        Some(sql) => raw_sql(sql).execute(&mut *tx).await.map(drop),
+        None => tx.rollback().await,
     }
 }

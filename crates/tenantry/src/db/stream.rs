@@ -111,7 +111,7 @@ enum Reader {
 enum Next {
     /// It is run again on the same connection.
     Again(Statement),
-    /// It is run again on another connection, which may lead to the primary.
+    /// It is run again on another connection, which may lead to the primary or know other types.
     Elsewhere(Statement),
     /// Its tenant may have moved.
     Lost(Box<Failed>),
@@ -185,9 +185,11 @@ impl<'e> StreamRun<'e> {
             }
         };
         lease.finish(self.effect, &outcome);
-        let wants_primary = outcome.as_ref().is_err_and(|error| lease.wants_primary(error));
+        let wants_another = outcome
+            .as_ref()
+            .is_err_and(|error| lease.wants_primary(error) || lease.has_old_types(error));
         match (outcome, self.again.take()) {
-            (Err(_), Some(again)) if wants_primary => Ok(Next::Elsewhere(again)),
+            (Err(_), Some(again)) if wants_another => Ok(Next::Elsewhere(again)),
             (Err(error), again) if self.running.may_have_lost(&error) => {
                 let occupant = Arc::clone(lease.occupant());
                 Ok(Next::Lost(Box::new(Failed { error, again, occupant })))

@@ -34,6 +34,8 @@ pub(super) struct Fleeting {
     pub(super) open: Option<Open>,
     /// The last occupant: sqlx knows the types of its schema by name.
     pub(super) last: Weak<Occupant>,
+    /// Number of changes to the tables of the last occupant.
+    changes: u32,
     /// When the schema of the last occupant was seen to have its name.
     pub(super) seen: Option<Instant>,
 }
@@ -44,8 +46,10 @@ pub(super) enum Open {
     /// It is being begun or ended.
     Unknown,
     Begun(Begun),
-    /// It has ended. The empty one that sqlx counts may be open.
-    Ended,
+    /// It was committed. The empty one that sqlx counts may be open.
+    Committed,
+    /// It was rolled back. The empty one that sqlx counts may be open.
+    RolledBack,
 }
 
 #[derive(Debug)]
@@ -58,10 +62,22 @@ pub(super) struct Begun {
 
 impl Fleeting {
     pub(super) fn new(tracks_statements: bool) -> Self {
-        Self { tracks_statements, open: None, last: Weak::new(), seen: None }
+        Self { tracks_statements, open: None, last: Weak::new(), changes: 0, seen: None }
     }
 
+    /// Returns `true` if sqlx knows no types of other tables than the present ones of the occupant.
     pub(super) fn serves(&self, occupant: &Arc<Occupant>) -> bool {
         std::ptr::eq(self.last.as_ptr(), Arc::as_ptr(occupant))
+            && self.changes == occupant.changes()
+    }
+
+    /// Records whom it serves from now on, whose schema it has not seen.
+    pub(super) fn serve(&mut self, occupant: &Arc<Occupant>) {
+        (self.last, self.changes, self.seen) = (Arc::downgrade(occupant), occupant.changes(), None);
+    }
+
+    /// Forgets whom it has served: its user may have exchanged it.
+    pub(super) fn forget(&mut self) {
+        (self.last, self.seen) = (Weak::new(), None);
     }
 }

@@ -41,28 +41,33 @@ pub(in crate::pool) struct BeginTerms<'a> {
     pub(in crate::pool) look: bool,
     /// What is asked about keys that were given up.
     pub(in crate::pool) keys: Option<KeyQuestion<'a>>,
-    /// The name to which the tenant is appended; `None` keeps the session's own.
-    pub(in crate::pool) name: Option<&'a str>,
+    /// The name of the session.
+    pub(in crate::pool) name: &'a str,
+    /// `true` if the tenant is appended to it.
+    pub(in crate::pool) name_tenant: bool,
 }
 
 /// Begins a transaction and binds it to the occupant, in one string.
 ///
-/// Every setting ends with the transaction. What is handed out begins with a statement for what comes after it: SQL of
-/// the application that ends the transaction itself, and goes on in the same string or session, finds
-/// no table under an unqualified name.
+/// First it removes what others have left in the server's session, as a bind does: which statements leave
+/// something, their text does not always show. Every setting after that ends with the transaction.
+///
+/// What is handed out is reset in a transaction of its own, for what comes after it: SQL of the application that ends
+/// the transaction itself, and goes on in the same string or session, finds no table under an
+/// unqualified name.
 ///
 /// The response is one [`BeginRow`], unless that is not needed, and those of the questions.
 pub(in crate::pool) fn begin_sql(to: &Occupant, terms: BeginTerms<'_>) -> SqlStr {
     let mut sql = Sql::default();
-    let deallocate = if terms.deallocates { "deallocate all; " } else { "" };
-    match terms.is_handed_out {
-        // Committed on its own: SQL of the application may also roll back, and isolation is set before any query.
-        true => {
-            sql.text("begin; set search_path to pg_catalog, pg_temp; ")
-                .text(deallocate)
-                .text("commit; ");
-        }
-        false => _ = sql.text(deallocate),
+    if terms.is_handed_out {
+        // Committed on its own: SQL of the application may also roll back.
+        sql.text("begin; ");
+    }
+    reset(&mut sql, terms.name);
+    sql.text(if terms.deallocates { "deallocate all; " } else { "" });
+    if terms.is_handed_out {
+        // Isolation is set before any query.
+        sql.text("commit; ");
     }
     terms.modes.begin(&mut sql);
     let pinned = to.pinned().filter(|_| to.is_always_pinned());
@@ -86,8 +91,21 @@ pub(in crate::pool) fn begin_sql(to: &Occupant, terms: BeginTerms<'_>) -> SqlStr
         upkeep: None,
     };
     set_limits(&mut sql, &to.binding, limits, Scope::Transaction);
-    apply(&mut sql, to, terms.name, Scope::Transaction);
+    apply(&mut sql, to, terms.name_tenant.then_some(terms.name), Scope::Transaction);
     sql.finish()
+}
+
+/// Appends the statements that remove the settings, cursors and temporary objects of the server's session.
+///
+/// `reset all` sets what sqlx asks for at connect to the server's defaults, because the pooler has not
+/// opened the server's session with it.
+fn reset(sql: &mut Sql, name: &str) {
+    clear(sql);
+    sql.text(
+        "set timezone to 'UTC'; set datestyle to 'ISO, MDY'; set client_encoding to 'UTF8'; \
+         set application_name to ",
+    );
+    sql.literal(name).text("; ");
 }
 
 /// Appends the query that returns a [`BeginRow`]. Reading a table makes the session notice schemas
@@ -151,11 +169,11 @@ pub(in crate::pool) enum Traces {
 
 /// Commits a transaction of one statement. What it may have left in the server's session is removed in
 /// the same message, before the pooler gives the session to another client.
-pub(in crate::pool) fn commit_sql(traces: Traces) -> SqlStr {
+pub(in crate::pool) fn commit_sql(traces: Traces, name: &str) -> SqlStr {
     let mut sql = Sql::new("commit");
     if traces == Traces::Any {
         sql.text("; ");
-        remove_traces(&mut sql);
+        remove_traces(&mut sql, name);
     }
     sql.finish()
 }
@@ -164,12 +182,12 @@ pub(in crate::pool) fn commit_sql(traces: Traces) -> SqlStr {
 ///
 /// `close all` stands for any statement that a failed transaction refuses: the rest of the string is
 /// then not executed. The empty transaction at the end is for sqlx, which still counts one.
-pub(in crate::pool) fn commit_handed_out_sql(mark: &str) -> SqlStr {
+pub(in crate::pool) fn commit_handed_out_sql(mark: &str, name: &str) -> SqlStr {
     let mut sql = Sql::new("close all; ");
     require(&mut sql, mark);
     // The last `begin` would take statements into its transaction that are outside of one.
     sql.text("; commit; begin; ");
-    remove_traces(&mut sql);
+    remove_traces(&mut sql, name);
     sql.text("; commit; begin");
     sql.finish()
 }
@@ -201,24 +219,26 @@ pub(in crate::pool) fn says_over(error: &sqlx::Error) -> bool {
 }
 
 /// Appends what removes the state that statements can have left in the server's session.
-fn remove_traces(sql: &mut Sql) {
-    clear(sql);
+fn remove_traces(sql: &mut Sql, name: &str) {
+    reset(sql, name);
     sql.text("select pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed('0.");
     sql.number(draw().unsigned_abs()).text("')");
 }
 
 /// Rolls back a transaction that was handed out, like [`commit_handed_out_sql`].
-pub(in crate::pool) fn roll_back_handed_out_sql() -> SqlStr {
+pub(in crate::pool) fn roll_back_handed_out_sql(name: &str) -> SqlStr {
     let mut sql = Sql::new("rollback; begin; ");
-    remove_traces(&mut sql);
+    remove_traces(&mut sql, name);
     sql.text("; commit; begin");
     sql.finish()
 }
 
-/// Ends a transaction, if one is open, and returns a number.
-pub(in crate::pool) fn rollback_sql(echo: i64) -> SqlStr {
-    let mut sql = Sql::new("rollback; select ");
-    sql.integer(echo).text(" as tenantry_echo");
+/// Ends a transaction, if one is open, and returns a number. Removes what outlasts a rollback, such as
+/// locks of the session.
+pub(in crate::pool) fn rollback_sql(echo: i64, name: &str) -> SqlStr {
+    let mut sql = Sql::new("rollback; ");
+    remove_traces(&mut sql, name);
+    sql.text("; select ").integer(echo).text(" as tenantry_echo");
     sql.finish()
 }
 

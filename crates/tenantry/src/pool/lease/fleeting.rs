@@ -7,7 +7,7 @@ use sqlx_core::transaction::TransactionManager;
 
 use super::{
     super::{
-        fleeting::{Settled, explain, over, roll_back_handed_out_sql},
+        fleeting::{Open, Settled, explain, over},
         occupant::Occupant,
         server::Server,
         session::{Purpose, Session},
@@ -89,25 +89,39 @@ impl Lease {
     /// Records the outcome of [`commit_sql`](Self::commit_sql), and translates its error.
     pub(crate) fn note_commit(&mut self, committed: sqlx::Result<()>) -> sqlx::Result<()> {
         let is_fleeting = self.is_fleeting();
-        let session = self.session_mut();
-        session.note_end(committed.is_ok());
+        self.session_mut().note_end(&committed, Open::Committed);
         committed.map_err(|error| if is_fleeting { explain(error) } else { error })
+    }
+
+    /// Returns the string that rolls its transaction back, if it is more than a rollback. Like
+    /// [`commit_sql`](Self::commit_sql), it leaves a transaction that sqlx counts.
+    pub(crate) fn rollback_sql(&self) -> Option<SqlStr> {
+        self.session().roll_back_handed_out_sql()
+    }
+
+    /// Records the outcome of [`rollback_sql`](Self::rollback_sql).
+    pub(crate) fn note_rollback(&mut self, rolled_back: &sqlx::Result<()>) {
+        self.session_mut().note_end(rolled_back, Open::RolledBack);
     }
 
     /// Rolls its transaction back.
     pub(crate) async fn roll_back(&mut self) -> sqlx::Result<()> {
-        if !self.is_fleeting() {
+        let Some(sql) = self.rollback_sql() else {
             return PgTransactionManager::rollback(self.in_use()).await;
-        }
-        let sql = raw_sql(roll_back_handed_out_sql());
-        let rolled_back = sql.execute(self.in_use()).await.map(drop);
+        };
+        let rolled_back = raw_sql(sql).execute(self.in_use()).await.map(drop);
         self.note_rollback(&rolled_back);
         rolled_back
     }
 
-    /// Records that its transaction was rolled back.
-    fn note_rollback<T>(&mut self, rolled_back: &sqlx::Result<T>) {
-        self.session_mut().note_end(rolled_back.is_ok());
+    /// Returns `true` if the error comes from a type that was replaced since the connection has looked it up by name. Other
+    /// leases of the tenant look up again from now on.
+    pub(crate) fn has_old_types(&self, error: &sqlx::Error) -> bool {
+        let has_old_types = self.is_fleeting() && self.session().is_stale_statement(error);
+        if has_old_types {
+            self.occupant.note_change();
+        }
+        has_old_types
     }
 }
 

@@ -374,7 +374,7 @@ impl Session {
     }
 
     /// Checks the extension schemas again if one was missing when the session was opened.
-    async fn check_extensions(&mut self, to: &Occupant) -> Result<()> {
+    pub(super) async fn check_extensions(&mut self, to: &Occupant) -> Result<()> {
         if self.lacks_extensions
             && let Some(extensions) = &to.extensions
         {

@@ -67,6 +67,7 @@ impl Session {
             );
             return Err(to.name(Error::new(ErrorKind::Config, attempted)).into());
         }
+        self.check_extensions(to).await?;
         let Some(fleeting) = &mut self.fleeting else {
             return Err(lost("the connection has a session"));
         };
@@ -77,7 +78,7 @@ impl Session {
         if !fleeting.serves(to) {
             // sqlx looks types up by name only once. Without cached statements it sends nothing.
             self.conn.clear_cached_statements().await?;
-            (fleeting.last, fleeting.seen) = (Arc::downgrade(to), None);
+            fleeting.serve(to);
         }
         let (deallocates, seen) = (!fleeting.tracks_statements, fleeting.seen);
         loop {
@@ -85,7 +86,6 @@ impl Session {
             let retired_keys = to.retired_keys();
             let keys = retired_keys.and_then(|keys| keys.question(began, false));
             let look = to.needs_a_look();
-            let name = manner.name_tenants.then_some(&*self.name);
             // A statement is committed at once, however long its rows are read.
             let idle = manner.idle_in_transaction_of(to).filter(|_| is_handed_out);
             let is_known = |seen: Instant| to.is_known_for(began - seen, began, false);
@@ -104,7 +104,8 @@ impl Session {
                 idle_in_transaction: idle,
                 look,
                 keys,
-                name,
+                name: &self.name,
+                name_tenant: manner.name_tenants,
             };
             let rows = self.conn.fetch_all(raw_sql(begin_sql(to, terms))).await?;
             if is_seen {
@@ -116,9 +117,13 @@ impl Session {
             let row =
                 row.ok_or_else(|| lost("the response to the begin of a transaction is missing"))?;
             self.backend = Some(row.backend()?);
+            let database = row.database()?;
+            if self.database.replace(database).is_some_and(|before| before != database) {
+                return Err(lost("the connection of a lease was exchanged"));
+            }
             to.check(row.schema()?)?;
             if to.has_database() {
-                to.check_database(row.database()?)?;
+                to.check_database(database)?;
             }
             if look {
                 note_look(to, &rows, began)?;
@@ -161,7 +166,7 @@ impl Session {
     fn mark(&self) -> Option<&str> {
         match self.fleeting.as_ref()?.open.as_ref()? {
             Open::Begun(begun) => Some(&begun.mark),
-            Open::Unknown | Open::Ended => None,
+            Open::Unknown | Open::Committed | Open::RolledBack => None,
         }
     }
 
@@ -175,20 +180,25 @@ impl Session {
             Some(Open::Begun(Begun { leaves_traces: false, .. })) => Traces::None,
             _ => Traces::Any,
         };
-        self.conn.execute(raw_sql(commit_sql(traces))).await?;
+        self.conn.execute(raw_sql(commit_sql(traces, &self.name))).await?;
         self.rest();
         Ok(())
     }
 
     /// Returns the string that commits the open transaction, which was handed out.
     pub(in crate::pool) fn commit_handed_out_sql(&self) -> Option<SqlStr> {
-        self.mark().map(commit_handed_out_sql)
+        self.mark().map(|mark| commit_handed_out_sql(mark, &self.name))
     }
 
-    /// Records that the transaction is being ended, or that it has ended.
-    pub(in crate::pool) fn note_end(&mut self, has_ended: bool) {
+    /// Returns the string that rolls the open transaction back, which was handed out, if it is bound for itself.
+    pub(in crate::pool) fn roll_back_handed_out_sql(&self) -> Option<SqlStr> {
+        self.is_fleeting().then(|| roll_back_handed_out_sql(&self.name))
+    }
+
+    /// Records how the transaction has ended, if it was ended without an error.
+    pub(in crate::pool) fn note_end<T>(&mut self, ended: &Result<T>, how: Open) {
         if let Some(open) = self.open_mut() {
-            *open = if has_ended { Open::Ended } else { Open::Unknown };
+            *open = if ended.is_ok() { how } else { Open::Unknown };
         }
     }
 
@@ -209,6 +219,12 @@ impl Session {
     /// When dropped, the connection has to be closed.
     pub(in crate::pool) async fn settle_fleeting(&mut self) -> Result<Settled> {
         let mut settled = Settled::Fine;
+        // What was committed was found to be its own transaction.
+        let is_its_own = matches!(self.open_mut(), None | Some(Open::Committed));
+        if let Some(fleeting) = self.fleeting.as_mut().filter(|_| !is_its_own) {
+            fleeting.forget();
+        }
+        self.read_to_end().await?;
         if let (true, Some(mark)) = (self.conn.is_in_transaction(), self.mark()) {
             // Refused by a transaction that has failed: it is still open.
             let required = self.conn.execute(raw_sql(require_sql(mark))).await;
@@ -218,15 +234,15 @@ impl Session {
                 Err(_) | Ok(_) => {}
             }
         }
-        let ends_by_itself =
-            self.conn.is_in_transaction() || matches!(self.open_mut(), None | Some(Open::Ended));
-        if self.conn.is_in_transaction() && self.mark().is_some() {
+        let has_ended = matches!(self.open_mut(), None | Some(Open::Committed | Open::RolledBack));
+        let ends_by_itself = self.conn.is_in_transaction() || has_ended;
+        if self.conn.is_in_transaction() && !has_ended {
             self.read_to_end().await?;
             while PgTransactionManager::get_transaction_depth(&self.conn) > 1 {
                 PgTransactionManager::start_rollback(&mut self.conn);
             }
             self.read_to_end().await?;
-            self.conn.execute(raw_sql(roll_back_handed_out_sql())).await?;
+            self.conn.execute(raw_sql(roll_back_handed_out_sql(&self.name))).await?;
         }
         while self.conn.is_in_transaction() {
             PgTransactionManager::start_rollback(&mut self.conn);
@@ -242,7 +258,7 @@ impl Session {
     async fn roll_back(&mut self) -> Result<()> {
         self.read_to_end().await?;
         let echo = draw();
-        let rows = self.conn.fetch_all(raw_sql(rollback_sql(echo))).await?;
+        let rows = self.conn.fetch_all(raw_sql(rollback_sql(echo, &self.name))).await?;
         match rows.iter().any(|row| is_echo(row, echo)) {
             true => Ok(()),
             false => Err(lost("the response to a rollback is missing")),

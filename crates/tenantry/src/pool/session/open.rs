@@ -56,7 +56,7 @@ impl Session {
             None => get_acquainted(&mut conn).await?,
         };
         let round_trip = known.is_none().then(|| asked.elapsed());
-        let lacks_extensions = !is_fleeting && !extensions.missing(&mut conn).await?.is_empty();
+        let lacks_extensions = !extensions.missing(&mut conn).await?.is_empty();
         connector.prepare(&mut conn).await?;
         let mut session = Self {
             conn,

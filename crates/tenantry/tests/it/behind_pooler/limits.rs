@@ -9,7 +9,7 @@ use tenantry::{
 use super::{Scene, TENANTS, behind};
 use crate::{
     migrate::Files,
-    support::{TestResult, at_rest, kind_of, name_of, observe, run},
+    support::{TestResult, at_rest, code_of, kind_of, name_of, observe, run, try_run},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,6 +139,24 @@ async fn a_warm_up_keeps_no_session() -> TestResult {
     let report = manager.warm_up(TENANTS, tenantry::WarmUp::default()).await;
     assert_eq!(report.failed, 0, "{report:?}");
     at_rest(&manager).await;
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_level_of_a_transaction_is_that_of_its_begin() -> TestResult {
+    let Some(scene) = Scene::new("transaction", "1").await else { return Ok(()) };
+    let manager = scene.manager();
+    let acme = manager.tenant("acme").await?;
+    let mut tx = acme.begin().await?;
+    let set = "set transaction isolation level serializable";
+    let refused = try_run(&mut *tx, set).await.expect_err("a query has run");
+    assert_eq!(code_of(&refused), "error 25001");
+    tx.rollback().await?;
+    let mut tx = acme.begin_with("begin isolation level serializable").await?;
+    let level = observe(&mut *tx, "show transaction_isolation").await;
+    assert_eq!(level, "Some(\"serializable\")");
+    tx.commit().await?;
     manager.close().await;
     Ok(())
 }

@@ -5,6 +5,7 @@ mod faults;
 mod hostile;
 mod kinds;
 mod limits;
+mod residue;
 
 use sqlx::PgConnection;
 use tenantry::{ManagerBuilder, TenantManager};
