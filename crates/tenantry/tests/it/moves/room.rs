@@ -76,7 +76,7 @@ async fn moves_once_there_is_room(two: Two, told: &str, options: MoveOptions) ->
     .await;
     let manager = two.manager();
     let moved = manager.mover().move_tenant("acme", "eu-1", options.clone()).await;
-    let error = format!("{:?}", moved.unwrap_err());
+    let error = format!("{:?}", moved.expect_err("there is no room"));
     assert!(error.contains(told), "{error}");
     is_undone(&two, &manager, "acme").await;
     small.grow();
