@@ -294,3 +294,19 @@ const MISFIT: &str = "\
         then 'it has a rule' end \
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
     where n.nspname operator(pg_catalog.=) $1::pg_catalog.name and c.relname operator(pg_catalog.=) $2::pg_catalog.name";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_changes_nothing_but_in_its_turn() {
+        let schema = Ident::parse("public").unwrap();
+        let table = Table { schema, budget: "b".into(), instance: "tenantry/a~1".into() };
+        let sql = table.write_sql();
+        let text = sql.as_str();
+        assert!(text.contains("as v (instance, counted), turn where"), "{text}");
+        assert!(text.contains("b where exists (select from turn)"), "{text}");
+        assert_eq!(text.matches("from turn").count(), 3, "{text}");
+    }
+}

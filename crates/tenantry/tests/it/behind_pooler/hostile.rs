@@ -1,4 +1,4 @@
-//! SQL that ends the transaction, or changes the session, reaches nobody else.
+//! SQL that ends the transaction, or changes the session, does not reach other tenants.
 
 use sqlx::{Executor, Row, raw_sql};
 use tenantry::{Error, ErrorKind, Event, TenantDb, TenantManager};
@@ -172,7 +172,7 @@ async fn a_transaction_that_sql_has_ended_cannot_be_committed() -> TestResult {
         assert_eq!(kind_of(ended.expect_err("it is over")), ErrorKind::BehindPooler, "{end}");
         all_find_theirs(&manager, end).await;
 
-        // Dropped: nobody is told but the hooks.
+        // Dropped: only the hooks are told.
         let mut tx = acme.begin().await?;
         run(&mut *tx, end).await;
         drop(tx);

@@ -1,4 +1,4 @@
-//! What statements leave in a session of the pooler without showing it in their text reaches nobody else.
+//! What statements leave in a session of the pooler without showing it in their text does not reach other tenants.
 
 use sqlx::{Executor, raw_sql};
 use tenantry::{ErrorKind, FixedCatalog, Isolation, TenantDb, TenantId, TenantRecord};
