@@ -208,6 +208,8 @@ pub(crate) struct ScaleArgs {
     pub(crate) sizes: MoveSizes,
     #[command(flatten)]
     pub(crate) pooler: PoolerSizes,
+    #[command(flatten)]
+    pub(crate) replicas: ReplicaSizes,
 }
 
 /// How much moves. Smaller numbers are for testing the harness: the figures are only comparable at the defaults.
@@ -235,6 +237,16 @@ pub(crate) struct PoolerSizes {
     pub(crate) pooler_round_ms: u64,
 }
 
+/// How much is read on a replica. Smaller numbers are for testing the harness: the figures are only comparable at the
+/// defaults.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Sizes")]
+pub(crate) struct ReplicaSizes {
+    /// Own writes that are read back.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 10_000)]
+    pub(crate) replica_writes: usize,
+}
+
 /// A part of the benchmark of scale-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -245,6 +257,8 @@ pub(crate) enum ScaleScenario {
     Moves,
     /// Statements through PgBouncer in transaction mode.
     Pooler,
+    /// Own writes that are read back from a streaming standby.
+    Replicas,
 }
 
 /// A part of the benchmark of kinds of isolation.

@@ -1,11 +1,12 @@
-//! The benchmark of scale-out: processes that share a budget, a tenant that moves between servers, and statements
-//! through a pooler in transaction mode.
+//! The benchmark of scale-out: processes that share a budget, a tenant that moves between servers, statements
+//! through a pooler in transaction mode, and reads on a replica.
 
 mod beat;
 mod dump;
 mod moves;
 mod pgbouncer;
 mod pooler;
+mod replicas;
 mod tenant;
 mod writers;
 
@@ -14,7 +15,7 @@ use serde::Serialize;
 use crate::{
     args::{ScaleArgs, ScaleScenario},
     failure::Failure,
-    stats::{median, ratio},
+    stats::{median, percentile, ratio},
 };
 
 /// All figures, in the shape of the JSON file. A scenario that was not run is omitted.
@@ -57,6 +58,16 @@ pub(crate) struct Report {
     /// Those that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pooler_failed: Option<usize>,
+    /// Reads after an own write that did not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replica_reads_stale: Option<usize>,
+    /// The part of these reads that the replica answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replica_reads_share: Option<f64>,
+    /// The 99th percentile of the time for which such a read waited until it was known that the replica has what it
+    /// needs, in milliseconds: it asks the primary, then the replica. The upper bound of a bucket of the histogram.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replica_wait_p99_ms: Option<f64>,
     pub(crate) raw: Raw,
 }
 
@@ -89,6 +100,15 @@ pub(crate) struct Raw {
     /// Median time of an unbound transaction in each round, in microseconds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) pooler_unbound_us: Vec<f64>,
+    /// Own writes that were read back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replica_writes: Option<usize>,
+    /// The median and the 99th percentile of the time of these reads, with their query, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replica_reads_ms: Option<[f64; 2]>,
+    /// Rows written by other sessions at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replica_load: Option<u64>,
 }
 
 /// Runs the requested scenarios.
@@ -99,6 +119,7 @@ pub(crate) async fn run(args: &ScaleArgs) -> Result<Report, Failure> {
             ScaleScenario::SharedBudget => shared_budget(args, &mut report).await?,
             ScaleScenario::Moves => moves(args, &mut report).await?,
             ScaleScenario::Pooler => pooler(args, &mut report).await?,
+            ScaleScenario::Replicas => replicas(args, &mut report).await?,
         }
     }
     Ok(report)
@@ -121,6 +142,19 @@ async fn pooler(args: &ScaleArgs, report: &mut Report) -> Result<(), Failure> {
     let raw = &mut report.raw;
     (raw.server, raw.pooler_asked) = (done.server, Some(done.asked));
     (raw.pooler_bound_us, raw.pooler_unbound_us) = (done.bound_us, done.unbound_us);
+    Ok(())
+}
+
+async fn replicas(args: &ScaleArgs, report: &mut Report) -> Result<(), Failure> {
+    let done = replicas::run(&args.replicas).await?;
+    report.replica_reads_stale = Some(done.stale);
+    report.replica_reads_share = Some(done.on_replica as f64 / done.reads as f64);
+    report.replica_wait_p99_ms = Some(done.wait_p99_ms);
+    let raw = &mut report.raw;
+    (raw.server, raw.replica_writes) = (done.server, Some(done.reads));
+    let reads = || done.reads_ms.iter().copied();
+    raw.replica_reads_ms = Some([median(reads()), percentile(reads(), 0.99)]);
+    raw.replica_load = Some(done.load);
     Ok(())
 }
 

@@ -12,6 +12,15 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
+/// Returns the figure below which this part of all figures is.
+pub(crate) fn percentile(figures: impl IntoIterator<Item = f64>, part: f64) -> f64 {
+    let mut figures: Vec<_> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    let last = figures.len().saturating_sub(1);
+    let index = (last as f64 * part).ceil() as usize;
+    figures.get(index.min(last)).copied().unwrap_or(f64::NAN)
+}
+
 /// Returns the median of the ratios within each round.
 ///
 /// Runs of one round are within seconds of each other, so a machine that slows down from round to round affects both
@@ -32,6 +41,14 @@ mod tests {
         assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median([]).is_nan());
+    }
+
+    #[test]
+    fn the_percentile_is_the_highest_of_few() {
+        let figures = || (1..=100).map(f64::from);
+        assert_eq!([percentile(figures(), 0.99), percentile(figures(), 0.5)], [100.0, 51.0]);
+        assert_eq!(percentile([3.0], 0.99), 3.0);
+        assert!(percentile([], 0.5).is_nan());
     }
 
     #[test]

@@ -144,6 +144,17 @@ fn scale_lines(report: &scale::Report) -> Vec<Line> {
         }),
         of_pooler("pooler_wrong", of.pooler_wrong),
         of_pooler("pooler_failed", of.pooler_failed),
+        of.replica_reads_stale.map(|stale| {
+            Line::new("replicas", "replica_reads_stale", stale.to_string()).target("0", stale == 0)
+        }),
+        of.replica_reads_share.map(|share| {
+            Line::new("replicas", "replica_reads_share", format!("{share:.3}"))
+                .target("at least 0.9", share >= 0.9)
+        }),
+        of.replica_wait_p99_ms.map(|wait| {
+            Line::new("replicas", "replica_wait_p99_ms", format!("{wait:.2} ms"))
+                .target("at most 20 ms", wait <= 20.0)
+        }),
     ];
     lines.into_iter().flatten().collect()
 }

@@ -75,6 +75,7 @@ mod server;
 mod settings;
 mod shared;
 mod shared_database;
+mod standby;
 mod template;
 mod version;
 mod watchdog;

@@ -184,19 +184,20 @@ pub use budget::SharedBudget;
 pub use catalog::{
     Catalog, CatalogColumns, CatalogFn, CatalogOptions, FixedCatalog, SchemaDiscovery, TableCatalog,
 };
-pub use db::{SharedDb, TenantDb, TenantTransaction};
+pub use db::{ReadDb, SharedDb, TenantDb, TenantTransaction};
 pub use error::{Error, ErrorClass, ErrorKind, OptionsError};
 pub use error_report::ErrorReport;
 #[cfg(feature = "fmt")]
 pub use event::PlainFormat;
-pub use event::{BreakerState, BudgetState, Event, EventOptions, EvictReason};
+pub use event::{BreakerState, BudgetState, Event, EventOptions, EvictReason, ReplicaState};
 pub use health::{
-    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, ServerHealth,
-    SharedHealth, TenantHealth, Unreachable, UnreachableExtension,
+    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, ReplicaHealth, Saturation,
+    ServerHealth, SharedHealth, TenantHealth, Unreachable, UnreachableExtension,
 };
 pub use incomplete::Incomplete;
 pub use manager::{
-    ConfigError, ManagerBuilder, ServerOptions, TenantManager, UrlError, url_parameters,
+    ConfigError, ManagerBuilder, ReplicaOptions, ServerOptions, TenantManager, UrlError,
+    url_parameters,
 };
 #[cfg(feature = "prometheus")]
 pub use metrics::MetricsCollector;
@@ -205,9 +206,9 @@ pub use metrics::{
     TenantMetrics, UpkeepMetrics,
 };
 pub use pool::{
-    Acquires, BreakerOptions, BudgetSnapshot, Credentials, Lease, LoadBalanceHosts,
-    ParseTargetError, PoolOptions, PoolSnapshot, Pooling, SharedPoolSnapshot, TargetSessionAttrs,
-    TenantPoolSnapshot, TransactionWatch,
+    Acquires, BreakerOptions, BudgetSnapshot, ConsistencyToken, Credentials, Lease,
+    LoadBalanceHosts, ParseTargetError, ParseTokenError, PoolOptions, PoolSnapshot, Pooling,
+    SharedPoolSnapshot, TargetSessionAttrs, TenantPoolSnapshot, TransactionWatch,
 };
 pub use tenant::{
     Ident, IdentError, Isolation, IsolationKind, KeyType, LimitsError, NameTemplate,

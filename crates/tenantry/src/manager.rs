@@ -6,6 +6,8 @@ mod instance;
 mod over_tenants;
 mod overrides;
 mod parameters;
+mod replica_options;
+mod replicas;
 mod rows;
 mod server_options;
 mod upkeep_url;
@@ -26,6 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub use builder::{ConfigError, ManagerBuilder};
+pub use replica_options::ReplicaOptions;
 pub use server_options::ServerOptions;
 pub use url::{UrlError, url_parameters};
 
@@ -278,13 +281,16 @@ impl TenantManager {
 
     /// Returns a snapshot of each server's pool, by the server's name; `main` is the one that the
     /// manager was built for. [Behind a transaction pooler](ManagerBuilder::behind_transaction_pooler), this is
-    /// the pool of connections to the pooler, and `main/direct` that of the direct ones.
+    /// the pool of connections to the pooler, and `main/direct` that of the direct ones. The pools of
+    /// [replicas](ManagerBuilder::replica) are `main/replica-1` and so on.
     #[must_use]
     pub fn snapshots(&self) -> BTreeMap<String, PoolSnapshot> {
         let all = self.servers().all();
         let pools = all.flat_map(|(name, server)| {
             let direct = server.front().map(|_| (format!("{name}/direct"), server));
-            std::iter::once((name.to_owned(), server.serving())).chain(direct)
+            let replicas = server.replicas().into_iter().flat_map(|replicas| replicas.servers());
+            let replicas = replicas.map(|replica| (replica.name().to_owned(), replica));
+            std::iter::once((name.to_owned(), server.serving())).chain(direct).chain(replicas)
         });
         pools.map(|(name, pool)| (name, pool.snapshot(Detail::Tenants))).collect()
     }

@@ -266,7 +266,7 @@ fn a_run_of_scale_writes_every_figure() {
             "--moved-rows",
             "50",
         ])
-        .args(["--pooler-statements", "2000", "--pooler-round-ms", "50"])
+        .args(["--pooler-statements", "2000", "--pooler-round-ms", "50", "--replica-writes", "400"])
         .arg("--json")
         .arg(&json)
         .output()
@@ -283,12 +283,16 @@ fn a_run_of_scale_writes_every_figure() {
         "move_vs_dump_restore",
         "dump_restore_ms",
         "pooler_select_vs_unbound",
+        "replica_reads_share",
+        "replica_wait_p99_ms",
     ] {
         let figure = report[name].as_f64();
         assert!(figure.is_some_and(|value| value > 0.0 && value.is_finite()), "{name}: {figure:?}");
         assert!(table.contains(name), "no {name} in {table}");
     }
-    for name in ["move_refused", "move_lost", "pooler_wrong", "pooler_failed"] {
+    for name in
+        ["move_refused", "move_lost", "pooler_wrong", "pooler_failed", "replica_reads_stale"]
+    {
         assert_eq!(report[name], 0, "{name}");
         assert!(table.contains(name), "no {name} in {table}");
     }

@@ -33,7 +33,7 @@ pub(super) struct Reading {
 /// discovered at the next rebind at the latest, which resets the session in any case.
 pub(super) fn read(sql: &str, protocol: Protocol) -> Reading {
     let statement = skip_to_keyword(sql);
-    let keyword = statement.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let keyword = keyword(statement);
     let is = |word: &str| keyword.eq_ignore_ascii_case(word);
     let query = is("select") || is("with");
     let change = is("insert") || is("update") || is("delete") || is("merge") || is("values");
@@ -53,8 +53,13 @@ pub(super) fn read(sql: &str, protocol: Protocol) -> Reading {
 
 const END: [char; 5] = [';', ' ', '\n', '\r', '\t'];
 
+/// Returns the word that a statement begins with.
+pub(super) fn keyword(statement: &str) -> &str {
+    statement.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default()
+}
+
 /// Skips white space, comments and opening parentheses.
-fn skip_to_keyword(mut sql: &str) -> &str {
+pub(super) fn skip_to_keyword(mut sql: &str) -> &str {
     loop {
         sql = sql.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
         if let Some(comment) = sql.strip_prefix("--") {

@@ -7,13 +7,13 @@ use sqlx::{
 };
 
 use super::{
-    Handle, SharedDb, TenantDb, handle::in_time, patience::Patience, statement::Statement,
+    Handle, ReadDb, SharedDb, TenantDb, handle::in_time, patience::Patience, statement::Statement,
     stream::Step,
 };
 use crate::pool::{Effect, Session};
 
 macro_rules! impl_executor {
-    ($db:ty) => {
+    ($db:ty, $through:ident) => {
         impl<'c> Executor<'c> for &'c $db {
             type Database = Postgres;
 
@@ -23,7 +23,7 @@ macro_rules! impl_executor {
                 E: 'q + Execute<'q, Postgres>,
             {
                 let statement = Statement::take(query);
-                Box::pin(async { self.handle.run(statement?, |conn, s| conn.execute(s)).await })
+                Box::pin(async { self.$through.run(statement?, |conn, s| conn.execute(s)).await })
             }
 
             fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
@@ -31,7 +31,7 @@ macro_rules! impl_executor {
                 'c: 'e,
                 E: 'q + Execute<'q, Postgres>,
             {
-                self.handle.stream(query)
+                self.$through.stream(query)
             }
 
             fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Vec<PgRow>>>
@@ -40,7 +40,7 @@ macro_rules! impl_executor {
                 E: 'q + Execute<'q, Postgres>,
             {
                 let statement = Statement::take(query);
-                Box::pin(async { self.handle.run(statement?, |conn, s| conn.fetch_all(s)).await })
+                Box::pin(async { self.$through.run(statement?, |conn, s| conn.fetch_all(s)).await })
             }
 
             fn fetch_optional<'e, 'q: 'e, E>(
@@ -53,7 +53,7 @@ macro_rules! impl_executor {
             {
                 let statement = Statement::take(query);
                 Box::pin(async {
-                    self.handle.run(statement?, |conn, s| conn.fetch_optional(s)).await
+                    self.$through.run(statement?, |conn, s| conn.fetch_optional(s)).await
                 })
             }
 
@@ -65,7 +65,7 @@ macro_rules! impl_executor {
             where
                 'c: 'e,
             {
-                Box::pin(self.handle.prepare(sql, parameters))
+                Box::pin(self.$through.prepare(sql, parameters))
             }
 
             #[doc(hidden)]
@@ -73,23 +73,28 @@ macro_rules! impl_executor {
             where
                 'c: 'e,
             {
-                Box::pin(self.handle.describe(sql))
+                Box::pin(self.$through.describe(sql))
             }
         }
     };
 }
 
-impl_executor!(TenantDb);
-impl_executor!(SharedDb);
+impl_executor!(TenantDb, handle);
+impl_executor!(SharedDb, handle);
+impl_executor!(ReadDb, reader);
 
 impl Handle {
-    async fn prepare(&self, sql: SqlStr, parameters: &[PgTypeInfo]) -> sqlx::Result<PgStatement> {
+    pub(super) async fn prepare(
+        &self,
+        sql: SqlStr,
+        parameters: &[PgTypeInfo],
+    ) -> sqlx::Result<PgStatement> {
         let mut lease = self.acquire().await?;
         let prepare = async |on: &mut Session| on.conn.prepare_with(sql, parameters).await;
         in_time(&mut lease, &mut Patience::new(self.limit()), Effect::OnData, prepare).await
     }
 
-    async fn describe(&self, sql: SqlStr) -> sqlx::Result<Describe<Postgres>> {
+    pub(super) async fn describe(&self, sql: SqlStr) -> sqlx::Result<Describe<Postgres>> {
         let mut lease = self.acquire().await?;
         let describe = async |on: &mut Session| on.conn.describe(sql).await;
         in_time(&mut lease, &mut Patience::new(self.limit()), Effect::OnData, describe).await

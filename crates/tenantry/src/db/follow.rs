@@ -174,6 +174,8 @@ impl Handle {
 
     fn moved_to(&self, found: Found) -> Self {
         let Found { server, occupant, tenant } = found;
+        // What is written there, no replica of this server gets.
+        self.server.read_no_more(&self.occupant);
         let follows = self.follows.as_ref();
         let follows = follows.map(|Follows { whereabouts, .. }| Follows {
             tenant,

@@ -58,7 +58,7 @@ impl Handle {
         self.acquire_for(Purpose::Statement).await
     }
 
-    async fn acquire_for(&self, purpose: Purpose) -> Result<Lease, Error> {
+    pub(super) async fn acquire_for(&self, purpose: Purpose) -> Result<Lease, Error> {
         self.acquire_within(self.server.options().acquire_timeout, purpose).await
     }
 
@@ -237,7 +237,17 @@ impl Handle {
     /// refused it, or if the tenant has moved: no transaction is open, so the first attempt has
     /// changed nothing.
     pub(super) async fn run<T: Rows>(&self, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
-        let lease = self.acquire().await?;
+        self.run_for(Purpose::Statement, statement, run).await
+    }
+
+    /// Runs one statement for this purpose, like [`run`](Self::run).
+    pub(super) async fn run_for<T: Rows>(
+        &self,
+        purpose: Purpose,
+        statement: Statement,
+        run: Run<T>,
+    ) -> sqlx::Result<T> {
+        let lease = self.acquire_for(purpose).await?;
         let running = self.running(statement.text());
         let result = match self.attempt(lease, statement, run).await {
             Ok(done) => Ok(done),

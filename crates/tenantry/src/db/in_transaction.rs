@@ -15,9 +15,22 @@ impl Handle {
         F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
         E: From<sqlx::Error>,
     {
-        let mut lease =
-            self.lease_for_transaction(Begin::default()).await.map_err(sqlx::Error::from)?;
-        let begin = lease.begin_sql(None);
+        let lease = self.lease_for_transaction(Begin::default()).await;
+        self.transaction_on(lease.map_err(sqlx::Error::from)?, None, work).await
+    }
+
+    /// Runs work in a transaction on this lease that begins with this statement, or a plain `begin`.
+    pub(super) async fn transaction_on<T, E, F>(
+        &self,
+        mut lease: Lease,
+        begin: Option<SqlStr>,
+        work: F,
+    ) -> Result<T, E>
+    where
+        F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
+        E: From<sqlx::Error>,
+    {
+        let begin = lease.begin_sql(begin);
         let (commit, rollback) = (lease.commit_sql(), lease.rollback_sql());
         let (result, ended) = match Transaction::begin(lease.attempt(), begin).await {
             Ok(tx) => run(tx, work, commit, rollback).await,

@@ -10,6 +10,9 @@ mod in_transaction;
 mod lost;
 mod on_connection;
 mod patience;
+mod read;
+mod reader;
+mod reads;
 mod rows;
 mod shared;
 mod statement;
@@ -20,6 +23,7 @@ mod whereabouts;
 
 pub(crate) use elsewhere::is_of_names;
 pub(crate) use handle::Handle;
+pub use read::ReadDb;
 pub use shared::SharedDb;
 pub use tenant::TenantDb;
 pub use transaction::TenantTransaction;

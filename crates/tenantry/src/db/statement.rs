@@ -7,6 +7,7 @@ use sqlx::{
 use super::{
     behind_pooler::{may_be_several, objection},
     effect::{Protocol, Reading, read},
+    reads::{Reads, reads},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -38,8 +39,7 @@ impl Statement {
         }
         let persistent = query.persistent();
         let sql = query.sql();
-        let protocol = if arguments.is_some() { Protocol::Extended } else { Protocol::Simple };
-        let reading = read(sql.as_str(), protocol);
+        let reading = read(sql.as_str(), protocol(arguments.as_ref()));
         Ok(Self { sql, arguments, persistent, reading })
     }
 
@@ -72,6 +72,11 @@ impl Statement {
         self.reading.repeatable
     }
 
+    /// Returns how a handle for reading runs it.
+    pub(super) fn reads(&self) -> Reads {
+        reads(self.sql.as_str(), protocol(self.arguments.as_ref()))
+    }
+
     /// Returns `true` if it may change functions or tables.
     pub(super) fn changes_schema(&self) -> bool {
         self.reading.changes_schema
@@ -84,6 +89,10 @@ impl Statement {
     pub(super) fn effect(&self) -> Effect {
         self.reading.effect
     }
+}
+
+fn protocol(arguments: Option<&PgArguments>) -> Protocol {
+    if arguments.is_some() { Protocol::Extended } else { Protocol::Simple }
 }
 
 impl Execute<'_, Postgres> for Statement {

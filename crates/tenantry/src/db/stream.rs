@@ -15,7 +15,7 @@ use super::{
     patience::{Patience, Unanswered},
     statement::Statement,
 };
-use crate::pool::{Effect, Holder, Lease};
+use crate::pool::{Effect, Holder, Lease, Purpose};
 
 pub(super) type Step = Either<PgQueryResult, PgRow>;
 
@@ -26,10 +26,22 @@ impl Handle {
         &'e self,
         query: impl Execute<'q, Postgres> + 'q,
     ) -> BoxStream<'e, sqlx::Result<Step>> {
-        let statement = Statement::take(query);
+        self.stream_on(None, Purpose::Statement, Statement::take(query))
+    }
+
+    /// Streams the result of a statement, on this lease or on one for this purpose.
+    pub(super) fn stream_on(
+        &self,
+        lease: Option<Lease>,
+        purpose: Purpose,
+        statement: sqlx::Result<Statement>,
+    ) -> BoxStream<'_, sqlx::Result<Step>> {
         Box::pin(try_stream! {
             let statement = statement?;
-            let mut lease = self.acquire().await?;
+            let mut lease = match lease {
+                Some(lease) => lease,
+                None => self.acquire_for(purpose).await?,
+            };
             let mut statement = statement.fit_for(&lease)?;
             let mut run = StreamRun::new(self, &statement);
             loop {

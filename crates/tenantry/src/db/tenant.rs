@@ -2,10 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{Postgres, SqlSafeStr, Transaction};
 
-use super::{Handle, SharedDb, TenantTransaction};
+use super::{Handle, ReadDb, SharedDb, TenantTransaction};
 use crate::{
     error::Error,
-    pool::{Lease, Occupant, Server, TransactionWatch},
+    pool::{ConsistencyToken, Lease, Occupant, Server, TransactionWatch},
     tenant::Tenant,
 };
 
@@ -100,6 +100,44 @@ impl TenantDb {
     #[must_use]
     pub fn shared(&self) -> SharedDb {
         SharedDb::new(self.handle.shared())
+    }
+
+    /// Returns a handle for reading, on a [replica](crate::ManagerBuilder::replica) of the tenant's server where
+    /// possible. It sees what was written through this and all other handles of the tenant in this process.
+    ///
+    /// # Examples
+    ///
+    /// See [`ReadDb`].
+    #[must_use]
+    pub fn read(&self) -> ReadDb {
+        ReadDb::new(self.handle.clone(), self.tenant.clone())
+    }
+
+    /// Returns a token for everything that was committed on the tenant's server until now, for reads in other
+    /// processes: pass it to [`ReadDb::at_least`]. Call it after the commit. One round trip.
+    ///
+    /// It works whether or not this process has replicas.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn enqueue(job: String) {}
+    /// # async fn example(db: tenantry::TenantDb) -> Result<(), Box<dyn std::error::Error>> {
+    /// sqlx::query("update users set name = 'Ada'").execute(&db).await?;
+    /// let token = db.consistency_token().await?;
+    /// enqueue(format!("index-users {token}")).await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire), and [`ReadOnly`](crate::ErrorKind::ReadOnly) if the server is in recovery.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn consistency_token(&self) -> Result<ConsistencyToken, Error> {
+        self.handle.server.position().await
     }
 
     /// Returns the settings that bind a session to the tenant, by name: `search_path`, `role` if

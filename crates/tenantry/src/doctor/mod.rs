@@ -39,7 +39,7 @@
 //! | `autovacuum` | whether it runs and keeps up |
 //! | `locks` | relations of tenants compared with the size of the lock table |
 //! | `memory` | memory of backends for the definitions of tables |
-//! | `replication` | a standby, read-only defaults, commits that wait for a standby |
+//! | `replication` | a standby, read-only defaults, commits that wait for a standby, read replicas that are not used |
 //! | `settings` | settings that can lose data or hide what happens |
 //!
 //! Checks of the tenants' schemas and data. They examine every database that tenants are in, or a

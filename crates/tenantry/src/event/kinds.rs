@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::{BreakerState, BudgetState, EvictReason};
+use super::{BreakerState, BudgetState, EvictReason, ReplicaState};
 use crate::{error::ErrorClass, tenant::TenantId};
 
 /// Something that happened.
@@ -65,6 +65,9 @@ pub enum Event {
     /// The part of this process in a [shared budget](crate::ManagerBuilder::budget_shared_by) has another
     /// state. Level `INFO` when it is granted, `DEBUG` before the first answer, `WARN` otherwise.
     Budget(BudgetChange),
+    /// A [replica](crate::ManagerBuilder::replica) has another state. Level `INFO` when it answers reads, `WARN`
+    /// otherwise.
+    Replica(ReplicaChange),
     /// A request timed out waiting for a connection. Level `WARN`.
     AcquireTimeout(AcquireTimeout),
     /// The catalog does not answer, and known tenants are served from the cache; or it answers
@@ -333,6 +336,21 @@ pub struct BudgetChange {
     pub server: Option<Arc<str>>,
 }
 
+/// A change of what a replica is good for.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ReplicaChange {
+    /// The new state.
+    pub state: ReplicaState,
+    /// How many bytes of the log it had not replayed, if that is known.
+    pub lag_bytes: Option<u64>,
+    /// The name of the replica, such as `main/replica-1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+}
+
 /// An outage of the catalog, during which known tenants are served from the cache.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -447,7 +465,7 @@ impl Event {
             Self::Rebind(of) => of.tenant_id.as_ref(),
             Self::WarmUp(of) => return Some(&of.tenant_id),
             Self::Retry(of) => of.tenant_id.as_ref(),
-            Self::Breaker(_) | Self::Budget(_) | Self::CatalogOutage(_) => None,
+            Self::Breaker(_) | Self::Budget(_) | Self::Replica(_) | Self::CatalogOutage(_) => None,
             Self::AcquireTimeout(of) => of.tenant_id.as_ref(),
             Self::Migrated(of) => return of.tenant_id.as_deref(),
             Self::Move(of) => Some(&of.tenant_id),
@@ -471,6 +489,7 @@ impl Event {
             Self::Retry(of) => &of.server,
             Self::Breaker(of) => &of.server,
             Self::Budget(of) => &of.server,
+            Self::Replica(of) => &of.server,
             Self::AcquireTimeout(of) => &of.server,
             Self::Migrated(of) => &of.server,
             Self::Move(of) => &of.server,
@@ -493,6 +512,7 @@ impl Event {
             Self::Retry(of) => &mut of.server,
             Self::Breaker(of) => &mut of.server,
             Self::Budget(of) => &mut of.server,
+            Self::Replica(of) => &mut of.server,
             Self::AcquireTimeout(of) => &mut of.server,
             // Told by the main server, wherever the tenant lives.
             Self::CatalogOutage(_) | Self::Migrated(_) | Self::Move(_) | Self::Drifted(_) => {

@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use super::{
     AcquireTimeout, BreakerChange, BudgetChange, CatalogOutage, Drifted, Event, LongLease,
-    Migrated, MoveStep, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp,
-    kinds::as_millis,
+    Migrated, MoveStep, PoolCreated, PoolError, PoolEvicted, Query, Rebind, ReplicaChange, Retry,
+    WarmedUp, kinds::as_millis,
 };
 
 /// Writes ` name=value`, quoted if the value could be read as more than one word.
@@ -57,6 +57,7 @@ impl fmt::Display for Event {
             Self::Retry(of) => retry(out, of),
             Self::Breaker(of) => breaker(out, of),
             Self::Budget(of) => budget(out, of),
+            Self::Replica(of) => replica(out, of),
             Self::AcquireTimeout(of) => acquire_timeout(out, of),
             Self::CatalogOutage(of) => catalog_outage(out, of),
             Self::Drifted(of) => drifted(out, of),
@@ -137,6 +138,12 @@ fn budget(out: &mut String, of: &BudgetChange) -> fmt::Result {
     text(out, "state", of.state.as_str())?;
     write!(out, " connections={}", of.connections)?;
     optional(out, "error", of.error.as_deref())
+}
+
+fn replica(out: &mut String, of: &ReplicaChange) -> fmt::Result {
+    out.write_str(" REPLICA")?;
+    text(out, "state", of.state.as_str())?;
+    of.lag_bytes.map_or(Ok(()), |bytes| write!(out, " lag_bytes={bytes}"))
 }
 
 fn acquire_timeout(out: &mut String, of: &AcquireTimeout) -> fmt::Result {

@@ -9,6 +9,7 @@ use std::{
 use super::{
     RetryOf,
     figures::{Counter, Histogram},
+    reads::Reads,
     upkeep::UpkeepMeters,
 };
 use crate::error::ErrorClass;
@@ -32,6 +33,7 @@ pub(crate) struct Meters {
     pub(crate) hook_failures: Counter,
     pub(crate) events_dropped: Counter,
     pub(crate) upkeep: UpkeepMeters,
+    pub(crate) reads: Reads,
     retries: [AtomicU64; RetryOf::ALL.len()],
     errors: [AtomicU64; ErrorClass::ALL.len()],
 }
@@ -67,6 +69,7 @@ impl Meters {
             hook_failures: Counter::default(),
             events_dropped: Counter::default(),
             upkeep: UpkeepMeters::new(),
+            reads: Reads::new(),
             retries: Default::default(),
             errors: Default::default(),
         }
@@ -124,6 +127,11 @@ impl Meters {
         self.upkeep.creations.inc(outcome);
         let histogram = &self.upkeep.creation;
         self.time(histogram, took, |timings| timings.creation(outcome, took));
+    }
+
+    /// Records for how long a read has waited until a replica had what it needs.
+    pub(crate) fn waited_for_replica(&self, took: Duration) {
+        self.time(&self.reads.wait, took, |_| {});
     }
 
     /// Records the numbers of active and suspended tenants.

@@ -16,6 +16,8 @@ mod observer;
 mod options;
 #[cfg(feature = "fmt")]
 mod plain_format;
+mod reads;
+mod replica_state;
 mod statement;
 mod trace;
 mod upkeep;
@@ -27,8 +29,8 @@ pub use hook::{Hook, HookResult};
 pub(crate) use hook::{Hooks, Of};
 pub use kinds::{
     AcquireTimeout, BreakerChange, BudgetChange, CatalogOutage, Drifted, Event, LongLease,
-    Migrated, MoveStep, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf,
-    WarmedUp,
+    Migrated, MoveStep, PoolCreated, PoolError, PoolEvicted, Query, Rebind, ReplicaChange, Retry,
+    RetryOf, WarmedUp,
 };
 pub(crate) use kinds::{deserialize_millis, serialize_millis, serialize_optional_millis};
 pub(crate) use meters::Meters;
@@ -40,5 +42,6 @@ pub(crate) use observer::{Observer, Ran, Whose};
 pub use options::EventOptions;
 #[cfg(feature = "fmt")]
 pub use plain_format::PlainFormat;
+pub use replica_state::ReplicaState;
 #[cfg(feature = "opentelemetry")]
 pub(crate) use upkeep::UpkeepMeters;

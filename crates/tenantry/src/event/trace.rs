@@ -4,8 +4,8 @@ use tracing::{debug, info, trace, warn};
 
 use super::{
     AcquireTimeout, BreakerChange, BreakerState, BudgetChange, BudgetState, CatalogOutage, Event,
-    LongLease, Migrated, MoveStep, PoolError, PoolEvicted, Query, Rebind, Retry, WarmedUp,
-    kinds::as_millis,
+    LongLease, Migrated, MoveStep, PoolError, PoolEvicted, Query, Rebind, ReplicaChange,
+    ReplicaState, Retry, WarmedUp, kinds::as_millis,
 };
 
 /// Emits an event to the subscriber. The message is the same word as in the text line.
@@ -26,6 +26,7 @@ pub(super) fn trace(event: &Event) {
         Event::Retry(of) => trace_retry(tenant, of),
         Event::Breaker(of) => trace_breaker(of),
         Event::Budget(of) => trace_budget(of),
+        Event::Replica(of) => trace_replica(of),
         Event::AcquireTimeout(of) => trace_acquire_timeout(tenant, of),
         Event::CatalogOutage(of) => trace_outage(of),
         Event::Migrated(of) => trace_migrated(of),
@@ -162,6 +163,16 @@ fn trace_budget(of: &BudgetChange) {
             debug!(target: "tenantry::server", server, state, connections, "BUDGET");
         }
         _ => warn!(target: "tenantry::server", server, state, connections, error, "BUDGET"),
+    }
+}
+
+fn trace_replica(of: &ReplicaChange) {
+    let (state, lag_bytes, server) = (of.state.as_str(), of.lag_bytes, of.server.as_deref());
+    match of.state {
+        ReplicaState::InUse | ReplicaState::Unknown => {
+            info!(target: "tenantry::server", server, state, lag_bytes, "REPLICA");
+        }
+        _ => warn!(target: "tenantry::server", server, state, lag_bytes, "REPLICA"),
     }
 }
 

@@ -12,14 +12,15 @@ use futures_util::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, SATURATED, Saturation,
-    ServerHealth, SharedHealth, TenantHealth,
+    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, ReplicaHealth, SATURATED,
+    Saturation, ServerHealth, SharedHealth, TenantHealth,
     probe::{Answer, LATE, On, Probe, Seen, in_words},
 };
 use crate::{
     event::BudgetState,
     pool::{
-        Detail, Holding, Occupant, OccupantId, PoolSnapshot, Pooling, Server, TRANSACTION_POOLER,
+        Detail, Holding, Occupant, OccupantId, PoolSnapshot, Pooling, ReplicaStatus, Server,
+        TRANSACTION_POOLER,
     },
     servers::Servers,
     tenant::TenantId,
@@ -257,9 +258,21 @@ fn report(
         unhealthy_pools: count(HealthStatus::Unhealthy),
         pools,
         servers,
+        replicas: checked.iter().flat_map(|of| replicas(of.on.server)).collect(),
         timestamp,
         duration: began.elapsed(),
     }
+}
+
+/// Reports what reads have found out about the replicas of a server.
+fn replicas(server: &Server) -> Vec<ReplicaHealth> {
+    let statuses = server.replicas().into_iter().flat_map(|replicas| replicas.statuses());
+    let replicas = statuses.map(|ReplicaStatus { name, state, lag }| ReplicaHealth {
+        replica: name,
+        state,
+        lag_bytes: lag,
+    });
+    replicas.collect()
 }
 
 /// Grades the tenants of a server.

@@ -18,4 +18,6 @@ pub use extensions::{Unreachable, UnreachableExtension};
 pub use grade::HealthStatus;
 pub use options::{HealthOf, HealthOptions};
 pub(crate) use report::SATURATED;
-pub use report::{HealthReport, Holder, Saturation, ServerHealth, SharedHealth, TenantHealth};
+pub use report::{
+    HealthReport, Holder, ReplicaHealth, Saturation, ServerHealth, SharedHealth, TenantHealth,
+};

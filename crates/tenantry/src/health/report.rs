@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::HealthStatus;
 use crate::{
-    event::{BreakerState, serialize_millis, serialize_optional_millis},
+    event::{BreakerState, ReplicaState, serialize_millis, serialize_optional_millis},
     pool::Pooling,
     tenant::TenantId,
     timestamp,
@@ -57,6 +57,10 @@ pub struct HealthReport {
     /// The servers, the main one first, if the manager has [several](crate::ManagerBuilder::server).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<ServerHealth>,
+    /// The [read replicas](crate::ManagerBuilder::replica), as reads have found them last. One that cannot be used
+    /// is no trouble of the rest: the primary answers instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaHealth>,
     /// The shared database, unless excluded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_db: Option<SharedHealth>,
@@ -173,6 +177,21 @@ pub struct ServerHealth {
     /// The holders of its connections, while its pool is saturated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saturation: Option<Saturation>,
+}
+
+/// A read replica, as reads have found it last.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ReplicaHealth {
+    /// The name of the replica, such as `main/replica-1`.
+    pub replica: Arc<str>,
+    /// What it was good for.
+    pub state: ReplicaState,
+    /// How many bytes of the log it had not replayed, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<u64>,
 }
 
 /// Health of one tenant.

@@ -1,4 +1,9 @@
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
@@ -9,6 +14,8 @@ use super::{
     instance::session_name,
     overrides::PoolOverrides,
     parameters::Connecting,
+    replica_options::ReplicaOptions,
+    replicas,
     server_options::ServerOptions,
     upkeep_url,
     url::UrlError,
@@ -65,6 +72,7 @@ pub struct ManagerBuilder {
     pub(super) after_bind: Option<AskAfterBind>,
     instance: Option<String>,
     servers: Vec<(String, ServerOptions)>,
+    pub(super) replicas: Vec<(String, ReplicaOptions)>,
     placement: PlacementPolicy,
     pub(super) shared_budget: Option<SharedBudget>,
     pub(super) behind_pooler: BehindPooler,
@@ -116,6 +124,7 @@ impl ManagerBuilder {
             after_bind: None,
             instance: None,
             servers: Vec::new(),
+            replicas: Vec::new(),
             placement: PlacementPolicy::default(),
             shared_budget: None,
             behind_pooler: BehindPooler::default(),
@@ -825,10 +834,7 @@ impl ManagerBuilder {
         let hosts = self.hosts?;
         let connect = hosts.first().ok_or(ConfigError::NoHost)?;
         let places = direct.as_ref().map_or(&hosts, |direct| &direct.hosts);
-        let upkeep = match &self.upkeep_url {
-            Some(url) => Some(upkeep_url::credentials(url, places).map_err(ConfigError::Upkeep)?),
-            None => self.upkeep,
-        };
+        let upkeep = upkeep_of(self.upkeep_url, self.upkeep, places)?;
         let pool = self.pool_overrides.apply(self.pool);
         pool.check()?;
         let shares = self.shared_budget;
@@ -866,10 +872,11 @@ impl ManagerBuilder {
             credentials: self.connect_credentials,
             after_connect: self.after_connect,
             by_transaction: false,
+            lineage: None,
         };
         let (for_others, slow) = (pool.clone(), self.events.slow_query_threshold);
         let name_hosts = |hosts| named(hosts, &name, slow);
-        let Split { direct: (connector, pool), front } =
+        let Split { direct: (mut connector, pool), front } =
             behind_pooler.split(direct, connector, pool, outside, name_hosts)?;
         let own = Own {
             system: occupants.system,
@@ -879,11 +886,12 @@ impl ManagerBuilder {
             guard: Guard::Refuses,
         };
         let new_tenants = new_tenants(self.placement, &self.servers)?;
-        let others =
+        let mut others =
             others(self.servers, &connector, &for_others, shares.as_ref(), &name, &self.events)?;
-        let databases = others.iter().map(|(name, connector, ..)| (Arc::clone(name), connector));
-        let databases = databases.chain([(MAIN.into(), &connector)]);
-        let databases = databases.map(|(name, connector)| (name, connector.database())).collect();
+        let mut connectors = all_connectors(&mut connector, &mut others);
+        let databases = databases_of(&connectors);
+        let replicas =
+            replicas::by_server(self.replicas, &mut connectors, &for_others, name_hosts)?;
         let server = Server::new(connector, pool, outside, own, self.events, self.hooks);
         front.into_iter().for_each(|(connector, pool)| server.put_in_front(connector, pool));
         let shared = |server: &Arc<Server>, share: Option<Share>| {
@@ -899,6 +907,7 @@ impl ManagerBuilder {
         });
         let others = others.collect();
         let servers = Servers::new(Arc::clone(&server), others).placing(new_tenants);
+        replicas::add(&servers, replicas);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked =
             Asked { library: db(Arc::clone(server.system())), shared: db(occupants.catalog) };
@@ -920,6 +929,18 @@ impl ManagerBuilder {
         };
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
         Ok(TenantManager::new(Fleet::new(servers, shared, asked, lookup)))
+    }
+}
+
+/// Returns the login of maintenance, if it has a separate one.
+fn upkeep_of(
+    url: Option<String>,
+    credentials: Option<Credentials>,
+    places: &[PgConnectOptions],
+) -> Result<Option<Credentials>, ConfigError> {
+    match url {
+        Some(url) => upkeep_url::credentials(&url, places).map(Some).map_err(ConfigError::Upkeep),
+        None => Ok(credentials),
     }
 }
 
@@ -957,6 +978,23 @@ fn new_tenants(
 
 /// A further server: its name, connector, pool, and part of a shared budget.
 type OtherServer = (Arc<str>, Connector, PoolOptions, Option<Share>);
+
+/// Returns the connectors of all servers, by name.
+fn all_connectors<'c>(
+    main: &'c mut Connector,
+    others: &'c mut [OtherServer],
+) -> BTreeMap<Arc<str>, &'c mut Connector> {
+    let others = others.iter_mut().map(|(name, connector, ..)| (Arc::clone(name), connector));
+    others.chain([(MAIN.into(), main)]).collect()
+}
+
+/// Returns the database that is in the URL of each server.
+fn databases_of<M: FromIterator<(Arc<str>, String)>>(
+    connectors: &BTreeMap<Arc<str>, &mut Connector>,
+) -> M {
+    let databases = connectors.iter();
+    databases.map(|(name, connector)| (Arc::clone(name), connector.database())).collect()
+}
 
 /// Returns a word that no other process has.
 fn random_word() -> String {
@@ -1192,6 +1230,24 @@ pub enum ConfigError {
     PlacementExcept {
         /// The name.
         name: String,
+    },
+    /// A [replica](ManagerBuilder::replica) is that of a server which is not configured.
+    #[error(
+        "replica of {name:?}: there is no such server; add it with ManagerBuilder::server, or write main for the \
+         manager's own one"
+    )]
+    ReplicaOf {
+        /// The name of the server.
+        name: String,
+    },
+    /// The URL of a replica cannot be used.
+    #[error("replica of {name}: {error}")]
+    ReplicaUrl {
+        /// The name of the server.
+        name: String,
+        /// What is wrong with the URL.
+        #[source]
+        error: UrlError,
     },
     /// The URL of a server cannot be used.
     #[error("server {name}: {error}")]

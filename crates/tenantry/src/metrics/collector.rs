@@ -18,7 +18,7 @@ use super::{
     runtime,
 };
 use crate::{
-    event::{BreakerState, BudgetState, EvictReason, Meters},
+    event::{BreakerState, BudgetState, EvictReason, Meters, ReplicaState},
     health::{Checks, HealthStatus, Summary},
     pool::{BudgetSnapshot, Detail, PoolSnapshot, Server},
     servers::Servers,
@@ -103,6 +103,7 @@ impl Watched {
             read_budget(&mut families, budget);
         }
         read_meters(&mut families, &server.observer.meters);
+        read_replicas(&mut families, &server);
         if let Some(mut labels) = labels {
             let tenants = std::mem::take(&mut pool.tenants);
             read_tenants(&mut families, &labels.update(tenants, pool.granted_to_tenants));
@@ -235,6 +236,22 @@ fn read_budget(families: &mut Families, budget: &BudgetSnapshot) {
     let states = BudgetState::ALL;
     let states = states.map(|state| ([state.as_str()], f64::from(state == budget.state)));
     families.each(&list::BUDGET_STATE, states);
+}
+
+/// Reads what is known of the replicas of a server, if there are any.
+fn read_replicas(families: &mut Families, server: &Server) {
+    let Some(replicas) = server.replicas() else { return };
+    let reads = &server.observer.meters.reads;
+    families.each(&list::READS, reads.answered.read().map(series));
+    families.histogram(&list::REPLICA_WAIT, &reads.wait);
+    let statuses: Vec<_> = replicas.statuses().collect();
+    let states = statuses.iter().flat_map(|of| {
+        let is = |state: ReplicaState| f64::from(state == of.state);
+        ReplicaState::ALL.map(|state| ([&*of.name, state.as_str()], is(state)))
+    });
+    families.each(&list::REPLICA_STATE, states);
+    let lags = statuses.iter().filter_map(|of| Some(([&*of.name], of.lag? as f64)));
+    families.each(&list::REPLICA_LAG, lags);
 }
 
 fn read_tenants(families: &mut Families, tenants: &[(String, Figures)]) {

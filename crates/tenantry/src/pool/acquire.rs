@@ -89,7 +89,9 @@ impl Server {
         occupant: &Arc<Occupant>,
         purpose: Purpose,
     ) -> Result<Lease, Error> {
-        self.giving(occupant, purpose).acquire_here(limit, occupant, purpose).await
+        let giving = self.giving(occupant, purpose);
+        let lease = giving.acquire_here(limit, occupant, purpose).await?;
+        Ok(self.note_writer(lease, purpose))
     }
 
     async fn acquire_here(
@@ -272,7 +274,7 @@ impl Server {
         let taken = timeout(limit, self.take_idle_for(occupant, purpose)).await;
         let taken = taken.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, Stage::Session)));
         match taken.and_then(|lease| occupant.check_key().map(|()| lease)) {
-            Ok(lease) => Ok(lease.map(|lease| self.given(lease))),
+            Ok(lease) => Ok(lease.map(|lease| self.note_writer(self.given(lease), purpose))),
             Err(error) => Err(self.not_given(occupant, error)),
         }
     }

@@ -116,6 +116,11 @@ impl Backend {
         conn.execute(raw_sql("rollback")).await.map(drop)
     }
 
+    /// Returns the start time of its server, in microseconds since 2000.
+    pub(super) fn server_started(&self) -> i64 {
+        self.server_started
+    }
+
     /// Returns `true` if the process can be distinguished from others and looked up.
     pub(super) fn is_known(&self) -> bool {
         self.started.is_some()

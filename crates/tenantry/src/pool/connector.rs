@@ -11,7 +11,8 @@ use super::{
     deadline::{after, within},
     hook::run_hook,
     hosts::{LoadBalanceHosts, NoHost, Role, TargetSessionAttrs},
-    session_error::timed_out,
+    replicas::{Lineage, look},
+    session_error::{leaves_session_usable, timed_out},
 };
 use crate::{
     error::{Error, ErrorClass, ErrorKind, class_of},
@@ -42,6 +43,8 @@ pub(crate) struct Connector {
     pub(crate) after_connect: Option<AfterConnect>,
     /// `true` if the connections lead to a pooler in transaction mode, and are bound for one transaction at a time.
     pub(crate) by_transaction: bool,
+    /// Which servers may take its writes, if it has replicas.
+    pub(crate) lineage: Option<Arc<Lineage>>,
 }
 
 impl Connector {
@@ -62,8 +65,10 @@ impl Connector {
         // The closure is not called for connections with a tenant's or the maintenance login.
         let asked = if login.is_none() { self.ask().await? } else { None };
         let log_in = LogInAs { login: login.or(asked.as_ref()), home };
-        let (_, conn) = self.find(log_in, self.target, deadline).await?;
-        Ok(conn)
+        match &self.lineage {
+            Some(lineage) => Ok(self.find_newest(lineage, log_in, deadline).await?.1),
+            None => Ok(self.find(log_in, self.target, deadline).await?.1),
+        }
     }
 
     /// Returns the options of a writable host, for a connection that other code opens. A single
@@ -77,6 +82,11 @@ impl Connector {
         let deadline = after(self.timeout);
         let asked = timeout_at(deadline, self.ask()).await.unwrap_or_else(|_| Err(timed_out()))?;
         let log_in = LogInAs { login: asked.as_ref(), home: None };
+        if let Some(lineage) = &self.lineage {
+            let (host, conn) = self.find_newest(lineage, log_in, deadline).await?;
+            conn.close().await?;
+            return Ok(host);
+        }
         if let [only] = &*self.hosts {
             return Ok(log_in.at(only));
         }
@@ -129,6 +139,56 @@ impl Connector {
             }
         }
         Err(tried.error(self.hosts.len()).into())
+    }
+
+    /// Connects to the newest primary among the hosts of the server and of its replicas: the first one that is not
+    /// known to be superseded, or the newest of all if that is in doubt.
+    async fn find_newest(
+        &self,
+        lineage: &Lineage,
+        log_in: LogInAs<'_>,
+        deadline: Instant,
+    ) -> sqlx::Result<(PgConnectOptions, PgConnection)> {
+        let is_doubtful = lineage.is_doubtful();
+        let own = self.order().into_iter().map(|index| (&self.hosts[index], true));
+        let replicas = lineage.hosts().iter().map(|host| (host, false));
+        let hosts: Vec<_> = own.chain(replicas).collect();
+        let mut left = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
+        let mut tried = Tried::default();
+        let mut found = None;
+        for (host, is_own) in hosts.iter().copied() {
+            if !is_own && !lineage.is_known() {
+                // It could be a copy of another server.
+                break;
+            }
+            let host = log_in.at(host);
+            let share = deadline.saturating_duration_since(Instant::now()) / left;
+            left -= 1;
+            let share = if found.is_some() { share.min(COMPARED_WITHIN) } else { share };
+            match within(share, open_newest(&host, lineage)).await {
+                Ok(Opened::Suitable(conn)) => {
+                    if let Some((_, former)) = found.replace((host, conn)) {
+                        let former: PgConnection = former;
+                        former.close().await?;
+                    }
+                    if !is_doubtful {
+                        break;
+                    }
+                }
+                Ok(Opened::Unsuitable(why)) => tried.note(&host, ErrorClass::Connection, why),
+                Err(error) if class_of(&error) == ErrorClass::Authentication && found.is_none() => {
+                    return Err(error);
+                }
+                Err(error) => tried.note(&host, class_of(&error), &error.to_string()),
+            }
+        }
+        match found {
+            Some(found) => {
+                lineage.settle();
+                Ok(found)
+            }
+            None => Err(tried.error(hosts.len()).into()),
+        }
     }
 
     fn order(&self) -> Vec<usize> {
@@ -190,6 +250,35 @@ async fn open(host: &PgConnectOptions, target: TargetSessionAttrs) -> sqlx::Resu
         None => Ok(Opened::Suitable(conn)),
         Some(objection) => {
             // Do not try the next host while this connection still counts.
+            conn.close().await?;
+            Ok(Opened::Unsuitable(objection))
+        }
+    }
+}
+
+/// How long a host is waited for that may be a newer primary than the one that was found.
+const COMPARED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Connects to a host, and checks whether it takes writes and has not been superseded.
+async fn open_newest(host: &PgConnectOptions, lineage: &Lineage) -> sqlx::Result<Opened> {
+    let mut conn = PgConnection::connect_with(host).await?;
+    let objection = match look(&mut conn).await {
+        Ok(seen) if seen.in_recovery => Some("is in recovery"),
+        Ok(seen) if lineage.note(seen.history) => None,
+        Ok(_) => {
+            Some("is a former primary, or no copy of the server: its timeline is not the newest")
+        }
+        // It does not tell its timeline to this user.
+        Err(error) if leaves_session_usable(&error) => {
+            let ask = "select pg_catalog.pg_is_in_recovery()";
+            let in_recovery = conn.fetch_one(raw_sql(ask)).await?.try_get(0)?;
+            if in_recovery { Some("is in recovery") } else { None }
+        }
+        Err(error) => return Err(error),
+    };
+    match objection {
+        None => Ok(Opened::Suitable(conn)),
+        Some(objection) => {
             conn.close().await?;
             Ok(Opened::Unsuitable(objection))
         }

@@ -91,7 +91,7 @@ impl TargetSessionAttrs {
 
     /// Returns `true` if a server in recovery is acceptable, so that a refused write is no reason
     /// to look for another one.
-    pub(super) fn wants_standby(self) -> bool {
+    pub(crate) fn wants_standby(self) -> bool {
         matches!(self, Self::ReadOnly | Self::Standby | Self::PreferStandby)
     }
 

@@ -10,11 +10,18 @@ pub(crate) struct Manner {
     idle_in_transaction: Option<Duration>,
     /// `true` if session names include the tenant.
     pub(crate) name_tenants: bool,
+    /// `true` if a bind also tells how far the server has replayed the log.
+    pub(super) on_replica: bool,
     #[cfg(test)]
     pub(crate) broken: super::broken::Broken,
 }
 
 impl Manner {
+    /// Makes a bind tell how far the server has replayed the log, if it is a replica.
+    pub(super) fn on_replica(self, on_replica: bool) -> Self {
+        Self { on_replica, ..self }
+    }
+
     /// Returns the idle limit of an occupant's transactions; `None` keeps the server's configuration.
     pub(super) fn idle_in_transaction_of(&self, occupant: &Occupant) -> Option<Duration> {
         occupant.limits.idle_in_transaction_timeout().or(self.idle_in_transaction)
@@ -38,6 +45,7 @@ impl From<&PoolOptions> for Manner {
             keep,
             idle_in_transaction: options.idle_in_transaction_timeout,
             name_tenants: options.name_tenants,
+            on_replica: false,
             #[cfg(test)]
             broken: options.broken,
         }

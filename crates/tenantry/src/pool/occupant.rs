@@ -46,6 +46,8 @@ pub(crate) struct Occupant {
     met: AtomicBool,
     /// `true` if one task may hold connections of it beside others.
     may_nest: AtomicBool,
+    /// `true` if its sessions are on replicas, and only read.
+    reads: bool,
 }
 
 /// What few occupants have.
@@ -139,7 +141,48 @@ impl Occupant {
             refused: OnceLock::new(),
             met: AtomicBool::new(false),
             may_nest: AtomicBool::new(matches!(class, Class::System | Class::Upkeep)),
+            reads: false,
         }
+    }
+
+    /// Returns `true` if it is a tenant whose sessions on a replica cannot be mistaken for another's.
+    ///
+    /// What it is tied to must be known: the first session decides otherwise, and must be on the
+    /// primary. No lock on a replica holds back a drop on the primary.
+    pub(super) fn can_read_on_replicas(&self) -> bool {
+        let is_tied = self.oid().is_some() || self.key().is_some();
+        is_tied && !self.is_always_pinned()
+    }
+
+    /// Returns the same tenant as its sessions on replicas know it. A replica may lag behind, so that
+    /// what is found there says nothing about the tenant on the primary.
+    pub(super) fn on_replicas(&self) -> Self {
+        let tie = match &self.tie {
+            Tie::Name => Tie::Name,
+            Tie::Schema(schema) => Tie::Schema(schema.clone()),
+            Tie::Key(tie) => Tie::Key(Box::new(KeyTie {
+                key: tie.key,
+                looked_up: tie.looked_up,
+                retired: Arc::clone(&tie.retired),
+            })),
+        };
+        let mut reader = Self {
+            tie,
+            extensions: self.extensions.clone(),
+            shape: self.shape.on_replicas(),
+            limits: Arc::clone(&self.limits),
+            reads: true,
+            ..Self::new(self.id.clone(), self.class, self.binding.clone())
+        };
+        reader = reader.placed(self.home().clone(), self.epoch());
+        reader = reader.logging_in(self.login().cloned());
+        reader.may_nest = AtomicBool::new(self.may_nest());
+        reader.followed_by(self.after_bind().cloned())
+    }
+
+    /// Returns `true` if its sessions are on replicas.
+    pub(super) fn reads(&self) -> bool {
+        self.reads
     }
 
     /// Returns the first schema of the search path, for events and logs.
@@ -348,11 +391,17 @@ impl Occupant {
         };
         match now == before && (now != Schema::Missing || !self.sees_others()) {
             true => Ok(()),
-            false => {
-                self.retire();
-                Err(self.refusal())
-            }
+            false => Err(self.not_the_same()),
         }
+    }
+
+    /// Returns the error of a session that has found another schema or database in its place. On a
+    /// replica it may be there a moment later.
+    fn not_the_same(&self) -> Error {
+        if !self.reads {
+            self.retire();
+        }
+        self.refusal()
     }
 
     /// Returns `true` if it is a tenant in a database of its own.
@@ -366,8 +415,7 @@ impl Occupant {
         if before.is_none_or(|before| before == oid) {
             return Ok(());
         }
-        self.retire();
-        Err(self.refusal())
+        Err(self.not_the_same())
     }
 
     fn database(&self) -> Option<u32> {
@@ -378,8 +426,14 @@ impl Occupant {
         self.database().zip(other.database()).is_none_or(|(own, theirs)| own == theirs)
     }
 
-    /// Ties it to the database of another occupant of the same tenant, whose sessions it uses.
-    pub(super) fn share_database_of(&self, other: &Self) {
+    /// Ties it to the schema and database of another occupant of the same tenant, whose sessions it uses,
+    /// unless it is known what it is tied to.
+    pub(super) fn share_ties_of(&self, other: &Self) {
+        if let (Tie::Schema(own), Some(there @ Schema::There(_))) =
+            (&self.tie, other.known_schema())
+        {
+            own.get_or_init(|| there);
+        }
         if let (Some(own), Some(oid)) = (self.elsewhere(), other.database()) {
             own.database.get_or_init(|| oid);
         }

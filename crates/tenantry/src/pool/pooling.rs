@@ -290,6 +290,11 @@ impl Identity {
         self.generation == self.separation.generation()
     }
 
+    /// Returns when its connect began.
+    pub(super) fn opened(&self) -> Time {
+        self.opened
+    }
+
     /// Returns `true` if its server was in recovery when the connection was opened.
     pub(super) fn is_on_standby(&self) -> bool {
         self.standby_since.is_some()

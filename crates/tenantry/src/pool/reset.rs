@@ -13,6 +13,7 @@ use super::{
     look::look,
     occupant::Occupant,
     pin::{Pin, Pinned, TRY_PIN, WAIT_FOR_PIN, lock, look_after_drop, oid_of, schema_of},
+    replicas::Lsn,
     retired_keys::KeyQuestion,
     rows::row_with,
 };
@@ -58,6 +59,8 @@ pub(super) struct Terms<'a> {
     pub(super) keys: Option<KeyQuestion<'a>>,
     /// The name to which the tenant is appended; `None` keeps the session's own.
     pub(super) name: Option<&'a str>,
+    /// `true` if the server is a replica, and tells how far it has replayed the log.
+    pub(super) on_replica: bool,
 }
 
 /// The session limits that the server supports.
@@ -109,6 +112,10 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
     let Terms { checked, idle_in_transaction, upkeep, .. } = terms;
     let limits = Limits { checked, idle_in_transaction, upkeep };
     set_limits(&mut sql, &to.binding, limits, Scope::Session);
+    if to.reads() {
+        // A replica may be promoted at any time.
+        sql.text("; set default_transaction_read_only to on");
+    }
     apply(&mut sql, to, terms.name, Scope::Session);
     sql.finish()
 }
@@ -164,14 +171,28 @@ fn verify(sql: &mut Sql, to: &Occupant, terms: Terms<'_>) {
         None => sql.text("null::pg_catalog.oid"),
     };
     sql.text(r", '\\'");
+    if terms.on_replica {
+        sql.text(
+            ", pg_catalog.pg_is_in_recovery() as tenantry_replays, \
+             pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text as tenantry_replayed",
+        );
+    }
     if terms.reset == Reset::Thorough {
         sql.text(
-            ", pg_catalog.count(*) from pg_catalog.pg_prepared_statement() where not from_sql",
+            ", pg_catalog.count(*) as tenantry_statements from pg_catalog.pg_prepared_statement() \
+             where not from_sql",
         );
     } else if terms.who {
         let [columns, table] = FIRST;
         sql.text(", ").text(columns).text(table);
     }
+}
+
+/// What a replica says about itself in the response to a bind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Replayed {
+    pub(super) in_recovery: bool,
+    pub(super) lsn: Option<Lsn>,
 }
 
 impl<'r> ResetRow<'r> {
@@ -180,7 +201,6 @@ impl<'r> ResetRow<'r> {
     const OWN_TRANSACTION: usize = 5;
     const SCHEMA: usize = 6;
     const BACKSLASHES: usize = 7;
-    const STATEMENTS: usize = 8;
 
     pub(super) fn find(rows: &'r [PgRow]) -> Option<Self> {
         row_with(Self::ECHO, rows).map(Self)
@@ -217,9 +237,16 @@ impl<'r> ResetRow<'r> {
         FirstAnswer::try_from(self.0)
     }
 
+    /// Returns whether a replica is in recovery, and how far it has replayed the log.
+    pub(super) fn replayed(self) -> sqlx::Result<Replayed> {
+        let lsn: Option<&str> = self.0.try_get("tenantry_replayed")?;
+        let lsn = lsn.and_then(|lsn| lsn.parse().ok());
+        Ok(Replayed { in_recovery: self.0.try_get("tenantry_replays")?, lsn })
+    }
+
     /// Returns the number of statements that the server has for sqlx; only after a thorough reset.
     pub(super) fn statements(self) -> sqlx::Result<i64> {
-        self.0.try_get(Self::STATEMENTS)
+        self.0.try_get("tenantry_statements")
     }
 }
 

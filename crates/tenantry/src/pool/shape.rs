@@ -22,6 +22,17 @@ pub(super) enum Shape {
     Everybodys(Arc<TablesShape>),
 }
 
+impl Shape {
+    /// Returns the same tables as sessions on replicas find them, which may lag behind. Those of all
+    /// tenants are not changed by any of them.
+    pub(super) fn on_replicas(&self) -> Self {
+        match self {
+            Self::Own(_) => Self::Own(TablesShape::default()),
+            Self::Everybodys(shape) => Self::Everybodys(Arc::clone(shape)),
+        }
+    }
+}
+
 impl Deref for Shape {
     type Target = TablesShape;
 

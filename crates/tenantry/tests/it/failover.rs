@@ -1,11 +1,6 @@
 //! After a failover the way leads to the primary, and a standby that is all there is stays in use.
 
-use std::{
-    fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    path::Path,
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use tenantry::{ErrorKind, TenantDb, TenantManager};
@@ -36,58 +31,13 @@ impl Pair {
         create_tenant(&mut admin, "acme").await;
         run(&mut admin, "create table tenant_acme.added (id int)").await;
         drop(admin);
-        // The settings count from the start on: they can name a server that copies another's data.
-        let standby = DevServer::start().await?;
-        primary.stop_now().await?;
-        standby.stop_now().await?;
-        let data = standby.data_dir();
-        let owner = fs::metadata(&data)?;
-        fs::remove_dir_all(&data)?;
-        copy(&primary.data_dir(), &data)?;
-        let conf = format!(
-            "\nport = {}\nunix_socket_directories = '{}'\nhot_standby = on\n\
-             primary_conninfo = 'host=127.0.0.1 port={} user=postgres'\n",
-            standby.port(),
-            standby.socket_dir().display(),
-            primary.port(),
-        );
-        let path = data.join("postgresql.conf");
-        fs::write(&path, fs::read_to_string(&path)? + &conf)?;
-        fs::write(data.join("standby.signal"), "")?;
-        give(&data, owner.uid(), owner.gid())?;
-        primary.start_again().await?;
-        standby.start_again().await?;
+        let standby = primary.standby().await?;
         let mut admin = connect(&standby.url()).await;
         let in_recovery: bool =
             sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(&mut admin).await?;
         assert!(in_recovery, "{}", standby.log_tail());
         Ok(Self { primary, standby })
     }
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else if entry.file_name() != "postmaster.pid" {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
-}
-
-fn give(path: &Path, user: u32, group: u32) -> io::Result<()> {
-    chown(path, Some(user), Some(group))?;
-    if path.is_dir() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), user, group)?;
-        }
-    }
-    Ok(())
 }
 
 /// A manager with some idle connections behind the proxy.

@@ -78,6 +78,7 @@ mod prose;
 mod provision;
 mod recovery;
 mod refused_statements;
+mod replicas;
 mod repository;
 mod requests;
 mod resilience;

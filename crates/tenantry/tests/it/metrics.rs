@@ -60,11 +60,14 @@ fn check_with_promtool(text: &str) {
 #[tokio::test]
 async fn every_metric_of_the_documentation_is_there_and_promtool_likes_it() -> TestResult {
     let world = World::with_tenants(&["acme", "globex"]).await;
-    let manager = world.builder().budget_shared_by("service").build()?;
+    let builder = world.builder().budget_shared_by("service");
+    let manager = builder.replica("main", world.database.url()).build()?;
     let options = MetricsOptions::default().tenant_labels(5).process(true).runtime(true);
     let registry = registry(&manager, options);
     for id in ["acme", "globex"] {
-        name_of(&manager.tenant(id).await?).await?;
+        let db = manager.tenant(id).await?;
+        name_of(&db).await?;
+        name_of(&db.read()).await?;
     }
     manager.shared().ping().await?;
     manager.tenants().await?;

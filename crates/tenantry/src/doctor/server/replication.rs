@@ -3,6 +3,8 @@ use futures_util::FutureExt;
 use crate::{
     doctor::{Examined, Finding, OnServer, ServerCheck, text::counted},
     error::Error,
+    event::ReplicaState,
+    pool::ReplicaStatus,
 };
 
 /// Whether the server accepts writes, and whether commits wait for a standby that is missing.
@@ -21,7 +23,38 @@ async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let waits_for = settings.text("synchronous_standby_names").unwrap_or_default();
     let commits_wait = !matches!(settings.text("synchronous_commit"), Some("off" | "local"));
     let waits_for = if commits_wait { waits_for } else { "" };
-    Ok(judge(in_recovery, read_only, usize::try_from(standbys).unwrap_or_default(), waits_for))
+    let examined =
+        judge(in_recovery, read_only, usize::try_from(standbys).unwrap_or_default(), waits_for);
+    let Some(replicas) = on.server().replicas() else { return Ok(examined) };
+    Ok(examined.findings(replicas.examine().await.iter().filter_map(unused)))
+}
+
+/// Returns why a read replica answers no reads, if so.
+fn unused(replica: &ReplicaStatus) -> Option<Finding> {
+    let ReplicaStatus { name, state, lag } = replica;
+    let (what, how) = match state {
+        ReplicaState::InUse | ReplicaState::Unknown => return None,
+        ReplicaState::Lagging => {
+            let lag = lag.map_or_else(String::new, |bytes| format!(" ({bytes} bytes)"));
+            let what = format!("the read replica {name} is too far behind{lag}");
+            (
+                what,
+                "look for long queries on it, and for a slow network or disk; see max_standby_streaming_delay",
+            )
+        }
+        ReplicaState::Away => (
+            format!("the read replica {name} gives no connection"),
+            "check its URL, its pg_hba.conf and whether it runs",
+        ),
+        ReplicaState::Unrelated => (
+            format!(
+                "the read replica {name} does not follow the server: it is not in recovery, is a copy of another \
+                     one, or follows a former primary"
+            ),
+            "check its URL and its primary_conninfo; after a failover, make it follow the new primary",
+        ),
+    };
+    Some(Finding::warning(what, "the primary answers its reads").how(how))
 }
 
 fn judge(in_recovery: bool, read_only: bool, standbys: usize, waits_for: &str) -> Examined {
@@ -66,6 +99,15 @@ const STATE: &str = "\
 mod tests {
     use super::*;
     use crate::doctor::CheckStatus;
+
+    #[test]
+    fn a_replica_that_answers_no_reads_is_a_finding() {
+        let of = |state| ReplicaStatus { name: "main/replica-1".into(), state, lag: Some(5) };
+        for state in ReplicaState::ALL {
+            let is_fine = matches!(state, ReplicaState::InUse | ReplicaState::Unknown);
+            assert_eq!(unused(&of(state)).is_none(), is_fine, "{state:?}");
+        }
+    }
 
     #[test]
     fn what_keeps_writes_from_ending_is_an_error() {

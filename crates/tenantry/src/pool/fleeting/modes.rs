@@ -43,6 +43,11 @@ impl Begin {
     pub(crate) fn read(statement: &str) -> Self {
         Modes::read(statement).map_or(Self::Unknown, Self::With)
     }
+
+    /// Returns `true` if the transaction cannot write.
+    pub(crate) fn is_read_only(self) -> bool {
+        matches!(self, Self::With(Modes { access: Some(" read only"), .. }))
+    }
 }
 
 impl Modes {

@@ -24,7 +24,7 @@ use super::{
     holder::Holder,
     occupant::Occupant,
     scheduler::{ConnId, How, Time},
-    server::Server,
+    server::{Server, Writing},
     session::{Doubt, Session},
 };
 use crate::{
@@ -65,6 +65,8 @@ pub struct Lease {
     /// `true` if the holding task is recorded in the session.
     held: bool,
     open: OpenTransaction,
+    /// Records that reads of the tenant have to see what its user writes.
+    writing: Option<Writing>,
     span: Span,
 }
 
@@ -137,6 +139,7 @@ impl Lease {
             used_by: UsedBy::Pool,
             held: false,
             open: OpenTransaction::None,
+            writing: None,
             span: Span::none(),
         }
     }
@@ -147,6 +150,17 @@ impl Lease {
             self.held = true;
             self.session().held.set(Some(Holder::current()));
         }
+    }
+
+    /// Records, at the end, that its user may have written something.
+    pub(super) fn writing(mut self, writing: Writing) -> Self {
+        self.writing = Some(writing);
+        self
+    }
+
+    /// Returns the pool that the connection belongs to.
+    pub(crate) fn pool(&self) -> &Arc<Server> {
+        &self.server
     }
 
     /// Returns the occupant that the connection was checked out for.

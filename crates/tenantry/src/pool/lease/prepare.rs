@@ -100,6 +100,16 @@ impl Lease {
         Box::pin(self.make_ready(purpose)).await
     }
 
+    /// Binds the session again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`prepare`](Self::prepare).
+    pub(in crate::pool) async fn rebind(&mut self, purpose: Purpose) -> sqlx::Result<()> {
+        self.start();
+        self.prepare(purpose).await
+    }
+
     /// Binds the session to the occupant, or checks that it is alive.
     async fn make_ready(&mut self, purpose: Purpose) -> sqlx::Result<()> {
         if self.occupant.is_retired() {
@@ -123,6 +133,7 @@ impl Lease {
                 let ends_by_itself = !self.is_fleeting();
                 self.condition = if ends_by_itself { Condition::Clean } else { Condition::Dirty };
                 self.note_answer();
+                self.server.note_replayed(self.session());
             }
             Err(error) if leaves_session_usable(error) => {}
             Err(error) if is_of_hook(error) => self.retires = true,

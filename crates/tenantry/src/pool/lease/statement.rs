@@ -9,6 +9,7 @@ use super::{
     super::{
         abandoned::{OpenTransaction, Watched},
         pin::begin_pinned_sql,
+        replicas::{Lsn, Seen, look},
         session::{Doubt, Session},
         session_error::leaves_session_usable,
     },
@@ -31,6 +32,27 @@ impl Lease {
         answer
     }
 
+    /// Asks the server where it is in its log.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped midway, the session counts as dirty.
+    pub(in crate::pool) async fn look(&mut self) -> sqlx::Result<Seen> {
+        let seen = look(&mut self.start().conn).await;
+        self.finish(Effect::OnData, &seen);
+        seen
+    }
+
+    /// Returns where a replica was in the log when the session was bound.
+    pub(in crate::pool) fn bound_at(&self) -> Option<Lsn> {
+        self.session().replayed().and_then(|replayed| replayed.lsn)
+    }
+
+    /// Returns when its server was started, which tells servers apart.
+    pub(in crate::pool) fn server_started(&self) -> Option<i64> {
+        self.session().server_started()
+    }
+
     /// Begins a statement: until [`finish`](Self::finish), the state of the session is unknown.
     pub(crate) fn start(&mut self) -> &mut Session {
         self.condition = Condition::Dirty;
@@ -42,16 +64,21 @@ impl Lease {
         self.session().identity.is_on_standby()
     }
 
-    /// Returns `true` if the error comes from a server in recovery, and another connection may lead
+    /// Returns `true` if a write that is refused may be accepted on another connection.
+    fn may_be_misled(&self) -> bool {
+        self.is_on_standby() || self.server.has_lineage()
+    }
+
+    /// Returns `true` if the error comes from a server in recovery, or one that is fenced, and another connection may lead
     /// to the primary.
     pub(crate) fn wants_primary(&self, error: &sqlx::Error) -> bool {
-        self.is_on_standby() && is_read_only(error) && !self.is_current()
+        self.may_be_misled() && is_read_only(error) && !self.is_current()
     }
 
     /// Ends a statement whose response was read completely.
     pub(crate) fn finish<T>(&mut self, effect: Effect, result: &sqlx::Result<T>) {
         if let Err(error) = result {
-            if self.is_on_standby() && is_read_only(error) {
+            if self.may_be_misled() && is_read_only(error) {
                 self.server.leave_standby();
             }
             if !leaves_session_usable(error) {

@@ -14,16 +14,21 @@ use super::{
         session::Purpose,
     },
     Own, Server,
+    replicas::{Replicas, Standing},
 };
 use crate::error::{Error, ErrorKind};
 
-/// How a pool is related to another one of the same server.
+/// How a pool is related to others of the same server, and of its replicas.
 #[derive(Debug, Default)]
 pub(in crate::pool) struct Related {
     /// The pool in front of it.
     front: OnceLock<Arc<Server>>,
     /// The pool that it is in front of.
     direct: OnceLock<Weak<Server>>,
+    /// The pools of servers that follow it.
+    pub(super) replicas: OnceLock<Arc<Replicas>>,
+    /// What is known of it, if it is a replica.
+    pub(super) standing: OnceLock<Arc<Standing>>,
 }
 
 impl Server {
@@ -36,7 +41,9 @@ impl Server {
             extensions: Arc::clone(&self.extensions),
             guard: Guard::Expects,
         };
-        let front = self.in_front(connector, options, own);
+        let observer = self.observer.sharing(options.max_tenant_pools);
+        let name = Arc::clone(&self.name);
+        let front = self.related(name, connector, options, own, observer);
         let set = [
             front.related.direct.set(Arc::downgrade(self)).is_ok(),
             self.related.front.set(front).is_ok(),
@@ -57,6 +64,12 @@ impl Server {
         self.related.front.get()
     }
 
+    /// Returns the pools that serve its tenants, too.
+    pub(super) fn others(&self) -> impl Iterator<Item = &Arc<Self>> {
+        let replicas = self.replicas().into_iter().flat_map(|replicas| replicas.servers());
+        self.front().into_iter().chain(replicas)
+    }
+
     /// Returns the pool of direct connections that this one is in front of.
     pub(in crate::pool) fn direct(&self) -> Option<Arc<Self>> {
         self.related.direct.get().and_then(Weak::upgrade)
@@ -74,7 +87,9 @@ impl Server {
         purpose: Purpose,
     ) -> &Arc<Self> {
         match purpose {
-            Purpose::Statement | Purpose::Transaction(_) if is_applications(occupant) => {
+            Purpose::Statement | Purpose::Read | Purpose::Transaction(_)
+                if is_applications(occupant) =>
+            {
                 self.serving()
             }
             _ => self,

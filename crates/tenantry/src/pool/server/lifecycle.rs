@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{
     FutureExt,
-    future::{BoxFuture, join},
+    future::{BoxFuture, join, join_all},
 };
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::Notify, task::JoinHandle, time::timeout_at};
@@ -65,12 +65,8 @@ impl Server {
     ///
     /// When dropped, the pool stays closed; call again to keep waiting.
     pub(crate) async fn close(self: &Arc<Self>, patience: Duration) {
-        let front = async {
-            if let Some(front) = self.front() {
-                front.close_alone(patience).await;
-            }
-        };
-        join(front, self.close_alone(patience)).await;
+        let others = join_all(self.others().map(|other| other.close_alone(patience)));
+        join(others, self.close_alone(patience)).await;
     }
 
     async fn close_alone(self: &Arc<Self>, patience: Duration) {

@@ -52,17 +52,35 @@ impl Server {
     pub(in crate::pool) fn is_current(&self, session: &Session) -> bool {
         let before = Duration::from_nanos(self.liveness.standby_before.load(Ordering::Relaxed));
         let identity = &session.identity;
-        identity.is_current() && !identity.is_on_standby_since_before(before)
+        identity.is_current()
+            && !identity.is_on_standby_since_before(before)
+            && !self.has_superseded(identity.opened(), before)
+    }
+
+    /// Returns `true` if a connection that was opened then may lead to a former primary.
+    fn has_superseded(&self, opened: Time, doubted_before: Time) -> bool {
+        let lineage = self.connector.lineage.as_ref();
+        lineage.is_some_and(|lineage| {
+            opened < doubted_before || lineage.has_superseded((self.began + opened).into_std())
+        })
+    }
+
+    /// Returns `true` if it knows which servers may take its writes.
+    pub(in crate::pool) fn has_lineage(&self) -> bool {
+        self.connector.lineage.is_some()
     }
 
     /// Records that a server in recovery has, or may have, refused a write: another connection may
     /// lead to the primary.
     pub(in crate::pool) fn leave_standby(&self) {
-        if self.connector.target.wants_standby() {
+        if self.connector.target.wants_standby() || self.is_replica() {
             return;
         }
         if let Some(before) = self.liveness.standby.lock().refused(self.now()) {
             self.liveness.standby_before.fetch_max(nanos(before), Ordering::Relaxed);
+            if let Some(lineage) = &self.connector.lineage {
+                lineage.doubt();
+            }
         }
     }
 
@@ -75,10 +93,15 @@ impl Server {
         if let Some(round_trip) = session.round_trip {
             self.note_round_trip(round_trip);
         }
-        if !session.is_unasked()
-            && !session.identity.is_on_standby()
-            && self.liveness.standby_before.load(Ordering::Relaxed) > 0
-        {
+        let is_found = match &self.connector.lineage {
+            Some(lineage) => lineage.take_news(),
+            None => {
+                !session.is_unasked()
+                    && !session.identity.is_on_standby()
+                    && self.liveness.standby_before.load(Ordering::Relaxed) > 0
+            }
+        };
+        if is_found {
             self.liveness.standby.lock().found_primary();
         }
     }

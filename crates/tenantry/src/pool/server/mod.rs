@@ -2,6 +2,7 @@ mod front;
 mod lifecycle;
 mod liveness;
 mod place;
+mod replicas;
 mod report;
 mod shared_budget;
 
@@ -21,8 +22,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::place::{Closing, Newcomer, Opening, Returning};
+pub(in crate::pool) use self::replicas::{Replica, Replicas, Writing};
 use self::{front::Related, lifecycle::Lifecycle, liveness::Liveness};
-pub(crate) use self::{place::Place, report::Detail};
+pub(crate) use self::{
+    place::Place,
+    replicas::{ReplicaPool, ReplicaStatus},
+    report::Detail,
+};
 use super::{
     connector::Connector,
     credentials::Login,
@@ -80,7 +86,7 @@ pub(crate) struct Server {
     pub(super) gates: Arc<Gates>,
     /// The budget that it shares with other processes, if so.
     share: OnceLock<Arc<Share>>,
-    /// The other pool of the same server, if connections to a pooler are in front of direct ones.
+    /// The other pools of the same server and of its replicas, and what this one is to them.
     related: Related,
     /// Hashes of messages that are logged only once.
     told: Mutex<HashSet<u64>>,
@@ -135,16 +141,21 @@ impl Server {
         Self::with(name, connector, options, 0, own, observer, CancellationToken::new())
     }
 
-    /// Creates a pool in front of this one. They share the hooks, the counters and the gates.
-    fn in_front(&self, connector: Connector, options: PoolOptions, own: Own) -> Arc<Self> {
-        let observer = self.observer.sharing(options.max_tenant_pools);
-        let name = Arc::clone(&self.name);
+    /// Creates a pool for the same tenants. They share the hooks and the gates.
+    fn related(
+        &self,
+        name: Arc<str>,
+        connector: Connector,
+        options: PoolOptions,
+        own: Own,
+        observer: Observer,
+    ) -> Arc<Self> {
         let shutdown = CancellationToken::new();
-        let mut front = Self::with(name, connector, options, 0, own, observer, shutdown);
-        if let Some(front) = Arc::get_mut(&mut front) {
-            front.gates = Arc::clone(&self.gates);
+        let mut other = Self::with(name, connector, options, 0, own, observer, shutdown);
+        if let Some(other) = Arc::get_mut(&mut other) {
+            other.gates = Arc::clone(&self.gates);
         }
-        front
+        other
     }
 
     fn with(
@@ -200,25 +211,25 @@ impl Server {
 
     /// Evicts the tenant pool of an occupant. Returns `true` if there was one.
     pub(crate) fn evict(self: &Arc<Self>, id: &OccupantId, reason: EvictReason) -> bool {
-        let in_front = self.front().is_some_and(|front| front.evict(id, reason));
-        self.change(|state, now| state.evict(now, id, reason)) || in_front
+        let others = self.others().map(|other| other.evict(id, reason));
+        let in_others = others.fold(false, |any, evicted| any | evicted);
+        self.change(|state, now| state.evict(now, id, reason)) || in_others
     }
 
     /// Makes the sessions of an occupant drop their prepared statements before their next use,
     /// because its tables were changed.
     pub(crate) fn note_change(&self, id: &OccupantId) {
         self.state.lock().note_change(id);
-        if let Some(front) = self.front() {
-            front.note_change(id);
+        if let (Some(replicas), OccupantId::Tenant(tenant)) = (self.replicas(), id) {
+            replicas.note_change(tenant);
         }
+        self.others().for_each(|other| other.note_change(id));
     }
 
     /// Applies the limits of an occupant, which may have changed, to its tenant pool.
     pub(crate) fn follow_limits(self: &Arc<Self>, occupant: &Occupant) {
         self.change(|state, now| state.follow_limits(now, occupant));
-        if let Some(front) = self.front() {
-            front.follow_limits(occupant);
-        }
+        self.others().for_each(|other| other.follow_limits(occupant));
     }
 
     /// Holds back the requests of a tenant until the guard is dropped, within each one's timeout.
@@ -233,9 +244,7 @@ impl Server {
             state.retire(&id);
             state.evict(now, &id, EvictReason::Changed)
         });
-        if let Some(front) = self.front() {
-            front.retire(tenant);
-        }
+        self.others().for_each(|other| other.retire(tenant));
     }
 
     /// Records a message that is logged only once. Returns `true` if it is new; after a limit,
@@ -338,7 +347,7 @@ impl Server {
     }
 
     pub(super) fn manner(&self) -> Manner {
-        Manner::from(&self.options)
+        Manner::from(&self.options).on_replica(self.is_replica())
     }
 
     /// Returns the time since the pool was created.

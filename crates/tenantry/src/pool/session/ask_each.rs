@@ -138,6 +138,7 @@ impl Session {
                 pin: Purpose::Statement.pin(occupant),
                 keys: None,
                 name: manner.name_tenants.then_some(&*self.name),
+                on_replica: false,
             };
             let bind = bind_sql(occupant, terms);
             sql.text(if place == 0 { "deallocate all; " } else { "; deallocate all; " });

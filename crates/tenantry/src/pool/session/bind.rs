@@ -232,6 +232,9 @@ impl Session {
         }
         self.identity.compare(backend)?;
         self.backend = Some(backend);
+        if binding.manner.on_replica {
+            self.replayed = Some(row.replayed()?);
+        }
         let schema = match binding.pin {
             Pin::AfterDrop => schema_in(&rows)?,
             Pin::Yes | Pin::No => row.schema()?,
@@ -280,6 +283,7 @@ impl Session {
             pin,
             keys,
             name: manner.name_tenants.then_some(&*self.name),
+            on_replica: manner.on_replica,
         }
     }
 

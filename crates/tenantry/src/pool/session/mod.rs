@@ -31,6 +31,7 @@ use super::{
     options::PoolOptions,
     pin::Pin,
     pooling::Identity,
+    reset::Replayed,
     rows::row_with,
     scheduler::Time,
     session_error::lost,
@@ -76,6 +77,8 @@ pub(crate) struct Session {
     answered: Option<Time>,
     /// The round-trip time of the message in which the backend was asked who it is.
     pub(super) round_trip: Option<Duration>,
+    /// What a replica has said about itself in the last bind.
+    replayed: Option<Replayed>,
     /// How long the server took to start its process and to log in.
     pub(super) opened_in: Duration,
     wear: Wear,
@@ -262,6 +265,16 @@ impl Session {
     /// Returns when the server last answered since the previous call.
     pub(super) fn take_answer(&mut self) -> Option<Time> {
         self.answered.take()
+    }
+
+    /// Returns what a replica has said about itself in the last bind.
+    pub(super) fn replayed(&self) -> Option<Replayed> {
+        self.replayed
+    }
+
+    /// Returns when the server behind it was started, which tells servers apart.
+    pub(super) fn server_started(&self) -> Option<i64> {
+        self.identity.backend().map(|backend| backend.server_started())
     }
 
     /// Returns `true` if the error may come from a prepared statement that no longer matches, and

@@ -78,6 +78,7 @@ impl Session {
             touched: !is_fleeting,
             answered: None,
             round_trip,
+            replayed: None,
             opened_in,
             wear: Wear::default(),
             name: connector.options().get_application_name().unwrap_or_default().into(),

@@ -7,6 +7,8 @@ pub(crate) enum Purpose {
     Idle,
     /// One statement of a handle, which may be retried if a kept statement no longer matched.
     Statement,
+    /// The same, of a handle for reading: it changes nothing.
+    Read,
     /// A transaction, in which nothing can be retried. How it begins matters only where a lease is
     /// one transaction.
     Transaction(Begin),
@@ -23,13 +25,22 @@ impl Purpose {
         matches!(self, Self::Transaction(_) | Self::Lease)
     }
 
+    /// Returns `true` if its user may change data of the tenant.
+    pub(in crate::pool) fn may_write(self) -> bool {
+        match self {
+            Self::Statement | Self::Lease => true,
+            Self::Transaction(begin) => !begin.is_read_only(),
+            Self::Idle | Self::Read | Self::Upkeep => false,
+        }
+    }
+
     pub(super) fn pin(self, occupant: &Occupant) -> Pin {
         match self {
             _ if occupant.pinned().is_none() => Pin::No,
             Self::Idle | Self::Upkeep => Pin::No,
             _ if occupant.is_always_pinned() => Pin::AfterDrop,
             Self::Lease => Pin::Yes,
-            Self::Statement | Self::Transaction(_) => Pin::No,
+            Self::Statement | Self::Read | Self::Transaction(_) => Pin::No,
         }
     }
 }

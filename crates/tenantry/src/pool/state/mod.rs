@@ -173,7 +173,7 @@ impl State {
         {
             let key = pool.key;
             if pool.occupant.is_same(occupant) {
-                occupant.share_database_of(&pool.occupant);
+                occupant.share_ties_of(&pool.occupant);
                 let (known, own) = (Arc::clone(&pool.occupant), pool.new_limits(occupant));
                 own.into_iter().for_each(|own| self.scheduler.set_limits(now, key, own));
                 return (key, known);
