@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// The pool benchmark runs it in a process of its own, whose heap holds nothing else.
     #[command(hide = true)]
     IdleTenants { tenants: usize },
+    /// Measures, for the benchmark of scale-out, in a process whose memory holds nothing else.
+    #[command(hide = true)]
+    ManyServers { tenants: usize, urls: Vec<String> },
 }
 
 /// What to run, and for how long.
@@ -210,6 +213,8 @@ pub(crate) struct ScaleArgs {
     pub(crate) pooler: PoolerSizes,
     #[command(flatten)]
     pub(crate) replicas: ReplicaSizes,
+    #[command(flatten)]
+    pub(crate) servers: ServersSizes,
 }
 
 /// How much moves. Smaller numbers are for testing the harness: the figures are only comparable at the defaults.
@@ -247,6 +252,19 @@ pub(crate) struct ReplicaSizes {
     pub(crate) replica_writes: usize,
 }
 
+/// How much one process knows. Smaller numbers are for testing the harness: the figures are only comparable at the
+/// defaults.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Sizes")]
+pub(crate) struct ServersSizes {
+    /// Databases that stand for servers.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 100)]
+    pub(crate) servers: usize,
+    /// Tenants in the catalog.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) tenants: usize,
+}
+
 /// A part of the benchmark of scale-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -259,6 +277,8 @@ pub(crate) enum ScaleScenario {
     Pooler,
     /// Own writes that are read back from a streaming standby.
     Replicas,
+    /// A million tenants on a hundred servers.
+    Servers,
 }
 
 /// A part of the benchmark of kinds of isolation.

@@ -77,6 +77,10 @@ fn run(args: Args) -> Result<String, Failure> {
             let bytes = runtime.block_on(idle_tenant::measure(tenants))?;
             Ok(bytes.to_string())
         }
+        Command::ManyServers { tenants, urls } => {
+            let measured = runtime.block_on(scale::measure_servers(&urls, tenants))?;
+            Ok(serde_json::to_string(&measured)?)
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The benchmark of scale-out: processes that share a budget, a tenant that moves between servers, statements
-//! through a pooler in transaction mode, and reads on a replica.
+//! through a pooler in transaction mode, reads on a replica, and many tenants on many servers.
 
 mod beat;
 mod dump;
@@ -7,11 +7,13 @@ mod moves;
 mod pgbouncer;
 mod pooler;
 mod replicas;
+mod servers;
 mod tenant;
 mod writers;
 
 use serde::Serialize;
 
+pub(crate) use self::servers::measure as measure_servers;
 use crate::{
     args::{ScaleArgs, ScaleScenario},
     failure::Failure,
@@ -68,6 +70,18 @@ pub(crate) struct Report {
     /// needs, in milliseconds: it asks the primary, then the replica. The upper bound of a bucket of the histogram.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) replica_wait_p99_ms: Option<f64>,
+    /// Memory of a process for each tenant that it knows, with a million of them on a hundred servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) servers_bytes_per_tenant: Option<f64>,
+    /// Time of all first look-ups of these tenants, divided by their number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) servers_lookup_us: Option<f64>,
+    /// Time of the snapshots of all pools and of a scrape of all metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) servers_status_ms: Option<f64>,
+    /// Time of a creation on the least loaded server that first counts all tenants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) servers_placement_ms: Option<f64>,
     pub(crate) raw: Raw,
 }
 
@@ -109,6 +123,9 @@ pub(crate) struct Raw {
     /// Rows written by other sessions at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) replica_load: Option<u64>,
+    /// What one process measured with many servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) servers: Option<servers::Measured>,
 }
 
 /// Runs the requested scenarios.
@@ -120,6 +137,7 @@ pub(crate) async fn run(args: &ScaleArgs) -> Result<Report, Failure> {
             ScaleScenario::Moves => moves(args, &mut report).await?,
             ScaleScenario::Pooler => pooler(args, &mut report).await?,
             ScaleScenario::Replicas => replicas(args, &mut report).await?,
+            ScaleScenario::Servers => many_servers(args, &mut report).await?,
         }
     }
     Ok(report)
@@ -155,6 +173,17 @@ async fn replicas(args: &ScaleArgs, report: &mut Report) -> Result<(), Failure> 
     let reads = || done.reads_ms.iter().copied();
     raw.replica_reads_ms = Some([median(reads()), percentile(reads(), 0.99)]);
     raw.replica_load = Some(done.load);
+    Ok(())
+}
+
+async fn many_servers(args: &ScaleArgs, report: &mut Report) -> Result<(), Failure> {
+    let done = servers::run(args.servers).await?;
+    report.servers_bytes_per_tenant = Some(done.bytes_per_tenant);
+    report.servers_lookup_us = Some(done.lookup_us);
+    report.servers_status_ms = Some(done.status_ms);
+    report.servers_placement_ms = Some(done.first_placement_ms);
+    report.raw.server.clone_from(&done.version);
+    report.raw.servers = Some(done);
     Ok(())
 }
 

@@ -155,6 +155,16 @@ fn scale_lines(report: &scale::Report) -> Vec<Line> {
             Line::new("replicas", "replica_wait_p99_ms", format!("{wait:.2} ms"))
                 .target("at most 20 ms", wait <= 20.0)
         }),
+        of.servers_bytes_per_tenant.map(|bytes| {
+            Line::new("servers", "servers_bytes_per_tenant", format!("{bytes:.0} B"))
+                .target("at most 1024 B", bytes <= 1_024.0)
+        }),
+        of.servers_lookup_us
+            .map(|took| Line::new("servers", "servers_lookup_us", format!("{took:.1} us"))),
+        of.servers_status_ms
+            .map(|took| Line::new("servers", "servers_status_ms", format!("{took:.2} ms"))),
+        of.servers_placement_ms
+            .map(|took| Line::new("servers", "servers_placement_ms", format!("{took:.0} ms"))),
     ];
     lines.into_iter().flatten().collect()
 }

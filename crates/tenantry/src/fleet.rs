@@ -9,7 +9,7 @@ mod side_by_side;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use futures_util::Stream;
+use futures_util::{Stream, TryStreamExt};
 use parking_lot::Mutex;
 use sqlx::PgConnection;
 use tokio::{
@@ -28,7 +28,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::EvictReason,
     pool::{Class, Lease, Occupant, OccupantId, Server},
-    servers::Servers,
+    servers::{Servers, TenantsByServer},
     tenant::{Binding, Home, Ident, IsolationKind, TenantId, TenantRecord},
 };
 
@@ -272,6 +272,19 @@ impl Fleet {
         let served = tenants.iter().filter(|tenant| tenant.state.is_served()).count();
         self.main().observer.meters.listed(served, tenants.len() - served);
         Ok(tenants)
+    }
+
+    /// Counts the tenants of each server, including suspended ones. It holds one page of them at a time.
+    pub(crate) async fn count_by_server(&self) -> Result<TenantsByServer, Error> {
+        let mut counts = TenantsByServer::default();
+        let [mut served, mut others] = [0, 0];
+        let mut tenants = self.stream();
+        while let Some(tenant) = tenants.try_next().await? {
+            *if tenant.state.is_served() { &mut served } else { &mut others } += 1;
+            counts.add(&tenant);
+        }
+        self.main().observer.meters.listed(served, others);
+        Ok(counts)
     }
 
     /// Lists all tenants, including suspended ones, page by page.

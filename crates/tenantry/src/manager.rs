@@ -694,6 +694,9 @@ impl TenantManager {
     /// Closes the manager: refuses new acquires at once, waits up to 30 s for leases to come back,
     /// closes every connection and stops every background task.
     ///
+    /// The server ends the session behind a closed connection by itself. `close` waits up to 100 ms for
+    /// it and does not ask, so a busy server can still list a session in `pg_stat_activity` afterwards.
+    ///
     /// Further calls do nothing more. Requests that wait for a connection fail with
     /// [`Closed`](crate::ErrorKind::Closed).
     ///

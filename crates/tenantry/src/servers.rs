@@ -10,7 +10,7 @@ use crate::{
     tenant::{Home, MAIN, Placement, TenantId},
 };
 
-pub(crate) use new_tenants::NewTenants;
+pub(crate) use new_tenants::{NewTenants, TenantsByServer};
 
 /// The main server, and further ones by their names. Each has a pool and a budget of its own, and
 /// no connection before its first use. Cheap to clone.

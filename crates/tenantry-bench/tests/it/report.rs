@@ -267,6 +267,7 @@ fn a_run_of_scale_writes_every_figure() {
             "50",
         ])
         .args(["--pooler-statements", "2000", "--pooler-round-ms", "50", "--replica-writes", "400"])
+        .args(["--servers", "3", "--tenants", "20000"])
         .arg("--json")
         .arg(&json)
         .output()
@@ -285,6 +286,10 @@ fn a_run_of_scale_writes_every_figure() {
         "pooler_select_vs_unbound",
         "replica_reads_share",
         "replica_wait_p99_ms",
+        "servers_bytes_per_tenant",
+        "servers_lookup_us",
+        "servers_status_ms",
+        "servers_placement_ms",
     ] {
         let figure = report[name].as_f64();
         assert!(figure.is_some_and(|value| value > 0.0 && value.is_finite()), "{name}: {figure:?}");

@@ -13,6 +13,9 @@ use crate::pool::{Admission, Connector};
 /// Delay before listening is retried.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long the server may take to end the session behind the closed connection.
+const PARTING: Duration = Duration::from_millis(100);
+
 /// Creates a task that forgets tenants as their changes are announced, until the shutdown, which
 /// closes its connection. `None` if the catalog announces no changes, or another task already
 /// listens.
@@ -42,6 +45,7 @@ pub(crate) fn listen(
         shutdown.run_until_cancelled(listening.go_on(&connector, &one)).await;
         // A dropped listener returns its connection in a separate task; this waits for it.
         one.close().await;
+        sleep(PARTING).await;
     })
 }
 

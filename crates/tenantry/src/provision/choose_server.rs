@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Provisioner;
 use crate::{
     error::{Error, ErrorKind},
@@ -35,12 +37,25 @@ impl Provisioner {
             return Ok(None);
         }
         if new_tenants.need_a_count() {
-            new_tenants.count(&self.fleet.list().await?);
+            self.count_tenants().await?;
         }
         match new_tenants.choose(record, fastrand::f64()) {
             Ok(name) => Ok((*name != *MAIN).then_some(name)),
             Err(none) => Err(self.no_server(&none).with_tenant(&record.id)),
         }
+    }
+
+    /// Counts the tenants of each server, unless another creation has just done so.
+    async fn count_tenants(&self) -> Result<(), Error> {
+        let new_tenants = self.fleet.servers().new_tenants();
+        let _one_at_a_time = new_tenants.counting().await;
+        if !new_tenants.need_a_count() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let tenants = self.fleet.count_by_server().await?;
+        new_tenants.set_count(tenants, began.elapsed());
+        Ok(())
     }
 
     fn no_server(&self, none: &NoServer) -> Error {

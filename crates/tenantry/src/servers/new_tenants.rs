@@ -7,12 +7,15 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{sync, time::Instant};
 
 use crate::tenant::{MAIN, NoServer, PlacementPolicy, ServerLoad, TenantRecord};
 
-/// How long a count of the tenants of each server is used.
+/// How long a count of the tenants of each server is used, at least.
 const COUNTED_FOR: Duration = Duration::from_secs(10);
+
+/// How long it is used, in multiples of the time that it took: counting a million tenants takes seconds.
+const TIMES_ITS_COST: u32 = 20;
 
 /// The policy for new tenants, and what it knows of the servers.
 #[derive(Debug, Default)]
@@ -22,13 +25,25 @@ pub(crate) struct NewTenants {
     weights: BTreeMap<Arc<str>, f64>,
     draining: BTreeSet<Arc<str>>,
     counted: Mutex<Option<Counted>>,
+    /// Held while tenants are counted, so that concurrent creations share one count.
+    counting: sync::Mutex<()>,
 }
 
-/// The number of tenants by server, at some time.
+/// The number of tenants by server.
+#[derive(Debug, Default)]
+pub(crate) struct TenantsByServer(BTreeMap<Arc<str>, usize>);
+
+impl TenantsByServer {
+    pub(crate) fn add(&mut self, tenant: &TenantRecord) {
+        *self.0.entry(server_of(tenant)).or_default() += 1;
+    }
+}
+
+/// The last count, and until when it is used.
 #[derive(Debug)]
 struct Counted {
-    at: Instant,
-    tenants: BTreeMap<Arc<str>, usize>,
+    until: Instant,
+    tenants: TenantsByServer,
 }
 
 impl NewTenants {
@@ -37,7 +52,8 @@ impl NewTenants {
         weights: BTreeMap<Arc<str>, f64>,
         draining: BTreeSet<Arc<str>>,
     ) -> Self {
-        Self { policy, weights, draining, counted: Mutex::default() }
+        let (counted, counting) = (Mutex::default(), sync::Mutex::default());
+        Self { policy, weights, draining, counted, counting }
     }
 
     /// Returns `true` if there is nothing to choose.
@@ -45,26 +61,27 @@ impl NewTenants {
         self.policy.is_always_main()
     }
 
-    /// Returns `true` if the tenants of each server have to be [counted](Self::count) before the choice.
+    /// Waits until no other creation counts tenants. Ask [`need_a_count`](Self::need_a_count) again afterwards.
+    pub(crate) async fn counting(&self) -> sync::MutexGuard<'_, ()> {
+        self.counting.lock().await
+    }
+
+    /// Returns `true` if the tenants of each server have to be counted before the choice.
     pub(crate) fn need_a_count(&self) -> bool {
-        let is_old =
-            || self.counted.lock().as_ref().is_none_or(|it| it.at.elapsed() >= COUNTED_FOR);
+        let is_old = || self.counted.lock().as_ref().is_none_or(|it| Instant::now() >= it.until);
         self.policy.counts_tenants() && is_old()
     }
 
-    /// Counts the tenants of each server.
-    pub(crate) fn count(&self, tenants: &[TenantRecord]) {
-        let mut counts = BTreeMap::new();
-        for tenant in tenants {
-            *counts.entry(server_of(tenant)).or_default() += 1;
-        }
-        *self.counted.lock() = Some(Counted { at: Instant::now(), tenants: counts });
+    /// Sets the number of tenants of each server, which took this long to count.
+    pub(crate) fn set_count(&self, tenants: TenantsByServer, took: Duration) {
+        let until = Instant::now() + COUNTED_FOR.max(took * TIMES_ITS_COST);
+        *self.counted.lock() = Some(Counted { until, tenants });
     }
 
     /// Counts a tenant that was created meanwhile.
     pub(crate) fn count_created(&self, tenant: &TenantRecord) {
         if let Some(counted) = self.counted.lock().as_mut() {
-            *counted.tenants.entry(server_of(tenant)).or_default() += 1;
+            counted.tenants.add(tenant);
         }
     }
 
@@ -83,7 +100,7 @@ impl NewTenants {
         let counted = self.counted.lock();
         let tenants = |name: &str| {
             let counts = counted.as_ref().map(|counted| &counted.tenants);
-            counts.and_then(|counts| counts.get(name)).copied().unwrap_or_default()
+            counts.and_then(|counts| counts.0.get(name)).copied().unwrap_or_default()
         };
         let others = self.weights.iter().map(|(name, weight)| (Arc::clone(name), *weight));
         std::iter::once((MAIN.into(), 1.0))
@@ -111,6 +128,13 @@ mod tests {
         server.into_iter().fold(record, TenantRecord::server)
     }
 
+    fn three() -> TenantsByServer {
+        let mut counts = TenantsByServer::default();
+        let three = [tenant("a", None), tenant("b", Some("main")), tenant("c", Some("eu-1"))];
+        three.iter().for_each(|tenant| counts.add(tenant));
+        counts
+    }
+
     fn servers(policy: PlacementPolicy, draining: &[&str]) -> NewTenants {
         let weights = ["eu-1", "eu-2"].map(|name| (name.into(), 1.0));
         let draining = draining.iter().map(|name| (*name).into());
@@ -121,7 +145,7 @@ mod tests {
     async fn tenants_are_counted_by_server_and_for_a_while() {
         let servers = servers(PlacementPolicy::least_loaded(), &[]);
         assert!(servers.need_a_count());
-        servers.count(&[tenant("a", None), tenant("b", Some("main")), tenant("c", Some("eu-1"))]);
+        servers.set_count(three(), Duration::from_millis(5));
         assert!(!servers.need_a_count());
         let new = tenant("new", None);
         assert_eq!(servers.choose(&new, 0.0).as_deref(), Ok("eu-2"));
@@ -129,6 +153,16 @@ mod tests {
         servers.count_created(&tenant("newer", Some("eu-2")));
         assert_eq!(servers.choose(&new, 0.0).as_deref(), Ok("eu-1"));
         tokio::time::advance(COUNTED_FOR).await;
+        assert!(servers.need_a_count());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dear_count_is_used_for_longer() {
+        let servers = servers(PlacementPolicy::least_loaded(), &[]);
+        servers.set_count(three(), Duration::from_secs(3));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(!servers.need_a_count());
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert!(servers.need_a_count());
     }
 

@@ -197,8 +197,8 @@ async fn the_connection_that_listens_is_closed_too() -> TestResult {
     assert_eq!(name_of(&manager.tenant("acme").await?).await?, "acme");
     listening(&mut admin, 1).await;
     manager.close().await;
-    let left = sessions(&mut admin).await;
-    assert_eq!(left, 0, "close returned before all sessions had ended");
+    // A busy server takes a moment to end a session whose connection is closed.
+    eventually("all sessions have ended", async || sessions(&mut admin).await == 0).await;
     Ok(())
 }
 
