@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod diff;
 mod doctor;
+mod drain_server;
 mod drift;
 mod dump;
 mod health;

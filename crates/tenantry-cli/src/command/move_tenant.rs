@@ -3,37 +3,48 @@ use std::time::Duration;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tenantry::moves::{MoveOptions, MoveReport, Mover};
+use tenantry::moves::{DrainOptions, MoveOptions, MoveReport, Mover};
 
 use crate::{
-    command::{Ended, tenant::TenantChanged},
+    command::{Ended, drain_server, tenant::TenantChanged},
     context::Context,
     exit::Exit,
-    failure::chain,
+    failure::{Failure, chain},
     output::Progress,
     settings,
 };
 
 /// Arguments of `move`.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["tenant", "list", "take_over", "sweep"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["tenant", "drain", "list", "take_over", "sweep"])))]
+#[command(group(clap::ArgGroup::new("whom").args(["tenant", "drain"])))]
 pub(crate) struct Move {
     /// The tenant
     tenant: Option<String>,
-    /// The server that it moves to, by its name in the configuration
-    #[arg(long, value_name = "SERVER", requires = "tenant", required_unless_present_any = ["list", "take_over", "sweep", "cancel"])]
-    to: Option<String>,
+    /// Move all tenants of this server to others; it must be draining, or never get new tenants otherwise
+    #[arg(long, value_name = "SERVER")]
+    drain: Option<String>,
+    /// The server that it moves to, by its name in the configuration; with --drain, several can be given, and without
+    /// any, `tenants.placement` chooses
+    #[arg(long, value_name = "SERVER", requires = "whom", required_unless_present_any = ["drain", "list", "take_over", "sweep", "cancel"])]
+    to: Vec<String>,
+    /// How many tenants of the server move at the same time [default: 1]
+    #[arg(long, value_name = "N", requires = "drain")]
+    at_once: Option<usize>,
+    /// Begin no further move of the server's tenants after so many have failed [default: 3]
+    #[arg(long, value_name = "N", requires = "drain")]
+    max_failures: Option<usize>,
     /// Check everything and estimate how long requests would wait; change nothing
-    #[arg(long, requires = "to")]
+    #[arg(long, requires = "whom", conflicts_with = "cancel")]
     dry_run: bool,
     /// How long requests may wait [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "to")]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with = "cancel")]
     max_pause: Option<Duration>,
     /// How long the old copy is kept [default: 7 days]
-    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "to")]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with = "cancel")]
     keep: Option<Duration>,
     /// Do not compare the content of the tables
-    #[arg(long, requires = "to")]
+    #[arg(long, requires = "whom", conflicts_with = "cancel")]
     no_verify: bool,
     /// Undo the move that the tenant is on
     #[arg(long, requires = "tenant", conflicts_with = "to")]
@@ -66,14 +77,30 @@ pub(crate) struct TakenOverView {
 impl Move {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let mover = on.manager()?.mover();
-        match (&self.tenant, &self.to) {
-            (Some(tenant), Some(to)) if self.dry_run => self.plan(on, &mover, tenant, to).await,
-            (Some(tenant), Some(to)) => self.move_it(on, &mover, tenant, to).await,
-            (Some(tenant), None) => cancel(on, &mover, tenant).await,
+        if let Some(server) = &self.drain {
+            return match self.dry_run {
+                true => drain_server::plan(on, &mover, server, self.draining(on)).await,
+                false => {
+                    drain_server::drain(on, &mover, server, self.draining(on), self.options()).await
+                }
+            };
+        }
+        match (&self.tenant, self.to.as_slice()) {
+            (Some(tenant), [to]) if self.dry_run => self.plan(on, &mover, tenant, to).await,
+            (Some(tenant), [to]) => self.move_it(on, &mover, tenant, to).await,
+            (Some(tenant), []) => cancel(on, &mover, tenant).await,
+            (Some(_), _) => Err(Failure::new("a tenant moves to one server: give `--to` once")),
             (None, _) if self.list => list(on, &mover).await,
             (None, _) if self.sweep => sweep(on, &mover).await,
             (None, _) => take_over(on, &mover).await,
         }
+    }
+
+    fn draining(&self, on: &Context) -> DrainOptions {
+        let options = DrainOptions::default().moves(self.options()).to(self.to.clone());
+        let options = options.stop_when(on.interrupt.clone().wait());
+        let options = self.at_once.into_iter().fold(options, DrainOptions::at_once);
+        self.max_failures.into_iter().fold(options, DrainOptions::max_failures)
     }
 
     fn options(&self) -> MoveOptions {

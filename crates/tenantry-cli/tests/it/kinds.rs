@@ -332,3 +332,48 @@ async fn a_tenant_is_moved_to_another_server() {
     run("move --sweep").await.ended_with(0).says("dropped tenantry_moved_");
     run("move --sweep").await.ended_with(0).says("nothing to drop");
 }
+
+#[tokio::test]
+async fn a_server_is_drained() {
+    let (server, other) = (DevServer::start().await.unwrap(), DevServer::start().await.unwrap());
+    let folder = Folder::new();
+    let servers = format!(
+        "[tenants]\ncatalog = \"table\"\n\n[servers.eu-1]\nurl = \"{}\"\nmax_connections = 6\n",
+        other.url()
+    );
+    folder.write("tenantry.toml", &servers);
+    let run = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        folder.tenantry(arguments).url(server.url()).run()
+    };
+    run("init --yes --create-table --output other.toml").await.ended_with(0);
+    for tenant in ["acme", "beta", "idle"] {
+        run(&format!("tenant create {tenant} --server eu-1")).await.ended_with(0);
+    }
+    run("tenant suspend idle").await.ended_with(0);
+    run("move --drain eu-1").await.ended_with(2).says("server eu-1: it still gets new tenants");
+    run("move acme --drain eu-1").await.ended_with(2);
+    run("move --at-once 2 --list").await.ended_with(2);
+    run("move acme --to main --to eu-1").await.ended_with(2).says("give `--to` once");
+
+    folder.write(
+        "tenantry.toml",
+        servers.replace("max_connections", "draining = true\nmax_connections"),
+    );
+    let plan = run("move --drain eu-1 --dry-run").await.ended_with(0);
+    plan.says("requests would wait for about")
+        .says("suspended: resume it")
+        .says("2 of 3 tenants would move");
+    let blocked =
+        run("move --drain eu-1 --dry-run --max-pause 1ms --json").await.ended_with(1).json();
+    assert_eq!(blocked["tenants"][0]["value"]["obstacles"][0]["kind"], "pause");
+    run("move --drain eu-1 --to mars").await.ended_with(2).says("there is no server \"mars\"");
+    run("move --drain eu-1 --at-once 0").await.ended_with(2).says("`at_once` must be at least 1");
+    let drained = run("move --drain eu-1 --to main --at-once 2").await.ended_with(0);
+    drained.says("acme").says("requests waited for").says("2 of 3 tenants moved");
+    run("tenant show beta").await.ended_with(0).says("server      main");
+    run("tenant resume idle").await.ended_with(0);
+    let rest = run("move --drain eu-1 --json").await.ended_with(0).json();
+    assert_eq!((&rest["total"], &rest["tenants"][0]["tenantId"]), (&1.into(), &"idle".into()));
+    run("move --drain eu-1").await.ended_with(0).says("0 of 0 tenants moved");
+}

@@ -17,7 +17,7 @@ pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 struct Panicked(String);
 
 impl EachFailure {
-    pub(super) fn of(error: impl Into<BoxError>) -> Self {
+    pub(crate) fn of(error: impl Into<BoxError>) -> Self {
         let error: Arc<dyn StdError + Send + Sync> = error.into().into();
         let message = ErrorReport::new(&*error).to_string();
         let described = chain(&*error).find_map(Error::described);

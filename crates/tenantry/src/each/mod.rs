@@ -20,5 +20,5 @@ mod together;
 
 pub use options::EachOptions;
 pub use report::{EachEnd, EachFailure, EachOutcome, EachReport, TenantEach};
-pub(crate) use run::for_each;
+pub(crate) use run::{for_each, visit_each};
 pub use survey::Survey;

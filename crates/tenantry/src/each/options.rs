@@ -15,9 +15,9 @@ use crate::error::{Error, ErrorKind, OptionsError};
 #[derive(Clone)]
 #[must_use = "options do nothing until a run gets them"]
 pub struct EachOptions {
-    pub(super) only: Option<Vec<Arc<str>>>,
-    pub(super) concurrency: usize,
-    pub(super) max_failures: Option<usize>,
+    pub(crate) only: Option<Vec<Arc<str>>>,
+    pub(crate) concurrency: usize,
+    pub(crate) max_failures: Option<usize>,
     pub(super) stop: Option<Shared<BoxFuture<'static, ()>>>,
 }
 
@@ -67,15 +67,15 @@ impl EachOptions {
         self
     }
 
-    /// Validates the options.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// Validates the options. The caller says what it does, and by which name it offers the concurrency.
+    pub(crate) fn check(&self, doing: &str, concurrency: &'static str) -> Result<(), Error> {
         let wrong = |option| {
             let wrong = OptionsError::new(option, "be at least 1");
-            let attempted = format!("working on each tenant: {wrong}");
+            let attempted = format!("{doing}: {wrong}");
             Err(Error::new(ErrorKind::Config, attempted).with_source(wrong))
         };
         match self {
-            Self { concurrency: 0, .. } => wrong("concurrency"),
+            Self { concurrency: 0, .. } => wrong(concurrency),
             Self { max_failures: Some(0), .. } => wrong("max_failures"),
             _ => Ok(()),
         }

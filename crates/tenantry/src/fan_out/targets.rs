@@ -82,11 +82,7 @@ type Names = (Option<Arc<str>>, Option<Arc<str>>);
 /// Lists these tenants in the given order, without duplicates, or all tenants.
 pub(crate) async fn named(fleet: &Fleet, only: Option<Vec<Arc<str>>>) -> Result<Vec<Named>, Error> {
     let Some(names) = only else {
-        let listed = |record: &TenantRecord| Named {
-            name: record.id.as_str().into(),
-            is_suspended: !record.state.is_served(),
-            names: fleet.names_of(fleet.home_of(record).ok().as_ref()).into(),
-        };
+        let listed = |record| Named::of(fleet, record);
         return Ok(fleet.list().await?.iter().map(listed).collect());
     };
     let mut seen = HashSet::new();
@@ -95,6 +91,15 @@ pub(crate) async fn named(fleet: &Fleet, only: Option<Vec<Arc<str>>>) -> Result<
 }
 
 impl Named {
+    /// A tenant that the catalog lists.
+    pub(crate) fn of(fleet: &Fleet, record: &TenantRecord) -> Self {
+        Self {
+            name: record.id.as_str().into(),
+            is_suspended: !record.state.is_served(),
+            names: fleet.names_of(fleet.home_of(record).ok().as_ref()).into(),
+        }
+    }
+
     /// Returns where it lives, as reports name it, if that is known.
     pub(crate) fn names(&self) -> Names {
         self.names.get().cloned().unwrap_or_default()

@@ -17,6 +17,7 @@
 mod announce;
 mod attempts;
 mod conninfo;
+mod drain;
 mod ends;
 mod estimate;
 mod examine;
@@ -41,6 +42,7 @@ mod simulation;
 mod stage;
 mod tidy;
 
+pub use drain::DrainOptions;
 pub use mover::{Mover, TakenOver};
 pub use obstacle::{Obstacle, ObstacleKind, Obstacles};
 pub use options::MoveOptions;

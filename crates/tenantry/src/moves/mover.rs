@@ -56,6 +56,10 @@ impl Mover {
         Self { fleet }
     }
 
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
     /// Looks for what prevents a move, and estimates how long requests would wait. Changes nothing: the structure is
     /// created on the target in a transaction that is rolled back, and a sample of rows is copied into a temporary
     /// table.
@@ -141,7 +145,11 @@ impl Mover {
         let mine = Mine { id: MoveId::new(), owner: owner(), attempt: 1 };
         self.begin(&ends, &mine, &plan, options).await?;
         let row = self.row(mine.id).await?;
-        let teller = Teller { on_progress: options.on_progress.clone(), bytes_total: plan.bytes };
+        let teller = Teller {
+            on_progress: options.on_progress.clone(),
+            tenant_id: id.clone(),
+            bytes_total: plan.bytes,
+        };
         match self.drive(ends, mine, row, teller, (options.conninfo.clone(), false)).await? {
             Outcome::Moved(report) => Ok(report),
             Outcome::Undone(error) => Err(error),
@@ -255,7 +263,11 @@ impl Mover {
         drop(lease);
         let ends = self.ends_of(&found).await?;
         let row = self.row(mine.id).await?;
-        let teller = Teller { on_progress: None, bytes_total: row.bytes };
+        let teller = Teller {
+            on_progress: None,
+            tenant_id: found.tenant_id.clone(),
+            bytes_total: row.bytes,
+        };
         match self.drive(ends, mine, row, teller, (None, true)).await? {
             Outcome::Moved(report) => Ok(Some(report)),
             Outcome::Undone(error) => Err(error),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{MoveStage, options::OnProgress};
-use crate::clone::CloneProgress;
+use crate::{clone::CloneProgress, tenant::TenantId};
 
 /// Progress of a move, for [`MoveOptions::on_progress`](super::MoveOptions::on_progress).
 ///
@@ -15,6 +15,8 @@ use crate::clone::CloneProgress;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MoveProgress<'a> {
+    /// The tenant.
+    pub tenant_id: &'a TenantId,
     /// The stage that is recorded.
     pub stage: MoveStage,
     /// Whether the work of the stage is done, and the next stage is about to be recorded.
@@ -40,6 +42,7 @@ impl fmt::Display for MoveProgress<'_> {
 #[derive(Clone)]
 pub(super) struct Teller {
     pub(super) on_progress: Option<Arc<OnProgress>>,
+    pub(super) tenant_id: TenantId,
     pub(super) bytes_total: u64,
 }
 
@@ -51,7 +54,8 @@ impl Teller {
         copy: Option<&CloneProgress<'_>>,
     ) {
         let Some(on_progress) = &self.on_progress else { return };
-        let progress = MoveProgress { stage, is_worked_off, copy, bytes_total: self.bytes_total };
+        let (tenant_id, bytes_total) = (&self.tenant_id, self.bytes_total);
+        let progress = MoveProgress { tenant_id, stage, is_worked_off, copy, bytes_total };
         if catch_unwind(AssertUnwindSafe(|| on_progress(&progress))).is_err() {
             tracing::error!(target: "tenantry::hook", "the progress callback of a move panicked");
         }

@@ -13,18 +13,23 @@ use crate::{
 impl Provisioner {
     /// Checks the server that the options of a creation name.
     pub(crate) fn check_server(&self, server: &str) -> Result<(), Error> {
-        let servers = self.fleet.servers();
-        if !servers.all().any(|(name, _)| name == server) {
-            let name: String = server.chars().take(80).collect();
-            let attempted = format!("there is no server {name:?}; there are {}", self.names());
-            return Err(Error::new(ErrorKind::Placement, attempted));
-        }
-        if servers.new_tenants().are_kept_off(server) {
+        self.check_known(server)?;
+        if self.fleet.servers().new_tenants().are_kept_off(server) {
             let attempted =
                 format!("server {server} is draining and gets no new tenants: name another one");
             return Err(Error::new(ErrorKind::Placement, attempted));
         }
         Ok(())
+    }
+
+    /// Checks that there is a server of this name.
+    pub(crate) fn check_known(&self, server: &str) -> Result<(), Error> {
+        if self.fleet.servers().all().any(|(name, _)| name == server) {
+            return Ok(());
+        }
+        let name: String = server.chars().take(80).collect();
+        let attempted = format!("there is no server {name:?}; there are {}", self.names());
+        Err(Error::new(ErrorKind::Placement, attempted))
     }
 
     /// Chooses the server of a new tenant by the manager's policy. `None` is the manager's own server.
@@ -58,7 +63,8 @@ impl Provisioner {
         Ok(())
     }
 
-    fn no_server(&self, none: &NoServer) -> Error {
+    /// Says why no server gets a tenant.
+    pub(crate) fn no_server(&self, none: &NoServer) -> Error {
         let attempted = match none {
             NoServer::AllDrain => {
                 "no server gets new tenants: each one is draining or excluded by the placement policy".to_owned()

@@ -90,6 +90,34 @@ impl NewTenants {
         self.policy.choose(tenant, &self.candidates(), draw)
     }
 
+    /// Returns `true` if no policy places a new tenant on this server.
+    pub(crate) fn never_go_to(&self, server: &str) -> bool {
+        self.draining.contains(server) || self.policy.excludes(server)
+    }
+
+    /// Chooses other servers for these tenants: by the policy, or the least loaded of these servers. Each choice
+    /// counts for the next ones. `draw` returns random numbers from 0 to 1, exclusive.
+    pub(crate) fn spread(
+        &self,
+        tenants: &[TenantRecord],
+        only: &[String],
+        mut draw: impl FnMut() -> f64,
+    ) -> Vec<Result<Arc<str>, NoServer>> {
+        let least_loaded = PlacementPolicy::least_loaded();
+        let (policy, mut servers) = if only.is_empty() {
+            (&self.policy, self.candidates())
+        } else {
+            let named = |of: &ServerLoad| only.iter().any(|name| **name == *of.name);
+            (&least_loaded, self.loads().into_iter().filter(named).collect())
+        };
+        let mut choose = |tenant| {
+            let chosen = policy.choose(tenant, &servers, draw())?;
+            servers.iter_mut().filter(|of| of.name == chosen).for_each(|of| of.tenants += 1);
+            Ok(chosen)
+        };
+        tenants.iter().map(&mut choose).collect()
+    }
+
     /// Returns `true` if a server gets no new tenants.
     pub(crate) fn are_kept_off(&self, server: &str) -> bool {
         self.draining.contains(server)
@@ -97,6 +125,13 @@ impl NewTenants {
 
     /// Returns the servers that can get a tenant, the main one first.
     fn candidates(&self) -> Vec<ServerLoad> {
+        let mut loads = self.loads();
+        loads.retain(|of| !self.never_go_to(&of.name));
+        loads
+    }
+
+    /// Returns all servers, the main one first.
+    fn loads(&self) -> Vec<ServerLoad> {
         let counted = self.counted.lock();
         let tenants = |name: &str| {
             let counts = counted.as_ref().map(|counted| &counted.tenants);
@@ -105,7 +140,6 @@ impl NewTenants {
         let others = self.weights.iter().map(|(name, weight)| (Arc::clone(name), *weight));
         std::iter::once((MAIN.into(), 1.0))
             .chain(others)
-            .filter(|(name, _)| !self.policy.excludes(name) && !self.draining.contains(name))
             .map(|(name, weight)| {
                 let tenants = tenants(&name);
                 ServerLoad::new(name, weight, tenants)
@@ -164,6 +198,21 @@ mod tests {
         assert!(!servers.need_a_count());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(servers.need_a_count());
+    }
+
+    #[test]
+    fn tenants_of_a_server_are_spread_over_the_others() {
+        let drained =
+            [tenant("a", Some("eu-1")), tenant("b", Some("eu-1")), tenant("c", Some("eu-1"))];
+        let servers = servers(PlacementPolicy::least_loaded(), &["eu-1"]);
+        let spread = |only: &[&str]| {
+            let only: Vec<_> = only.iter().map(ToString::to_string).collect();
+            servers.spread(&drained, &only, || 0.5).into_iter().collect::<Result<Vec<_>, _>>()
+        };
+        assert_eq!(spread(&[]), Ok(["main", "eu-2", "main"].map(Arc::from).to_vec()));
+        assert_eq!(spread(&["eu-2"]), Ok(["eu-2"; 3].map(Arc::from).to_vec()));
+        servers.set_count(three(), Duration::ZERO);
+        assert_eq!(spread(&[]), Ok(["eu-2", "eu-2", "main"].map(Arc::from).to_vec()));
     }
 
     #[test]

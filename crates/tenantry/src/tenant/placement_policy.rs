@@ -66,9 +66,9 @@ impl PlacementPolicy {
 
     /// Chooses the server with the fewest tenants relative to its [weight](crate::ServerOptions::weight).
     ///
-    /// The tenants are counted by listing the catalog, at most every 10 s per process; tenants that this process
-    /// creates meanwhile are added. Other processes count separately, so the numbers can differ by what they create in
-    /// that time.
+    /// The tenants are counted by listing the catalog page by page: at most every 10 s per process, and for at most a
+    /// twentieth of the time if the catalog is large. Tenants that this process creates meanwhile are added. Other
+    /// processes count separately, so the numbers can differ by what they create in that time.
     pub fn least_loaded() -> Self {
         Self::of(Rule::LeastLoaded)
     }

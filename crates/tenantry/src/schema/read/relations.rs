@@ -9,6 +9,13 @@ use super::{
     },
 };
 
+/// The options that a statement has set. PostgreSQL keeps the version of each column of a table among them from
+/// 15.20 on, as `pg_attver`, which `pg_dump` leaves out, too.
+const COLUMN_OPTIONS: &str = "case when a.attoptions is null or pg_catalog.cardinality(a.attoptions) operator(pg_catalog.=) 1 \
+       and pg_catalog.starts_with(a.attoptions[1], 'pg_attver=') then null \
+     else (select pg_catalog.array_agg(o.option) from pg_catalog.unnest(a.attoptions) as o (option) \
+       where not pg_catalog.starts_with(o.option, 'pg_attver=')) end";
+
 const OWNER: Column = at(Attribute::Owner, Role, "c.relowner");
 const GRANTS: Column =
     at(Attribute::Grants, Grants { kind: "'r'", owner: "c.relowner" }, "c.relacl");
@@ -365,7 +372,7 @@ pub(super) const COLUMN: Reader = Reader {
             Word,
             "case when a.attcompression operator(pg_catalog.=) 'p'::pg_catalog.\"char\" then 'pglz' when a.attcompression operator(pg_catalog.=) 'l'::pg_catalog.\"char\" then 'lz4' end",
         ),
-        at(Attribute::ColumnOptions, Words, "a.attoptions"),
+        at(Attribute::ColumnOptions, Words, COLUMN_OPTIONS),
         at(Attribute::ForeignOptions, Words, "a.attfdwoptions"),
         at(Attribute::Grants, Grants { kind: "", owner: "" }, "a.attacl"),
         COMMENT,

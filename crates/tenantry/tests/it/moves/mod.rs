@@ -2,6 +2,7 @@
 
 mod announced;
 mod arrives;
+mod drained;
 mod failures;
 mod killed;
 mod load;
