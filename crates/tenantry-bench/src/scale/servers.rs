@@ -177,7 +177,8 @@ pub(crate) async fn measure(urls: &[String], tenants: usize) -> Result<Measured,
 
 fn build(urls: &[String], tenants: usize) -> Result<TenantManager, Failure> {
     let (main, others) = urls.split_first().ok_or("there is no server")?;
-    let capacity = 2 * u64::try_from(tenants)?;
+    // Those that are there and those that are created.
+    let capacity = u64::try_from(tenants + 2)?;
     let mut builder = TenantManager::builder(main)
         .catalog(TableCatalog::new())
         .catalog_options(CatalogOptions::default().capacity(capacity))

@@ -9,6 +9,7 @@
 
 mod change;
 mod closure;
+mod common;
 mod desk;
 mod discovery;
 mod fixed;
@@ -33,6 +34,7 @@ use tokio::time::timeout;
 
 pub use change::{CatalogChange, Write};
 pub use closure::CatalogFn;
+pub(crate) use common::Common;
 pub use discovery::SchemaDiscovery;
 pub use fixed::FixedCatalog;
 pub(crate) use listen::listen;

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::placing::Isolations;
+use super::{common::Common, placing::Isolations};
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     pool::{
@@ -144,6 +144,8 @@ pub(crate) struct Rules {
     pub(crate) servers: BTreeMap<Arc<str>, RowTables>,
     /// The database in the URL of each server.
     pub(crate) databases: BTreeMap<Arc<str>, String>,
+    /// What the tenants in that database have in common.
+    pub(crate) common: BTreeMap<Arc<str>, Common>,
     /// Completes each record on behalf of the application.
     pub(crate) complete: Option<Complete>,
     /// Chooses the tier of each tenant on behalf of the application.
@@ -444,8 +446,16 @@ impl Rules {
         }
         let id = OccupantId::Tenant(record.id.clone());
         let login = self.login(&record, class);
-        let occupant = Occupant::new(id, class, binding).logging_in(login).limited_by(limits);
-        let occupant = occupant.placed(placement.home(), placement.epoch());
+        let occupant = Occupant::new(id, class, binding).limited_by(limits);
+        let common = self.common.get(placement.server());
+        let (placement, occupant) = match common {
+            Some(common) => common.shared(placement, occupant),
+            None => {
+                let occupant = occupant.placed(placement.home(), placement.epoch());
+                (placement, occupant)
+            }
+        };
+        let occupant = occupant.logging_in(login);
         let occupant = match placement.key().zip(self.servers.get(placement.server())) {
             Some((key, tables)) => {
                 let key = KeyDigest::of(placement.container(), key);

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     budget::{self, SharedBudget},
     catalog::{
-        Asked, Catalog, CatalogOptions, ChooseTier, Complete, Decide, Dedicate, Isolations, Lookup,
-        Rules, SchemaDiscovery,
+        Asked, Catalog, CatalogOptions, ChooseTier, Common, Complete, Decide, Dedicate, Isolations,
+        Lookup, Rules, SchemaDiscovery,
     },
     db::{Handle, SharedDb},
     error::{Error, ErrorKind, OptionsError},
@@ -914,8 +914,13 @@ impl ManagerBuilder {
         let shared = db(occupants.shared);
         let isolations = Isolations::new(self.isolation, self.other_isolations);
         let tables = || RowTables::new(isolations.schema_of_rows(&shared_schema));
+        let common = |name: &str| {
+            let name = Arc::from(name);
+            (Arc::clone(&name), Common::of(&name))
+        };
         let rules = Rules {
             servers: servers.all().map(|(name, _)| (name.into(), tables())).collect(),
+            common: servers.all().map(|(name, _)| common(name)).collect(),
             isolations,
             databases,
             shared_schema,

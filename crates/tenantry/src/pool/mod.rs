@@ -81,7 +81,7 @@ pub(crate) use lease::Effect;
 pub use lease::Lease;
 pub(crate) use lent::Verdict;
 pub(crate) use live_limits::LiveLimits;
-pub(crate) use occupant::{Occupant, OccupantId};
+pub(crate) use occupant::{Occupant, OccupantId, SharedHome};
 pub use options::PoolOptions;
 pub(crate) use pin::{KeyDigest, PINS, PINS_OF_KEYS, SEEN_AS, pin_hash};
 pub use pooling::Pooling;

@@ -3,7 +3,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, LazyLock, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -36,12 +36,16 @@ pub(crate) struct Occupant {
     tie: Tie,
     /// The extension schemas in its search path, and their state.
     pub(super) extensions: Option<Arc<ExtensionSchemas>>,
-    rare: Option<Box<Rare>>,
+    /// Tenants in the database of one server share it, if they have nothing else in it.
+    rare: Option<Arc<Rare>>,
     shape: Shape,
     /// The limits of the tenant, which all of its occupants have.
     pub(crate) limits: Arc<LiveLimits>,
     /// Why it is refused, if so.
     refused: OnceLock<Refused>,
+    /// The OID of its database, if that is not the manager's, since a session was first bound there; 0 before. The
+    /// schemas of databases that were copied from one have the same OIDs.
+    database: AtomicU32,
     /// `true` once a handle of it was requested.
     met: AtomicBool,
     /// `true` if one task may hold connections of it beside others.
@@ -51,7 +55,7 @@ pub(crate) struct Occupant {
 }
 
 /// What few occupants have.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Rare {
     /// Where its connections are, if it is not the manager's database.
     elsewhere: Option<Elsewhere>,
@@ -103,14 +107,22 @@ struct KeyTie {
 }
 
 /// Where the connections of an occupant are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Elsewhere {
     home: Home,
     /// The number of the tenant's placement: a schema of the same name that it had there before is another one.
     epoch: u64,
-    /// The OID of its database, since a session was first bound there. The schemas of databases that
-    /// were copied from one have the same OIDs.
-    database: OnceLock<u32>,
+}
+
+/// A home of many tenants, which they share in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedHome(Arc<Rare>);
+
+impl SharedHome {
+    pub(crate) fn of(home: Home) -> Self {
+        let elsewhere = (!home.is_managers()).then_some(Elsewhere { home, epoch: FIRST });
+        Self(Arc::new(Rare { elsewhere, ..Rare::default() }))
+    }
 }
 
 /// The number of a tenant's first placement.
@@ -139,6 +151,7 @@ impl Occupant {
             shape: Shape::Own(TablesShape::default()),
             limits: Arc::default(),
             refused: OnceLock::new(),
+            database: AtomicU32::new(0),
             met: AtomicBool::new(false),
             may_nest: AtomicBool::new(matches!(class, Class::System | Class::Upkeep)),
             reads: false,
@@ -172,12 +185,11 @@ impl Occupant {
             shape: self.shape.on_replicas(),
             limits: Arc::clone(&self.limits),
             reads: true,
+            rare: self.rare.clone(),
             ..Self::new(self.id.clone(), self.class, self.binding.clone())
         };
-        reader = reader.placed(self.home().clone(), self.epoch());
-        reader = reader.logging_in(self.login().cloned());
         reader.may_nest = AtomicBool::new(self.may_nest());
-        reader.followed_by(self.after_bind().cloned())
+        reader
     }
 
     /// Returns `true` if its sessions are on replicas.
@@ -248,10 +260,19 @@ impl Occupant {
     /// Sets where its connections are, and the number of the tenant's placement.
     pub(crate) fn placed(mut self, home: Home, epoch: u64) -> Self {
         if !home.is_managers() || epoch != FIRST {
-            let elsewhere = Elsewhere { home, epoch, database: OnceLock::new() };
-            self.rare.get_or_insert_default().elsewhere = Some(elsewhere);
+            self.rare_mut().elsewhere = Some(Elsewhere { home, epoch });
         }
         self
+    }
+
+    /// Sets where its connections are, to the first placement in a home that other tenants have, too.
+    pub(crate) fn in_home(self, home: &SharedHome) -> Self {
+        Self { rare: Some(Arc::clone(&home.0)), ..self }
+    }
+
+    /// Returns what is its own from now on.
+    fn rare_mut(&mut self) -> &mut Rare {
+        Arc::make_mut(self.rare.get_or_insert_default())
     }
 
     fn epoch(&self) -> u64 {
@@ -270,7 +291,7 @@ impl Occupant {
 
     pub(crate) fn logging_in(mut self, login: Option<Login>) -> Self {
         if let Some(login) = login {
-            self.rare.get_or_insert_default().login = Some(login);
+            self.rare_mut().login = Some(login);
         }
         self
     }
@@ -287,7 +308,7 @@ impl Occupant {
 
     pub(crate) fn followed_by(mut self, hook: Option<AfterBind>) -> Self {
         if let Some(hook) = hook {
-            self.rare.get_or_insert_default().after_bind = Some(hook);
+            self.rare_mut().after_bind = Some(hook);
         }
         self
     }
@@ -411,15 +432,23 @@ impl Occupant {
 
     /// Checks that its database is still the one of its first session.
     pub(super) fn check_database(&self, oid: u32) -> Result<(), Error> {
-        let before = self.elsewhere().map(|of| *of.database.get_or_init(|| oid));
-        if before.is_none_or(|before| before == oid) {
+        if self.elsewhere().is_none_or(|_| self.learned_database(oid) == oid) {
             return Ok(());
         }
         Err(self.not_the_same())
     }
 
+    /// Returns the OID of its database as it was learned first: this one, if none is known.
+    fn learned_database(&self, oid: u32) -> u32 {
+        let (acquire, release) = (Ordering::Acquire, Ordering::AcqRel);
+        match self.database.compare_exchange(0, oid, release, acquire) {
+            Ok(_) => oid,
+            Err(known) => known,
+        }
+    }
+
     fn database(&self) -> Option<u32> {
-        self.elsewhere().and_then(|elsewhere| elsewhere.database.get().copied())
+        Some(self.database.load(Ordering::Acquire)).filter(|oid| *oid > 0)
     }
 
     fn is_in_database_of(&self, other: &Self) -> bool {
@@ -434,8 +463,8 @@ impl Occupant {
         {
             own.get_or_init(|| there);
         }
-        if let (Some(own), Some(oid)) = (self.elsewhere(), other.database()) {
-            own.database.get_or_init(|| oid);
+        if let (Some(_), Some(oid)) = (self.elsewhere(), other.database()) {
+            self.learned_database(oid);
         }
     }
 

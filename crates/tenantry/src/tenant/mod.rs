@@ -28,6 +28,7 @@ pub(crate) use ident::{MOVED, PROVISIONAL, SCRATCH};
 pub use isolation::Isolation;
 pub use kind::{IsolationKind, ParseIsolationKindError};
 pub use limits::{LimitsError, TenantLimits};
+pub(crate) use placement::OnServer;
 pub use placement::Placement;
 pub(crate) use placement::{MAIN, Spot};
 pub(crate) use placement_policy::NoServer;

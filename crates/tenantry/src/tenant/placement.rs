@@ -29,8 +29,8 @@ pub struct Placement {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Spot {
     container: Ident,
-    /// What few tenants have, so that the others take no memory for it.
-    rest: Option<Box<Rest>>,
+    /// What few tenants have, so that the others take no memory for it. Those on one server can share it.
+    rest: Option<Arc<Rest>>,
 }
 
 /// The parts that a schema of the main server's database does not have.
@@ -39,6 +39,27 @@ struct Rest {
     server: Option<Arc<str>>,
     database: Option<Ident>,
     key: Option<Arc<str>>,
+}
+
+/// What the placements of all tenants in the database of one server have in common, in memory once.
+#[derive(Debug, Clone)]
+pub(crate) struct OnServer(Arc<Rest>);
+
+impl OnServer {
+    pub(crate) fn new(server: &Arc<str>) -> Self {
+        let server = (**server != *MAIN).then(|| Arc::clone(server));
+        Self(Arc::new(Rest { server, ..Rest::default() }))
+    }
+
+    pub(crate) fn home(&self) -> Home {
+        self.0.home()
+    }
+}
+
+impl Rest {
+    fn home(&self) -> Home {
+        Home::new(self.server.clone(), self.database.clone())
+    }
 }
 
 impl Placement {
@@ -69,13 +90,14 @@ impl Placement {
     }
 
     fn new(container: Ident, rest: Option<Rest>) -> Self {
-        Self { spot: Spot { container, rest: rest.map(Box::new) }, epoch: 1 }
+        Self { spot: Spot { container, rest: rest.map(Arc::new) }, epoch: 1 }
     }
 
     /// Sets the server, unless it is the main one.
     pub(crate) fn on(mut self, server: Option<&Arc<str>>) -> Self {
         if let Some(server) = server.filter(|server| &***server != MAIN) {
-            self.spot.rest.get_or_insert_default().server = Some(Arc::clone(server));
+            let rest = self.spot.rest.get_or_insert_default();
+            Arc::make_mut(rest).server = Some(Arc::clone(server));
         }
         self
     }
@@ -130,8 +152,20 @@ impl Placement {
 
     /// Returns the database, with its server.
     pub(crate) fn home(&self) -> Home {
-        let of = |rest: &Rest| Home::new(rest.server.clone(), rest.database.clone());
-        self.spot.rest.as_deref().map_or(Home::MANAGERS, of)
+        self.spot.rest.as_deref().map_or(Home::MANAGERS, Rest::home)
+    }
+
+    /// Shares memory with the other tenants in the database of its server, if it has nothing else.
+    pub(crate) fn sharing(mut self, common: &OnServer) -> Self {
+        if self.is_sharing(common) {
+            self.spot.rest = Some(Arc::clone(&common.0));
+        }
+        self
+    }
+
+    /// Returns `true` if it has nothing but what the tenants in the database of this server have.
+    pub(crate) fn is_sharing(&self, common: &OnServer) -> bool {
+        self.spot.rest.as_deref() == Some(&*common.0)
     }
 
     /// Returns what only this tenant may have.

@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, LazyLock},
+    time::SystemTime,
+};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -19,20 +24,24 @@ struct Parts {
     created_at: Option<SystemTime>,
     /// What few tenants have, so that the others take little memory for it.
     attributes: Option<Box<Value>>,
+    /// `true` if the attributes are an object without any.
+    is_without: bool,
 }
 
 impl Tenant {
     pub(crate) fn new(record: TenantRecord, placement: Placement) -> Self {
         let TenantRecord { id, state, created_at, attributes, .. } = record;
-        let attributes = (!attributes.is_null()).then(|| Box::new(attributes));
-        Self(Arc::new(Parts { id, placement, state, created_at, attributes }))
+        let is_without = attributes.as_object().is_some_and(serde_json::Map::is_empty);
+        let has_any = !attributes.is_null() && !is_without;
+        let attributes = has_any.then(|| Box::new(attributes));
+        Self(Arc::new(Parts { id, placement, state, created_at, attributes, is_without }))
     }
 
     /// Returns `true` if both describe the same tenant identically.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         let [this, other] = [self, other].map(|tenant| {
-            let Parts { id, placement, state, created_at, attributes } = &*tenant.0;
-            (id, placement, state, created_at, attributes)
+            let Parts { id, placement, state, created_at, attributes, is_without } = &*tenant.0;
+            (id, placement, state, created_at, attributes, is_without)
         });
         this == other
     }
@@ -66,7 +75,9 @@ impl Tenant {
     /// Returns the other attributes that the catalog records; `null` if there are none.
     #[must_use]
     pub fn attributes(&self) -> &Value {
-        self.0.attributes.as_deref().unwrap_or(&Value::Null)
+        static NONE: LazyLock<Value> = LazyLock::new(|| Value::Object(serde_json::Map::new()));
+        let otherwise = if self.0.is_without { &*NONE } else { &Value::Null };
+        self.0.attributes.as_deref().unwrap_or(otherwise)
     }
 }
 
