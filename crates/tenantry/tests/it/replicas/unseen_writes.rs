@@ -100,13 +100,13 @@ async fn what_was_committed_after_its_future_was_dropped() -> TestResult {
     for _ in 0..20 {
         let slow = "insert into added select 1 from pg_sleep(0.03)";
         let write = timeout(Duration::from_millis(10), sqlx::query(slow).execute(&db)).await;
-        assert!(write.is_err(), "it takes longer");
+        let is_dropped = write.is_err();
         count(&db).await?;
         tokio::time::sleep(Duration::from_millis(150)).await;
         let there = sqlx::query_scalar("select count(*) from tenant_acme.added");
         let there: i64 = there.fetch_one(&mut admin).await?;
         assert_eq!(count(&db).await?, there);
-        written += usize::from(there > 0);
+        written += usize::from(is_dropped && there > 0);
     }
     assert!(written > 0, "none was committed");
     resume(&pair).await;
@@ -129,12 +129,19 @@ async fn what_was_committed_after_its_connection_was_lost() -> TestResult {
         let db = db.clone();
         async move { sqlx::query(slow).execute(&db).await }
     });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut admin = connect(&pair.primary.url()).await;
+    eventually("it runs", async || {
+        let running = "select count(*) from pg_stat_activity \
+                       where query like 'insert into added%' and state = 'active'";
+        let running: i64 =
+            sqlx::query_scalar(running).fetch_one(&mut admin).await.expect("it is running");
+        running == 1
+    })
+    .await;
     proxy.set(Mode::Cut);
     assert!(write.await?.is_err(), "the connection is gone");
     proxy.set(Mode::Pass);
     eventually("reads are served", async || count(&db).await.is_ok()).await;
-    let mut admin = connect(&pair.primary.url()).await;
     eventually("it is committed", async || {
         let there = sqlx::query_scalar("select count(*) from tenant_acme.added");
         let there: i64 = there.fetch_one(&mut admin).await.expect("it is running");
