@@ -242,6 +242,7 @@ impl Fleet {
         }
         let known = self.lookup.find(&self.asked, id).await?;
         if known.occupant.is_new() {
+            self.servers.read_anew(id);
             if known.occupant.limits.version() != 0 {
                 // Requests that wait have the new limits, too.
                 self.servers.of(known.tenant.placement()).follow_limits(&known.occupant);

@@ -82,6 +82,13 @@ impl Servers {
         self.all().for_each(|(_, server)| server.note_change(id));
     }
 
+    /// Makes the next read of a tenant on a replica ask the primary, on each server. An older handle can be for the
+    /// place at which the tenant was.
+    pub(crate) fn read_anew(&self, tenant: &TenantId) {
+        let replicas = self.all().filter_map(|(_, server)| server.replicas());
+        replicas.for_each(|replicas| replicas.note_change(tenant));
+    }
+
     /// Evicts the tenant pools of an occupant. Returns `true` if there was one.
     pub(crate) fn evict(&self, id: &OccupantId, reason: EvictReason) -> bool {
         let evicted = self.all().map(|(_, server)| server.evict(id, reason));

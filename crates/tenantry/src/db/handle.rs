@@ -86,8 +86,8 @@ impl Handle {
     }
 
     /// Checks out a connection for a transaction.
-    pub(super) async fn lease_for_transaction(&self, begin: Begin) -> Result<Lease, Error> {
-        self.acquire_for(Purpose::Transaction(begin)).await.map(in_hand)
+    pub(super) async fn lease_for_transaction(&self, purpose: Purpose) -> Result<Lease, Error> {
+        self.acquire_for(purpose).await.map(in_hand)
     }
 
     /// Begins a transaction with this statement, or with a plain `begin`.
@@ -96,7 +96,16 @@ impl Handle {
         if modes == Begin::Unknown {
             self.server.check_may_begin_otherwise(&self.occupant)?;
         }
-        let lease = self.lease_for_transaction(modes).await?;
+        self.begin_for(Purpose::Transaction(modes), with).await
+    }
+
+    /// Begins a transaction for this purpose.
+    pub(super) async fn begin_for(
+        &self,
+        purpose: Purpose,
+        with: Option<SqlStr>,
+    ) -> sqlx::Result<TenantTransaction> {
+        let lease = self.lease_for_transaction(purpose).await?;
         let begun = TenantTransaction::open_with(lease, with, self.watched.clone()).await?;
         Ok(begun.following(self.follows.clone()))
     }

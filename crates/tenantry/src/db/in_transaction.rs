@@ -3,7 +3,7 @@
 use sqlx::{Postgres, SqlStr, Transaction, raw_sql};
 
 use super::{Handle, lost::is_aborted};
-use crate::pool::{Begin, Effect, Lease};
+use crate::pool::{Begin, Effect, Lease, PrimaryCheck, Purpose};
 
 impl Handle {
     /// Runs work in a transaction, commits when it succeeds, and rolls back otherwise.
@@ -15,7 +15,7 @@ impl Handle {
         F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
         E: From<sqlx::Error>,
     {
-        let lease = self.lease_for_transaction(Begin::default()).await;
+        let lease = self.lease_for_transaction(Purpose::Transaction(Begin::default())).await;
         self.transaction_on(lease.map_err(sqlx::Error::from)?, None, work).await
     }
 
@@ -32,8 +32,9 @@ impl Handle {
     {
         let begin = lease.begin_sql(begin);
         let (commit, rollback) = (lease.commit_sql(), lease.rollback_sql());
+        let check = lease.primary_check();
         let (result, ended) = match Transaction::begin(lease.attempt(), begin).await {
-            Ok(tx) => run(tx, work, commit, rollback).await,
+            Ok(tx) => run(tx, work, check, (commit, rollback)).await,
             Err(error) => (Err(None), Err(error)),
         };
         let ended = match &result {
@@ -71,13 +72,18 @@ impl Handle {
 async fn run<T, E, F>(
     mut tx: Transaction<'_, Postgres>,
     work: F,
-    commit: SqlStr,
-    rollback: Option<SqlStr>,
+    check: PrimaryCheck,
+    (commit, rollback): (SqlStr, Option<SqlStr>),
 ) -> (Result<T, Option<E>>, sqlx::Result<()>)
 where
     F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
+    E: From<sqlx::Error>,
 {
-    match work(&mut tx).await {
+    let worked = work(&mut tx).await;
+    let worked = worked.and_then(|value| {
+        check.refuse_former().map(|()| value).map_err(|error| sqlx::Error::from(error).into())
+    });
+    match worked {
         Ok(value) => {
             let committed = raw_sql(commit).execute(&mut *tx).await.map(drop);
             if committed.as_ref().is_err_and(is_aborted) {

@@ -17,7 +17,8 @@ use crate::{pool::ConsistencyToken, tenant::Tenant};
 /// asks the primary for its position in the log, and waits up to 20 ms for the replica to get
 /// there; otherwise the read runs on the primary. Everything but a [`ReadDb`] counts as a write: a
 /// query on a [`TenantDb`](crate::TenantDb) can call a function that changes data, and a
-/// [`Lease`](crate::Lease) can do anything while it is held. What other processes have written is
+/// [`Lease`](crate::Lease) or a transaction can do anything while it is held. Seeds, migrations and other maintenance
+/// count, too. What other processes have written is
 /// seen with a [token](Self::at_least), and otherwise after the
 /// [lag limit](crate::ReplicaOptions::max_lag) at the latest. So is what was written through
 /// [`SharedDb`](crate::SharedDb), to tables of all tenants.
@@ -63,8 +64,9 @@ impl ReadDb {
     /// Returns a handle whose reads see everything that was committed before the token was made, in any
     /// process. Of several, the last one applies.
     ///
-    /// A token of another server, or from before a failover, makes reads go to the primary. One with a position that
-    /// the primary has not reached has no effect.
+    /// A token of another server, or from before a failover, makes reads go to the primary. One from after a failover
+    /// that this process does not know of makes it look for the new primary. One with a position that the primary has
+    /// not reached has no effect.
     ///
     /// # Examples
     ///
@@ -84,7 +86,7 @@ impl ReadDb {
         self
     }
 
-    /// Acquires a connection and begins a read-only transaction on it.
+    /// Acquires a connection and begins a read-only transaction on it, which cannot be made writable.
     ///
     /// A transaction stays on its server. On a replica, its queries fail with
     /// [`SerializationFailure`](crate::ErrorKind::SerializationFailure) if they stand in the way of the log for

@@ -66,7 +66,7 @@ impl Reader {
         let running = self.handle.running(statement.text());
         let limit = self.handle.limit();
         let result = in_time(limit, async {
-            let mut tx = self.handle.begin(Some(BEGIN.into_sql_str())).await?;
+            let mut tx = self.begin_on_primary().await?;
             match run(&mut tx, statement).await {
                 Ok(done) => tx.commit().await.map(|()| done),
                 Err(error) => Err(tx.explain(error).await),
@@ -122,7 +122,7 @@ impl Reader {
 
     fn stream_guarded(&self, statement: Statement) -> BoxStream<'_, sqlx::Result<Step>> {
         Box::pin(try_stream! {
-            let mut tx = self.handle.begin(Some(BEGIN.into_sql_str())).await?;
+            let mut tx = self.begin_on_primary().await?;
             let mut steps = tx.fetch_many(statement);
             while let Some(step) = steps.try_next().await? {
                 yield step;
@@ -138,10 +138,16 @@ impl Reader {
         if !modes.is_read_only() {
             return Err(self.refusal(NO_WRITING_BEGIN));
         }
-        match self.on_replica(Purpose::Transaction(modes)).await {
+        match self.on_replica(Purpose::Reading(modes)).await {
             Some(lease) => TenantTransaction::open_with(lease, Some(with), None).await,
-            None => self.handle.begin(Some(with)).await,
+            None => self.handle.begin_for(Purpose::Reading(modes), Some(with)).await,
         }
+    }
+
+    /// Begins a transaction on the primary that cannot write.
+    async fn begin_on_primary(&self) -> sqlx::Result<TenantTransaction> {
+        let purpose = Purpose::Reading(Begin::read(BEGIN));
+        self.handle.begin_for(purpose, Some(BEGIN.into_sql_str())).await
     }
 
     /// Runs work in a transaction that only reads.
@@ -150,12 +156,12 @@ impl Reader {
         F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
         E: From<sqlx::Error>,
     {
-        let modes = Begin::read(BEGIN);
+        let purpose = Purpose::Reading(Begin::read(BEGIN));
         let begin = Some(BEGIN.into_sql_str());
-        match self.on_replica(Purpose::Transaction(modes)).await {
+        match self.on_replica(purpose).await {
             Some(lease) => handle_of(&lease).transaction_on(lease, begin, work).await,
             None => {
-                let lease = self.handle.lease_for_transaction(modes).await;
+                let lease = self.handle.lease_for_transaction(purpose).await;
                 let lease = lease.map_err(sqlx::Error::from)?;
                 self.handle.transaction_on(lease, begin, work).await
             }

@@ -42,6 +42,8 @@ impl Handle {
                 Some(lease) => lease,
                 None => self.acquire_for(purpose).await?,
             };
+            // The rows of a statement can be read after it was committed.
+            lease.writes_at_any_time();
             let mut statement = statement.fit_for(&lease)?;
             let mut run = StreamRun::new(self, &statement);
             loop {
@@ -91,6 +93,7 @@ impl Handle {
                         break;
                     }
                 }
+                lease.writes_at_any_time();
             }
         })
     }

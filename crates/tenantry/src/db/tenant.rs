@@ -137,7 +137,7 @@ impl TenantDb {
     ///
     /// Safe.
     pub async fn consistency_token(&self) -> Result<ConsistencyToken, Error> {
-        self.handle.server.position().await
+        self.handle.server.token().await
     }
 
     /// Returns the settings that bind a session to the tenant, by name: `search_path`, `role` if

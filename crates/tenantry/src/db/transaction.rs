@@ -163,6 +163,11 @@ impl TenantTransaction {
     /// When dropped, the transaction may or may not be committed.
     pub async fn commit(mut self) -> sqlx::Result<()> {
         self.lease.note_ended();
+        if let Err(error) = self.lease.primary_check().refuse_former() {
+            // Its own error says less.
+            let _ = self.lease.roll_back().await;
+            return Err(error.into());
+        }
         let commit = self.lease.commit_sql();
         let committed = raw_sql(commit).execute(self.lease.in_use()).await.map(drop);
         let committed = self.lease.note_commit(committed);
@@ -216,6 +221,7 @@ impl TenantTransaction {
     /// Commits and returns the lease, with its session-level locks.
     pub(crate) async fn commit_and_keep(mut self) -> sqlx::Result<Lease> {
         self.lease.note_ended();
+        self.lease.primary_check().refuse_former()?;
         let committed = PgTransactionManager::commit(&mut self).await;
         self.lease.finish(Effect::OnSession, &committed);
         committed?;

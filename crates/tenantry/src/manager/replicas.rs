@@ -30,7 +30,8 @@ impl ManagerBuilder {
     /// **Failover.** With replicas, connections that can write go to the server with the newest timeline, among the
     /// hosts of the server and of its replicas. A former primary that is still up, or comes back, is not written to
     /// by this process once it knows of the new one: from a refused write (SQLSTATE 25006), from a failed
-    /// connection, or from a read that finds a replica promoted.
+    /// connection, or from a read that finds a replica promoted. So never name a copy of the server that was promoted
+    /// for another purpose, such as a restored backup: its timeline is the newest.
     ///
     /// # Examples
     ///

@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     abandoned::{Abandoned, OpenTransaction},
@@ -14,6 +14,7 @@ use super::{
     server::{Closing, Returning, Server},
     session::{CONNECTION_CHECK_INTERVAL, Purpose, Session},
     session_error::leaves_session_usable,
+    writing::Writing,
 };
 use crate::event::{Event, PoolError};
 
@@ -24,6 +25,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// How long an abandoned statement may continue that is a transaction behind a pooler. The pooler may be waiting for a
 /// session.
 const TO_SETTLE: Duration = Duration::from_secs(1);
+
+/// How long a statement whose connection was lost may still be committed. The server ends it when it notices.
+const MAY_COMMIT_FOR: Duration = CONNECTION_CHECK_INTERVAL.saturating_mul(2);
 
 /// Timeout for a cancel request.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,6 +47,7 @@ impl Server {
         mut session: Session,
         occupant: Arc<Occupant>,
         open: OpenTransaction,
+        writing: Option<Writing>,
     ) {
         let returning = Returning::new(Arc::clone(self), conn);
         let server = Arc::clone(self);
@@ -54,20 +59,22 @@ impl Server {
             }
             if session.is_fleeting() {
                 let settling = server.settle(&mut session, &occupant);
-                return match timeout(server.options.cleanup_timeout.min(TO_SETTLE), settling).await
-                {
-                    Ok(true) => returning.give_back(session),
+                match timeout(server.options.cleanup_timeout.min(TO_SETTLE), settling).await {
+                    Ok(true) => return returning.give_back(session),
                     // The pooler ends the server's session with it.
                     Ok(false) | Err(_) => returning.close(session).await,
-                };
+                }
+                return server.outlast(writing).await;
             }
             match server.clean(&mut session, &occupant).await {
-                Cleaned::Yes if !altered => returning.give_back(session),
-                Cleaned::Yes | Cleaned::No => returning.close(session).await,
+                Cleaned::Yes if !altered => return returning.give_back(session),
+                Cleaned::Yes => return returning.close(session).await,
+                Cleaned::No => returning.close(session).await,
                 Cleaned::Busy => {
                     returning.close_and_wait(session, CONNECTION_CHECK_INTERVAL).await;
                 }
             }
+            server.outlast(writing).await;
         });
     }
 
@@ -178,15 +185,40 @@ impl Server {
     }
 
     /// Closes the connection of a lease that ended in an error.
-    pub(super) fn close_lease(self: &Arc<Self>, conn: ConnId, session: Session) {
+    pub(super) fn close_lease(
+        self: &Arc<Self>,
+        conn: ConnId,
+        session: Session,
+        writing: Option<Writing>,
+    ) {
         let returning = Returning::new(Arc::clone(self), conn);
-        self.spawn(returning.close(session));
+        let server = Arc::clone(self);
+        self.spawn(async move {
+            returning.close(session).await;
+            server.outlast(writing).await;
+        });
     }
 
     /// Closes the connection of a lease on which a statement may still be running.
-    pub(super) fn close_busy_lease(self: &Arc<Self>, conn: ConnId, session: Session) {
+    pub(super) fn close_busy_lease(
+        self: &Arc<Self>,
+        conn: ConnId,
+        session: Session,
+        writing: Option<Writing>,
+    ) {
         let returning = Returning::new(Arc::clone(self), conn);
-        self.spawn(returning.close_and_wait(session, CONNECTION_CHECK_INTERVAL));
+        let server = Arc::clone(self);
+        self.spawn(async move {
+            returning.close_and_wait(session, CONNECTION_CHECK_INTERVAL).await;
+            server.outlast(writing).await;
+        });
+    }
+
+    /// Lets reads see what may still be committed on a connection that was lost.
+    async fn outlast(&self, writing: Option<Writing>) {
+        if let Some(_until_then) = writing {
+            self.shutdown().run_until_cancelled(sleep(MAY_COMMIT_FOR)).await;
+        }
     }
 
     /// Closes an idle connection.

@@ -165,7 +165,8 @@ impl Connector {
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             left -= 1;
             let share = if found.is_some() { share.min(COMPARED_WITHIN) } else { share };
-            match within(share, open_newest(&host, lineage)).await {
+            let as_named = log_in.home.is_none();
+            match within(share, open_newest(&host, lineage, (is_own, as_named))).await {
                 Ok(Opened::Suitable(conn)) => {
                     if let Some((_, former)) = found.replace((host, conn)) {
                         let former: PgConnection = former;
@@ -260,11 +261,24 @@ async fn open(host: &PgConnectOptions, target: TargetSessionAttrs) -> sqlx::Resu
 const COMPARED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Connects to a host, and checks whether it takes writes and has not been superseded.
-async fn open_newest(host: &PgConnectOptions, lineage: &Lineage) -> sqlx::Result<Opened> {
+/// `is_own` is `true` for the hosts of the server itself, and `as_named` if the database is the one of its URL.
+async fn open_newest(
+    host: &PgConnectOptions,
+    lineage: &Lineage,
+    (is_own, as_named): (bool, bool),
+) -> sqlx::Result<Opened> {
     let mut conn = PgConnection::connect_with(host).await?;
     let objection = match look(&mut conn).await {
         Ok(seen) if seen.in_recovery => Some("is in recovery"),
-        Ok(seen) if lineage.note(seen.history) => None,
+        Ok(seen) if as_named && !is_own && lineage.is_other(seen.database) => {
+            Some("leads to another database than the server's URL")
+        }
+        Ok(seen) if lineage.note(seen.history) => {
+            if as_named && is_own {
+                lineage.note_database(seen.database);
+            }
+            None
+        }
         Ok(_) => {
             Some("is a former primary, or no copy of the server: its timeline is not the newest")
         }

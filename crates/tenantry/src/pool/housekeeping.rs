@@ -32,7 +32,7 @@ impl Server {
                     server.change(|state, now| state.take_idle(now, Session::is_pinned_in_vain));
                 for TakenOut { conn, mut session, occupant } in pinned {
                     session.unpin();
-                    server.clean_later(conn, session, occupant, OpenTransaction::None);
+                    server.clean_later(conn, session, occupant, OpenTransaction::None, None);
                 }
             }
         });

@@ -132,6 +132,14 @@ pub(super) fn begin_pinned_sql(begin: Option<&SqlStr>, what: Pinned<'_>) -> SqlS
     sql.finish()
 }
 
+/// Begins a transaction whose access mode is fixed: `set transaction` can change it only before the first query.
+pub(super) fn begin_fixed_sql(begin: &SqlStr) -> SqlStr {
+    let mut sql = Sql::default();
+    sql.vouched(begin, 0..begin.as_str().len());
+    sql.text("\n; select null");
+    sql.finish()
+}
+
 pub(super) fn lock<'s>(sql: &'s mut Sql, function: &'static str, what: Pinned<'_>) -> &'s mut Sql {
     let (high, low) = match what {
         Pinned::Schema(oid, schema) => (PINS, oid.get() ^ pin_hash(schema)),

@@ -2,18 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
+    examining::is_elsewhere,
     lease::Lease,
     occupant::Occupant,
     replicas::{
         Case, ConsistencyToken, Instance, Judgement, Lsn, Need, Sample, Seen, Shortfall, WAIT,
         judge,
     },
-    server::{Replica, ReplicaStatus, Replicas, Server, Writing},
+    server::{Replica, Replicas, Server},
     session::Purpose,
+    writing::Writing,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -21,26 +22,36 @@ use crate::{
     tenant::TenantId,
 };
 
-/// The longest that a read waits for a connection to a replica.
-const CONNECTS_WITHIN: Duration = Duration::from_secs(1);
-
 /// How often a replica is asked in a row where it is; afterwards there is a pause before each question.
 const AT_ONCE: usize = 4;
+
+/// When a read that waits begins its last question at the latest, so that the answer comes within [`WAIT`]. It is not
+/// cut off, which would cost the connection.
+const LAST_QUESTION: Duration = Duration::from_millis(15);
 
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl Server {
-    /// Records in a lease that its user may write, if reads of the tenant have to see that.
+    /// Records in a lease whether its user may write, and that reads of the tenant have to see it.
     pub(super) fn note_writer(&self, lease: Lease, purpose: Purpose) -> Lease {
-        let Some(replicas) = self.replicas().filter(|_| purpose.may_write()) else { return lease };
-        match lease.occupant().tenant().cloned() {
-            Some(tenant) => lease.writing(Writing::begin(replicas, &tenant, purpose)),
-            None => lease,
+        if matches!(purpose, Purpose::Reading(_)) {
+            return lease.only_reading();
         }
+        let Some(replicas) = self.replicas().filter(|_| purpose.may_write()) else { return lease };
+        let tenant = lease.occupant().tenant().cloned();
+        if tenant.is_none() && purpose != Purpose::Upkeep {
+            return lease;
+        }
+        lease.writing(Writing::begin(replicas, tenant.as_ref(), purpose))
+    }
+
+    /// Asks the server for the position of everything that was committed, as a token.
+    pub(crate) async fn token(self: &Arc<Self>) -> Result<ConsistencyToken, Error> {
+        self.position().await.map(|seen| ConsistencyToken::new(seen.history, seen.lsn))
     }
 
     /// Asks the server for the position of everything that was committed.
-    pub(crate) async fn position(self: &Arc<Self>) -> Result<ConsistencyToken, Error> {
+    async fn position(self: &Arc<Self>) -> Result<Seen, Error> {
         let limit = self.options.acquire_timeout;
         let mut lease = self.acquire_within(limit, self.system(), Purpose::Read).await?;
         let seen = lease.look().await?;
@@ -49,7 +60,7 @@ impl Server {
                 "asking for a position in the log: the server is in recovery, and takes no writes";
             return Err(self.name_in(Error::new(ErrorKind::ReadOnly, attempted)));
         }
-        Ok(ConsistencyToken::new(seen.history, seen.lsn))
+        Ok(seen)
     }
 }
 
@@ -81,38 +92,6 @@ impl Replicas {
         }
     }
 
-    /// Asks the primary and each replica where they are, and returns what the replicas are good for, by name.
-    pub(crate) async fn examine(self: &Arc<Self>) -> Vec<ReplicaStatus> {
-        // Without an answer of the primary, they are compared with an older one, if any.
-        let _ = self.ask(self.now()).await;
-        let examined = self.all().map(|replica| async move {
-            let found = self.ask_replica(replica).await;
-            let (state, lag) = found.unwrap_or((ReplicaState::Away, None));
-            replica.note_state(state, lag);
-        });
-        join_all(examined).await;
-        self.statuses().collect()
-    }
-
-    async fn ask_replica(&self, replica: &Replica) -> Option<(ReplicaState, Option<u64>)> {
-        let (server, limit) = (&replica.server, replica.server.options.acquire_timeout);
-        let lease = server.acquire_within(limit, server.system(), Purpose::Read).await;
-        let mut lease = lease.ok()?;
-        let started = lease.server_started();
-        let seen = lease.look().await.ok()?;
-        self.note_promoted(&seen);
-        let instance = replica.note_seen(started, seen);
-        let newest = self.trail.lock().newest();
-        let lag = newest.map(|newest| instance.lsn.behind(newest.lsn));
-        let lsn = Some(instance.lsn);
-        Some(match self.judge(replica, Some(instance), true, Lsn::default(), lsn) {
-            Judgement::Not(Shortfall::Lagging) => (ReplicaState::Lagging, lag),
-            Judgement::Not(Shortfall::Unrelated) => (ReplicaState::Unrelated, None),
-            Judgement::Not(_) | Judgement::Ask | Judgement::Rebind => (ReplicaState::Unknown, None),
-            Judgement::Serve => (ReplicaState::InUse, lag),
-        })
-    }
-
     async fn try_lease(
         self: &Arc<Self>,
         occupant: &Arc<Occupant>,
@@ -122,15 +101,18 @@ impl Replicas {
         let tenant = occupant.tenant().filter(|_| occupant.can_read_on_replicas());
         let tenant = tenant.filter(|_| !occupant.is_refused()).ok_or(Shortfall::Unsuited)?;
         let reader = self.reader(tenant, occupant);
+        let now = self.now();
+        let may_be_back = self.all().filter(|replica| replica.standing.may_be_back(now));
+        may_be_back.for_each(|replica| self.probe(replica));
         let replica = self.choose().ok_or(Shortfall::Away)?;
         let began = Instant::now();
         let required = self.required(tenant, token).await?;
         let asked_for = began.elapsed();
-        let limit = CONNECTS_WITHIN.min(replica.server.options.acquire_timeout);
+        let limit = replica.connects_within();
         let acquired = replica.server.acquire_within(limit, &reader, purpose).await;
-        let mut lease = acquired.map_err(|error| replica.note_refusal(&error))?;
+        let mut lease = acquired.map_err(|error| self.note_refusal(replica, &error))?;
         let began = Instant::now();
-        let left = WAIT.saturating_sub(asked_for);
+        let left = LAST_QUESTION.saturating_sub(asked_for);
         let settled = self.settle(&mut lease, purpose, replica, required, began + left).await;
         if let Some(primary) = self.primary.upgrade() {
             primary.observer.meters.waited_for_replica(asked_for + began.elapsed());
@@ -167,7 +149,12 @@ impl Replicas {
         };
         match token {
             None => Ok(own),
-            Some(token) if token.history() != newest.history => Err(Shortfall::Token),
+            Some(token) if token.history() != newest.history => {
+                if token.history().supersedes(newest.history) {
+                    self.search_promoted().await;
+                }
+                Err(Shortfall::Token)
+            }
             // The primary has just been asked, and has not written anything at that position.
             Some(token) if token.lsn() > newest.lsn => Ok(own),
             Some(token) => Ok(own.max(token.lsn())),
@@ -192,7 +179,7 @@ impl Replicas {
             Ok(sample)
         });
         let asking = asking.ok_or(Shortfall::NoPrimary)?;
-        match timeout(WAIT, asking).await {
+        match timeout(LAST_QUESTION, asking).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Shortfall::NoPrimary),
         }
@@ -200,7 +187,7 @@ impl Replicas {
 
     /// Returns a position of the primary that was asked for after this time. One question at a time
     /// serves all that wait.
-    async fn ask(&self, after: Duration) -> Result<Sample, Shortfall> {
+    pub(super) async fn ask(&self, after: Duration) -> Result<Sample, Shortfall> {
         let _turn = self.turn.lock().await;
         if let Some(newest) = self.trail.lock().newest()
             && newest.asked >= after
@@ -209,8 +196,9 @@ impl Replicas {
         }
         let primary = self.primary.upgrade().ok_or(Shortfall::NoPrimary)?;
         let asked = self.now();
-        let position = primary.position().await.map_err(|_| Shortfall::NoPrimary)?;
-        let sample = Sample { history: position.history(), lsn: position.lsn(), asked };
+        let Seen { history, lsn, database, .. } =
+            primary.position().await.map_err(|_| Shortfall::NoPrimary)?;
+        let sample = Sample { history, lsn, database, asked };
         if primary.connector.lineage.as_ref().is_some_and(|lineage| !lineage.note(sample.history)) {
             return Err(Shortfall::NoPrimary);
         }
@@ -222,21 +210,19 @@ impl Replicas {
 
     /// Waits until the server of a lease is at a position, and finds out whether it may be used at all.
     async fn settle(
-        &self,
+        self: &Arc<Self>,
         lease: &mut Lease,
         purpose: Purpose,
-        replica: &Replica,
+        replica: &Arc<Replica>,
         required: Lsn,
         deadline: Instant,
     ) -> Result<(), Shortfall> {
-        let started = lease.server_started();
         let known = |started| replica.standing.instances.lock().get(started);
-        let mut instance = started.and_then(known);
+        let mut instance = lease.server_started().and_then(known);
         let (mut questions, mut is_rebound) = (0, false);
         loop {
             let is_fresh = questions > 0;
-            let bound = lease.bound_at();
-            match self.judge(replica, instance, is_fresh, required, bound) {
+            match self.judge(replica, instance, is_fresh, required, lease) {
                 Judgement::Serve => {
                     replica.note_state(ReplicaState::InUse, None);
                     return Ok(());
@@ -248,7 +234,7 @@ impl Replicas {
                 Judgement::Rebind if !is_rebound => {
                     is_rebound = true;
                     let bound = lease.rebind(purpose).await.map_err(Error::from);
-                    bound.map_err(|error| replica.note_refusal(&error))?;
+                    bound.map_err(|error| self.note_refusal(replica, &error))?;
                     continue;
                 }
                 Judgement::Rebind => return Err(Shortfall::Behind),
@@ -268,16 +254,7 @@ impl Replicas {
                 return Err(Shortfall::Away);
             };
             self.note_promoted(&seen);
-            instance = Some(replica.note_seen(started, seen));
-        }
-    }
-
-    /// Leaves the former primary if a replica has been promoted.
-    fn note_promoted(&self, seen: &Seen) {
-        if let Some(primary) = self.primary.upgrade()
-            && let Some(lineage) = primary.connector.lineage.as_ref().filter(|_| !seen.in_recovery)
-        {
-            lineage.note(seen.history);
+            instance = Some(replica.note_seen(lease, seen));
         }
     }
 
@@ -287,10 +264,12 @@ impl Replicas {
         instance: Option<Instance>,
         is_fresh: bool,
         required: Lsn,
-        bound: Option<Lsn>,
+        lease: &Lease,
     ) -> Judgement {
-        let (trail, limits) = (self.trail.lock(), replica.limits);
-        judge(Case { instance, is_fresh, required, bound, trail: &trail, limits, now: self.now() })
+        let (trail, limits, now) = (self.trail.lock(), replica.limits, self.now());
+        let (bound, is_elsewhere) = (lease.bound_at(), is_elsewhere(lease));
+        let trail = &trail;
+        judge(Case { instance, is_fresh, is_elsewhere, required, bound, trail, limits, now })
     }
 
     /// Leaves a replica alone for a while that is of no use to any read.
@@ -301,21 +280,6 @@ impl Replicas {
             Shortfall::Lagging => replica.note_state(ReplicaState::Lagging, lag),
             Shortfall::Unrelated => replica.note_state(ReplicaState::Unrelated, None),
             _ => {}
-        }
-    }
-}
-
-impl Replica {
-    /// Records that it has given no connection, and returns why the read goes to the primary.
-    fn note_refusal(&self, error: &Error) -> Shortfall {
-        match error.kind() {
-            // It has not replayed the creation of the tenant, or has replayed its end.
-            ErrorKind::StaleHandle | ErrorKind::Placement => Shortfall::Behind,
-            ErrorKind::Overloaded | ErrorKind::NestedAcquire | ErrorKind::Closed => Shortfall::Away,
-            _ => {
-                self.note_state(ReplicaState::Away, None);
-                Shortfall::Away
-            }
         }
     }
 }

@@ -46,7 +46,7 @@ impl Lease {
         purpose: Purpose,
     ) -> sqlx::Result<()> {
         let begin = match purpose {
-            Purpose::Transaction(begin) => Some(begin),
+            Purpose::Transaction(begin) | Purpose::Reading(begin) => Some(begin),
             _ => None,
         };
         let (manner, checked) = (self.server.manner(), self.server.checks_clients_behind());

@@ -18,14 +18,16 @@ use std::{
 use sqlx::{Connection, PgConnection, Postgres, SqlSafeStr, Transaction};
 use tracing::Span;
 
+pub(crate) use self::statement::PrimaryCheck;
 use super::{
     abandoned::OpenTransaction,
     answer::Grant,
     holder::Holder,
     occupant::Occupant,
     scheduler::{ConnId, How, Time},
-    server::{Server, Writing},
+    server::Server,
     session::{Doubt, Session},
+    writing::Writing,
 };
 use crate::{
     event::{Event, LongLease},
@@ -67,6 +69,10 @@ pub struct Lease {
     open: OpenTransaction,
     /// Records that reads of the tenant have to see what its user writes.
     writing: Option<Writing>,
+    /// `false` while something may run on it that can still be committed after its end.
+    is_settled: bool,
+    /// `true` if it is for a transaction of a handle for reading.
+    only_reads: bool,
     span: Span,
 }
 
@@ -140,6 +146,8 @@ impl Lease {
             held: false,
             open: OpenTransaction::None,
             writing: None,
+            is_settled: true,
+            only_reads: false,
             span: Span::none(),
         }
     }
@@ -156,6 +164,26 @@ impl Lease {
     pub(super) fn writing(mut self, writing: Writing) -> Self {
         self.writing = Some(writing);
         self
+    }
+
+    /// Records that what its user writes can be committed at any time before the end.
+    pub(crate) fn writes_at_any_time(&mut self) {
+        if let Some(writing) = &mut self.writing {
+            writing.keep_open();
+        }
+    }
+
+    /// Makes its transaction one that cannot be made writable.
+    pub(super) fn only_reading(mut self) -> Self {
+        self.only_reads = true;
+        self
+    }
+
+    /// Returns what records writes, if something can still be committed after the end of the lease.
+    fn take_unsettled(&mut self) -> Option<Writing> {
+        let mut writing = self.writing.take_if(|_| !self.is_settled)?;
+        writing.keep_open();
+        Some(writing)
     }
 
     /// Returns the pool that the connection belongs to.
@@ -352,15 +380,16 @@ impl Drop for Lease {
         };
         self.note_end(&session);
         self.note_use(&mut session);
+        let writing = self.take_unsettled();
         let (server, conn) = (&self.server, self.conn);
         match self.ending(&session) {
             End::GivenBack => server.give_back(conn, session),
             End::Cleaned => {
                 let open = std::mem::take(&mut self.open);
-                server.clean_later(conn, session, Arc::clone(&self.occupant), open);
+                server.clean_later(conn, session, Arc::clone(&self.occupant), open, writing);
             }
-            End::Closed => server.close_lease(conn, session),
-            End::ClosedBusy => server.close_busy_lease(conn, session),
+            End::Closed => server.close_lease(conn, session, writing),
+            End::ClosedBusy => server.close_busy_lease(conn, session, writing),
         }
     }
 }

@@ -132,14 +132,22 @@ impl Lease {
                 // An open transaction has to be ended.
                 let ends_by_itself = !self.is_fleeting();
                 self.condition = if ends_by_itself { Condition::Clean } else { Condition::Dirty };
+                self.is_settled = true;
                 self.note_answer();
-                self.server.note_replayed(self.session());
+                self.note_replayed();
             }
             Err(error) if leaves_session_usable(error) => {}
             Err(error) if is_of_hook(error) => self.retires = true,
             Err(_) => self.lose(),
         }
         prepared
+    }
+
+    /// Records what a replica has said in the response to the bind.
+    fn note_replayed(&mut self) {
+        if let Some(session) = &mut self.session {
+            self.server.note_replayed(session);
+        }
     }
 
     /// Pings the server if the connection may be dead: a ping detects that sooner than a statement

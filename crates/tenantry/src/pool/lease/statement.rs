@@ -8,17 +8,42 @@ use sqlx::{PgConnection, SqlStr};
 use super::{
     super::{
         abandoned::{OpenTransaction, Watched},
-        pin::begin_pinned_sql,
+        pin::{begin_fixed_sql, begin_pinned_sql},
         replicas::{Lsn, Seen, look},
+        scheduler::Time,
+        server::Server,
         session::{Doubt, Session},
         session_error::leaves_session_usable,
     },
     Condition, Effect, Lease,
 };
 use crate::{
-    error::is_read_only,
+    error::{Error, ErrorClass, ErrorKind, is_read_only},
     event::{Event, PoolError},
 };
+
+/// Whether a connection still leads to the primary, as far as is known.
+#[derive(Debug)]
+pub(crate) struct PrimaryCheck {
+    server: Arc<Server>,
+    /// When the connection was opened.
+    opened: Time,
+}
+
+impl PrimaryCheck {
+    /// Refuses the commit of a transaction that was begun before a failover: the present primary would never get it.
+    pub(crate) fn refuse_former(&self) -> Result<(), Error> {
+        match self.server.is_former(self.opened) {
+            false => Ok(()),
+            true => {
+                let attempted = "committing: another server has become the primary since the transaction began. It \
+                                 was rolled back; run it again";
+                let error = Error::new(ErrorKind::Unavailable, attempted);
+                Err(error.with_class(Some(ErrorClass::Connection)))
+            }
+        }
+    }
+}
 
 impl Lease {
     /// Pings the server.
@@ -53,9 +78,16 @@ impl Lease {
         self.session().server_started()
     }
 
+    /// Returns a check whether its server is still the primary, as far as is known.
+    pub(crate) fn primary_check(&self) -> PrimaryCheck {
+        let opened = self.session().identity.opened();
+        PrimaryCheck { server: Arc::clone(&self.server), opened }
+    }
+
     /// Begins a statement: until [`finish`](Self::finish), the state of the session is unknown.
     pub(crate) fn start(&mut self) -> &mut Session {
         self.condition = Condition::Dirty;
+        self.is_settled = false;
         self.session_mut()
     }
 
@@ -86,6 +118,7 @@ impl Lease {
             }
         }
         self.note_answer();
+        self.is_settled = true;
         let is_fleeting = self.is_fleeting();
         self.condition = match effect {
             Effect::OnData if self.occupant.is_unruly() => Condition::Dirty,
@@ -137,7 +170,12 @@ impl Lease {
         }
         match of.pinned().filter(|_| of.is_always_pinned()) {
             Some(pinned) => Some(begin_pinned_sql(begin.as_ref(), pinned)),
-            None => begin,
+            None => match begin {
+                Some(begin) if self.only_reads && !self.is_on_standby() => {
+                    Some(begin_fixed_sql(&begin))
+                }
+                begin => begin,
+            },
         }
     }
 

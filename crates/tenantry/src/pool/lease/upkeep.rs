@@ -13,7 +13,7 @@ use super::{
         session::{Answers, Purpose, Question},
         session_error::leaves_session_usable,
     },
-    Effect, Lease,
+    Effect, Lease, UsedBy,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -88,6 +88,10 @@ impl Lease {
 
     /// Records the occupant that a maintenance lease serves now, without a new bind.
     pub(crate) fn now_serves(&mut self, occupant: &Arc<Occupant>) {
+        let is_used = self.used_by == UsedBy::Caller;
+        if let Some(writing) = &mut self.writing {
+            writing.pass_to(occupant.tenant(), is_used);
+        }
         self.serves = Some(Arc::clone(occupant));
         self.retires |= occupant.class == Class::Dedicated;
     }

@@ -13,6 +13,8 @@ pub(in crate::pool) struct Instance {
     pub(in crate::pool) in_recovery: bool,
     /// It has replayed the log up to here, or farther.
     pub(in crate::pool) lsn: Lsn,
+    /// The OID of the database that the replica's URL names, if it was asked there.
+    pub(in crate::pool) database: Option<u32>,
     /// When it said so.
     pub(in crate::pool) seen: Time,
 }
@@ -40,11 +42,13 @@ impl Instances {
             // Answers can overtake each other; replay does not go back.
             Some(known) if known.history == seen.history && known.seen > seen.seen => {
                 known.lsn = known.lsn.max(seen.lsn);
+                known.database = known.database.or(seen.database);
             }
             Some(known) => {
                 let same = known.history == seen.history && known.in_recovery == seen.in_recovery;
                 let lsn = if same { seen.lsn.max(known.lsn) } else { seen.lsn };
-                *known = Instance { lsn, ..seen };
+                let database = seen.database.or(known.database);
+                *known = Instance { lsn, database, ..seen };
             }
             None => {
                 if self.0.len() >= MOST
@@ -54,6 +58,16 @@ impl Instances {
                 }
                 self.0.push(seen);
             }
+        }
+    }
+
+    /// Records where a server is that has just begun a session.
+    ///
+    /// One that crashes ends all its sessions and starts over, at an earlier position than it had before, and
+    /// without another start time. So what is known from before is not known of new sessions.
+    pub(in crate::pool) fn note_session(&mut self, started: i64, lsn: Option<Lsn>) {
+        if let Some(known) = self.0.iter_mut().find(|of| of.started == started) {
+            known.lsn = known.lsn.min(lsn.unwrap_or_default());
         }
     }
 
@@ -86,6 +100,7 @@ mod tests {
             history: History { system: 7, timeline: 1 },
             in_recovery: true,
             lsn: Lsn::new(lsn),
+            database: Some(5),
             seen: Duration::from_millis(seen),
         }
     }
@@ -113,6 +128,18 @@ mod tests {
         let forked = Instance { history: History { system: 7, timeline: 2 }, ..instance(1, 6, 95) };
         instances.note(forked);
         assert_eq!(instances.get(1), Some(forked), "of another history");
+    }
+
+    #[test]
+    fn a_new_session_tells_what_was_lost_in_a_crash() {
+        let mut instances = Instances::default();
+        instances.note(instance(1, 5, 100));
+        instances.note_session(1, Some(Lsn::new(120)));
+        assert_eq!(instances.get(1).map(|of| of.lsn), Some(Lsn::new(100)));
+        instances.note_session(1, Some(Lsn::new(90)));
+        assert_eq!(instances.get(1).map(|of| of.lsn), Some(Lsn::new(90)));
+        instances.note_session(1, None);
+        assert_eq!(instances.get(1).map(|of| of.lsn), Some(Lsn::default()));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(in crate::pool) struct Case<'a> {
     pub(in crate::pool) instance: Option<Instance>,
     /// `true` if it has just said so.
     pub(in crate::pool) is_fresh: bool,
+    /// `true` if the tenant's database is not the one that the replica's URL names.
+    pub(in crate::pool) is_elsewhere: bool,
     /// The position that the read requires.
     pub(in crate::pool) required: Lsn,
     /// Where it was when the session was bound.
@@ -64,7 +66,8 @@ pub(in crate::pool) enum Shortfall {
     Lagging,
     /// The replica was not at the position in time.
     Behind,
-    /// The replica has been promoted, or follows another history than that of the primary.
+    /// The replica has been promoted, follows another history than that of the primary, or its URL names another
+    /// database.
     Unrelated,
     /// The replica gave no connection.
     Away,
@@ -121,6 +124,13 @@ pub(in crate::pool) fn judge(case: Case<'_>) -> Judgement {
         // It follows the new primary a moment later.
         return or_ask(Shortfall::Unrelated);
     }
+    if !case.is_elsewhere {
+        match instance.database {
+            None => return Judgement::Ask,
+            Some(database) if database != newest.database => return or_ask(Shortfall::Unrelated),
+            Some(_) => {}
+        }
+    }
     if case.lags(&newest, instance.lsn) {
         return or_ask(Shortfall::Lagging);
     }
@@ -149,7 +159,8 @@ mod tests {
     fn trail() -> Trail {
         let mut trail = Trail::of(second(5));
         for nth in 1..=10 {
-            trail.note(Sample { history: ONE, lsn: Lsn::new(nth * 100), asked: second(nth) });
+            let lsn = Lsn::new(nth * 100);
+            trail.note(Sample { history: ONE, lsn, database: 5, asked: second(nth) });
         }
         trail
     }
@@ -160,16 +171,29 @@ mod tests {
             history: ONE,
             in_recovery: true,
             lsn: Lsn::new(lsn),
+            database: Some(5),
             seen: second(10),
         }
     }
 
     fn decide(instance: impl Into<Option<Instance>>, is_fresh: bool, required: u64) -> Judgement {
-        let limits = ReplicaLimits { bytes: 450, time: second(5) };
         let (trail, instance) = (trail(), instance.into());
-        let required = Lsn::new(required);
-        let bound = Some(Lsn::new(1000));
-        judge(Case { instance, is_fresh, required, bound, trail: &trail, limits, now: second(10) })
+        let limits = ReplicaLimits { bytes: 450, time: second(5) };
+        judge(Case { instance, is_fresh, required: Lsn::new(required), limits, ..case(&trail) })
+    }
+
+    /// A session on a replica that has everything.
+    fn case(trail: &Trail) -> Case<'_> {
+        Case {
+            instance: Some(at(1000)),
+            is_fresh: false,
+            is_elsewhere: false,
+            required: Lsn::new(0),
+            bound: Some(Lsn::new(1000)),
+            trail,
+            limits: ReplicaLimits::default(),
+            now: second(10),
+        }
     }
 
     #[test]
@@ -204,15 +228,7 @@ mod tests {
     #[test]
     fn a_session_that_was_bound_too_long_before_is_bound_again() {
         let trail = trail();
-        let case = |bound: Option<u64>| Case {
-            instance: Some(at(1000)),
-            is_fresh: false,
-            required: Lsn::new(0),
-            bound: bound.map(Lsn::new),
-            trail: &trail,
-            limits: ReplicaLimits::default(),
-            now: second(10),
-        };
+        let case = |bound: Option<u64>| Case { bound: bound.map(Lsn::new), ..case(&trail) };
         assert_eq!(judge(case(Some(200))), Judgement::Serve, "8 s");
         for bound in [Some(199), Some(50), None] {
             assert_eq!(judge(case(bound)), Judgement::Rebind, "{bound:?}");
@@ -222,15 +238,24 @@ mod tests {
     #[test]
     fn without_a_primary_nothing_is_fresh() {
         let trail = Trail::of(second(5));
-        let case = Case {
-            instance: Some(at(1000)),
-            is_fresh: true,
-            required: Lsn::new(0),
-            bound: None,
-            trail: &trail,
-            limits: ReplicaLimits::default(),
-            now: second(10),
-        };
+        let case = Case { is_fresh: true, ..case(&trail) };
         assert_eq!(judge(case), Judgement::Not(Shortfall::NoPrimary));
+    }
+
+    #[test]
+    fn another_database_of_the_copy_serves_only_tenants_of_a_third_one() {
+        let trail = trail();
+        let case = |database, is_fresh, is_elsewhere| {
+            let instance = Some(Instance { database, ..at(1000) });
+            judge(Case { instance, is_fresh, is_elsewhere, ..case(&trail) })
+        };
+        for is_fresh in [false, true] {
+            assert_eq!(case(Some(5), is_fresh, false), Judgement::Serve);
+            assert_eq!(case(Some(6), is_fresh, true), Judgement::Serve);
+            assert_eq!(case(None, is_fresh, true), Judgement::Serve);
+            assert_eq!(case(None, is_fresh, false), Judgement::Ask);
+        }
+        assert_eq!(case(Some(6), false, false), Judgement::Ask);
+        assert_eq!(case(Some(6), true, false), Judgement::Not(Shortfall::Unrelated));
     }
 }

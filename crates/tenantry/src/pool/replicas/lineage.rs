@@ -1,5 +1,8 @@
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -18,6 +21,8 @@ pub(crate) struct Lineage {
     hosts: Vec<PgConnectOptions>,
     began: Instant,
     newest: Mutex<Option<History>>,
+    /// The OID of the server's database.
+    database: OnceLock<u32>,
     /// Connections that were opened before this are not written to, in nanoseconds since it began.
     superseded_before: AtomicU64,
     /// `true` if all hosts have to be asked before one is taken.
@@ -32,6 +37,7 @@ impl Lineage {
             hosts,
             began: Instant::now(),
             newest: Mutex::default(),
+            database: OnceLock::new(),
             superseded_before: AtomicU64::new(0),
             is_doubtful: AtomicBool::new(true),
             has_news: AtomicBool::new(false),
@@ -63,6 +69,16 @@ impl Lineage {
         }
         *newest = Some(history);
         true
+    }
+
+    /// Records the database of a host of the server itself, if it is the first.
+    pub(in crate::pool) fn note_database(&self, database: u32) {
+        self.database.get_or_init(|| database);
+    }
+
+    /// Returns `true` if a host is known to lead to another database of the cluster.
+    pub(in crate::pool) fn is_other(&self, database: u32) -> bool {
+        self.database.get().is_some_and(|known| *known != database)
     }
 
     /// Makes the next connect ask all hosts.

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use sqlx::{Executor, PgConnection, Row, raw_sql};
+use sqlx::{Executor, PgConnection, Row, postgres::types::Oid, raw_sql};
 
 use super::lsn::{History, Lsn, Pages};
 
@@ -18,7 +18,9 @@ const LOOK: &str = "\
         (select p.timeline_id from pg_catalog.pg_control_checkpoint() p), \
         (select r.min_recovery_end_timeline from pg_catalog.pg_control_recovery() r), \
         (select w.received_tli from pg_catalog.pg_stat_wal_receiver w)) as timeline, \
-      i.wal_block_size, i.bytes_per_wal_segment \
+      i.wal_block_size, i.bytes_per_wal_segment, \
+      (select d.oid from pg_catalog.pg_database d \
+         where d.datname operator(pg_catalog.=) pg_catalog.current_database()) as database \
     from pg_catalog.pg_control_system() c, pg_catalog.pg_control_init() i";
 
 /// Where a server is in its log.
@@ -28,6 +30,8 @@ pub(in crate::pool) struct Seen {
     pub(in crate::pool) in_recovery: bool,
     /// In recovery, how far it has replayed the log. Otherwise the end of what was committed.
     pub(in crate::pool) lsn: Lsn,
+    /// The OID of the database of the connection, which all copies of a cluster have in common.
+    pub(in crate::pool) database: u32,
 }
 
 /// Asks the server behind a connection. One round trip.
@@ -52,6 +56,7 @@ pub(in crate::pool) async fn look(conn: &mut PgConnection) -> sqlx::Result<Seen>
         history: History { system: system.cast_unsigned(), timeline },
         in_recovery,
         lsn: if in_recovery { lsn } else { lsn.end_of_record(pages) },
+        database: row.try_get::<Oid, _>("database")?.0,
     })
 }
 

@@ -14,6 +14,8 @@ pub(in crate::pool) struct Marks<T> {
     open: HashMap<TenantId, usize>,
     /// Number of the last write of any tenant.
     writes: u64,
+    /// Number of the last write that may concern every tenant.
+    write_for_all: u64,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,7 @@ const MOST: usize = 50_000;
 
 impl<T> Default for Marks<T> {
     fn default() -> Self {
-        Self { tenants: HashMap::new(), open: HashMap::new(), writes: 0 }
+        Self { tenants: HashMap::new(), open: HashMap::new(), writes: 0, write_for_all: 0 }
     }
 }
 
@@ -51,6 +53,12 @@ impl<T> Marks<T> {
         if let Some(mark) = self.tenants.get_mut(tenant) {
             mark.write = self.writes;
         }
+    }
+
+    /// Records that something may have been written for any tenant.
+    pub(in crate::pool) fn wrote_for_all(&mut self) {
+        self.writes += 1;
+        self.write_for_all = self.writes;
     }
 
     /// Records that a connection of the tenant is in the application's hands: it may write at any time.
@@ -91,15 +99,14 @@ impl<T> Marks<T> {
     /// Returns what a read of a tenant needs in this history.
     pub(in crate::pool) fn need(&self, tenant: &TenantId, history: Option<History>) -> Need {
         let Some(mark) = self.tenants.get(tenant) else { return Need::After(0) };
+        let last = mark.write.max(self.write_for_all);
         match mark.known {
             Some((write, of, lsn))
-                if write == mark.write
-                    && Some(of) == history
-                    && !self.open.contains_key(tenant) =>
+                if write == last && Some(of) == history && !self.open.contains_key(tenant) =>
             {
                 Need::At(lsn)
             }
-            _ => Need::After(mark.write),
+            _ => Need::After(last),
         }
     }
 
@@ -155,7 +162,13 @@ mod tests {
         marks.wrote(&id(2));
         assert_eq!(asks(&marks, &acme), None);
         marks.wrote(&acme);
-        assert!(asks(&marks, &acme).is_some());
+        let write = asks(&marks, &acme).expect("it has written");
+        marks.learned(&acme, write, ONE, Lsn::new(6));
+        assert_eq!(marks.need(&acme, Some(ONE)), Need::At(Lsn::new(6)));
+        marks.wrote_for_all();
+        let write = asks(&marks, &acme).expect("something was written for all");
+        marks.learned(&acme, write, ONE, Lsn::new(7));
+        assert_eq!(marks.need(&acme, Some(ONE)), Need::At(Lsn::new(7)));
     }
 
     #[test]
@@ -211,6 +224,7 @@ mod tests {
     #[derive(Debug, Clone, Copy)]
     enum Step {
         Write,
+        WriteForAll,
         Open,
         Close,
         /// Begins to ask the primary.
@@ -224,6 +238,7 @@ mod tests {
         use Step::*;
         let step = prop_oneof![
             Just(Write),
+            Just(WriteForAll),
             Just(Open),
             Just(Close),
             Just(Ask),
@@ -244,6 +259,7 @@ mod tests {
                 log += 1;
                 match step {
                     Step::Write => { written = log; marks.wrote(&acme); }
+                    Step::WriteForAll => { written = log; marks.wrote_for_all(); }
                     Step::Open => { open += 1; marks.opened(&acme); }
                     Step::Close if open > 0 => { open -= 1; written = log; marks.closed(&acme); }
                     Step::Ask => {

@@ -8,6 +8,8 @@ use crate::pool::scheduler::Time;
 pub(in crate::pool) struct Sample {
     pub(in crate::pool) history: History,
     pub(in crate::pool) lsn: Lsn,
+    /// The OID of the database that its URL names.
+    pub(in crate::pool) database: u32,
     /// When it was asked: everything that was committed before is at or before the position.
     pub(in crate::pool) asked: Time,
 }
@@ -96,7 +98,8 @@ mod tests {
     }
 
     fn sample(millis: u64, lsn: u64) -> Sample {
-        Sample { history: of(1), lsn: Lsn::new(lsn), asked: Duration::from_millis(millis) }
+        let (lsn, asked) = (Lsn::new(lsn), Duration::from_millis(millis));
+        Sample { history: of(1), lsn, database: 5, asked }
     }
 
     #[test]

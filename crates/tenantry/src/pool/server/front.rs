@@ -87,7 +87,7 @@ impl Server {
         purpose: Purpose,
     ) -> &Arc<Self> {
         match purpose {
-            Purpose::Statement | Purpose::Read | Purpose::Transaction(_)
+            Purpose::Statement | Purpose::Read | Purpose::Transaction(_) | Purpose::Reading(_)
                 if is_applications(occupant) =>
             {
                 self.serving()

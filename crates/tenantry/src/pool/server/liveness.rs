@@ -59,10 +59,13 @@ impl Server {
 
     /// Returns `true` if a connection that was opened then may lead to a former primary.
     fn has_superseded(&self, opened: Time, doubted_before: Time) -> bool {
+        self.has_lineage() && opened < doubted_before || self.is_former(opened)
+    }
+
+    /// Returns `true` if a connection that was opened then is older than the present primary.
+    pub(in crate::pool) fn is_former(&self, opened: Time) -> bool {
         let lineage = self.connector.lineage.as_ref();
-        lineage.is_some_and(|lineage| {
-            opened < doubted_before || lineage.has_superseded((self.began + opened).into_std())
-        })
+        lineage.is_some_and(|lineage| lineage.has_superseded((self.began + opened).into_std()))
     }
 
     /// Returns `true` if it knows which servers may take its writes.

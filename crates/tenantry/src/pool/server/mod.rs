@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::place::{Closing, Newcomer, Opening, Returning};
-pub(in crate::pool) use self::replicas::{Replica, Replicas, Writing};
+pub(in crate::pool) use self::replicas::{Replica, Replicas};
 use self::{front::Related, lifecycle::Lifecycle, liveness::Liveness};
 pub(crate) use self::{
     place::Place,
@@ -204,7 +204,7 @@ impl Server {
     /// Takes back a session that is bound to its occupant and unchanged.
     pub(super) fn give_back(self: &Arc<Self>, conn: ConnId, session: Session) {
         if session.is_worn_out(&self.options) || !self.is_current(&session) {
-            return self.close_lease(conn, session);
+            return self.close_lease(conn, session, None);
         }
         self.change(|state, now| state.give_back(now, conn, session));
     }

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -18,10 +18,10 @@ use super::{
         occupant::Occupant,
         options::PoolOptions,
         pooling::Guard,
-        replicas::{Instance, Instances, Marks, ReplicaLimits, Seen, Trail},
+        replicas::{Instance, Instances, Marks, ReplicaLimits, Trail},
         reset::Replayed,
         scheduler::Time,
-        session::{Purpose, Session},
+        session::Session,
     },
     Own, Server,
 };
@@ -42,7 +42,7 @@ pub(crate) struct ReplicaPool {
 #[derive(Debug)]
 pub(crate) struct Replicas {
     pub(in crate::pool) primary: Weak<Server>,
-    replicas: Vec<Replica>,
+    replicas: Vec<Arc<Replica>>,
     began: Instant,
     /// Number of the next choice.
     next: AtomicUsize,
@@ -50,6 +50,8 @@ pub(crate) struct Replicas {
     pub(in crate::pool) marks: Mutex<Marks<Reader>>,
     /// Held while the primary is asked.
     pub(in crate::pool) turn: tokio::sync::Mutex<()>,
+    /// When all replicas may be asked again whether one was promoted, in nanoseconds since it began.
+    pub(in crate::pool) next_search: AtomicU64,
 }
 
 /// A tenant as its sessions on replicas know it.
@@ -74,6 +76,8 @@ pub(in crate::pool) struct Standing {
     /// It is not asked for connections before this time, in nanoseconds since it began.
     rests_until: AtomicU64,
     state: Mutex<ReplicaState>,
+    /// `true` while it is asked in the background whether it gives connections again.
+    is_probed: AtomicBool,
 }
 
 /// How long a replica is left alone after it could not be used.
@@ -95,7 +99,7 @@ impl Server {
         let longest = pools.iter().map(|pool| pool.limits.time).max().unwrap_or_default();
         let replicas = pools.into_iter().enumerate().map(|(index, pool)| {
             let name = format!("{}/replica-{}", self.name(), index + 1);
-            Replica::new(self, name.into(), pool, began)
+            Arc::new(Replica::new(self, name.into(), pool, began))
         });
         let replicas = Arc::new(Replicas {
             primary: Arc::downgrade(self),
@@ -105,6 +109,7 @@ impl Server {
             trail: Mutex::new(Trail::of(longest)),
             marks: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            next_search: AtomicU64::new(0),
         });
         let is_first = self.related.replicas.set(replicas).is_ok();
         debug_assert!(is_first, "replicas are added at once");
@@ -143,13 +148,17 @@ impl Server {
     }
 
     /// Records what a replica has said in the response to a bind.
-    pub(in crate::pool) fn note_replayed(&self, session: &Session) {
+    pub(in crate::pool) fn note_replayed(&self, session: &mut Session) {
         if let (Some(replayed), Some(standing)) = (session.replayed(), self.related.standing.get())
             && let Some(started) = session.server_started()
         {
             let Replayed { in_recovery, lsn } = replayed;
             let now = standing.began.elapsed();
-            standing.instances.lock().note_replayed(started, in_recovery, lsn, now);
+            let mut instances = standing.instances.lock();
+            if session.is_first_heard() {
+                instances.note_session(started, lsn);
+            }
+            instances.note_replayed(started, in_recovery, lsn, now);
         }
     }
 
@@ -169,7 +178,7 @@ impl Replicas {
         self.replicas.iter().map(|replica| &replica.server)
     }
 
-    pub(in crate::pool) fn all(&self) -> impl Iterator<Item = &Replica> {
+    pub(in crate::pool) fn all(&self) -> impl Iterator<Item = &Arc<Replica>> {
         self.replicas.iter()
     }
 
@@ -188,7 +197,7 @@ impl Replicas {
     }
 
     /// Records that a tenant was changed.
-    pub(in crate::pool) fn note_change(&self, tenant: &TenantId) {
+    pub(crate) fn note_change(&self, tenant: &TenantId) {
         self.marks.lock().wrote(tenant);
     }
 
@@ -205,12 +214,12 @@ impl Replicas {
         Arc::clone(&marks.with(tenant, suits, make).occupant)
     }
 
-    /// Chooses a replica, in turn, of those that do not rest.
-    pub(in crate::pool) fn choose(&self) -> Option<&Replica> {
+    /// Chooses a replica, in turn, of those that gave connections and do not rest.
+    pub(in crate::pool) fn choose(&self) -> Option<&Arc<Replica>> {
         let (now, count) = (self.now(), self.replicas.len());
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut others = (0..count).map(|nth| &self.replicas[first.wrapping_add(nth) % count]);
-        others.find(|replica| !replica.standing.rests(now))
+        others.find(|replica| !replica.standing.rests(now) && !replica.standing.is_away())
     }
 
     pub(in crate::pool) fn now(&self) -> Time {
@@ -225,17 +234,19 @@ impl Replica {
             instances: Mutex::default(),
             rests_until: AtomicU64::new(0),
             state: Mutex::default(),
+            is_probed: AtomicBool::new(false),
         });
         let server = primary.followed_by(name, pool.connector, pool.options, &standing);
         Self { server, limits: pool.limits, standing }
     }
 
-    /// Records what it has said, and returns that.
-    pub(in crate::pool) fn note_seen(&self, started: Option<i64>, seen: Seen) -> Instance {
-        let Seen { history, in_recovery, lsn } = seen;
-        let seen = self.standing.began.elapsed();
-        let instance =
-            Instance { started: started.unwrap_or_default(), history, in_recovery, lsn, seen };
+    /// Records what a server has said that was started then, and returns that.
+    pub(in crate::pool) fn note(
+        &self,
+        started: Option<i64>,
+        said: impl FnOnce(i64, Time) -> Instance,
+    ) -> Instance {
+        let instance = said(started.unwrap_or_default(), self.standing.began.elapsed());
         // One that is not told apart from others is asked each time.
         if started.is_some() {
             self.standing.instances.lock().note(instance);
@@ -258,41 +269,34 @@ impl Replica {
     }
 }
 
+/// A question to a replica in the background. Dropping it records the end.
+#[derive(Debug)]
+pub(in crate::pool) struct Probe(Arc<Standing>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.is_probed.store(false, Ordering::Release);
+    }
+}
+
 impl Standing {
+    /// Returns `true` if it gave no connection when it was last asked for one.
+    fn is_away(&self) -> bool {
+        *self.state.lock() == ReplicaState::Away
+    }
+
+    /// Returns `true` if it may give connections again.
+    pub(in crate::pool) fn may_be_back(&self, now: Time) -> bool {
+        self.is_away() && !self.rests(now)
+    }
+
+    /// Begins to ask it in the background whether it gives connections, unless that is being asked.
+    pub(in crate::pool) fn begin_probe(self: &Arc<Self>) -> Option<Probe> {
+        let is_first = !self.is_probed.swap(true, Ordering::AcqRel);
+        is_first.then(|| Probe(Arc::clone(self)))
+    }
+
     fn rests(&self, now: Time) -> bool {
         now < Duration::from_nanos(self.rests_until.load(Ordering::Relaxed))
-    }
-}
-
-/// The user of a lease, who may write. Dropping it records the end.
-#[derive(Debug)]
-pub(in crate::pool) struct Writing {
-    replicas: Arc<Replicas>,
-    tenant: TenantId,
-    /// `true` if it may write, and commit, at any time before the end.
-    at_any_time: bool,
-}
-
-impl Writing {
-    pub(in crate::pool) fn begin(
-        replicas: &Arc<Replicas>,
-        tenant: &TenantId,
-        purpose: Purpose,
-    ) -> Self {
-        let at_any_time = purpose == Purpose::Lease;
-        if at_any_time {
-            replicas.marks.lock().opened(tenant);
-        }
-        Self { replicas: Arc::clone(replicas), tenant: tenant.clone(), at_any_time }
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        let mut marks = self.replicas.marks.lock();
-        match self.at_any_time {
-            true => marks.closed(&self.tenant),
-            false => marks.wrote(&self.tenant),
-        }
     }
 }

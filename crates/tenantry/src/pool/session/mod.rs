@@ -79,6 +79,8 @@ pub(crate) struct Session {
     pub(super) round_trip: Option<Duration>,
     /// What a replica has said about itself in the last bind.
     replayed: Option<Replayed>,
+    /// `true` once that was heard.
+    is_heard: bool,
     /// How long the server took to start its process and to log in.
     pub(super) opened_in: Duration,
     wear: Wear,
@@ -270,6 +272,11 @@ impl Session {
     /// Returns what a replica has said about itself in the last bind.
     pub(super) fn replayed(&self) -> Option<Replayed> {
         self.replayed
+    }
+
+    /// Returns `true` for the first caller: a replica has not said before, on this session, where it is.
+    pub(super) fn is_first_heard(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_heard, true)
     }
 
     /// Returns when the server behind it was started, which tells servers apart.

@@ -79,6 +79,7 @@ impl Session {
             answered: None,
             round_trip,
             replayed: None,
+            is_heard: false,
             opened_in,
             wear: Wear::default(),
             name: connector.options().get_application_name().unwrap_or_default().into(),

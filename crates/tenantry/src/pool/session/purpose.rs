@@ -12,6 +12,8 @@ pub(crate) enum Purpose {
     /// A transaction, in which nothing can be retried. How it begins matters only where a lease is
     /// one transaction.
     Transaction(Begin),
+    /// The same, of a handle for reading: it changes nothing, and cannot be made to.
+    Reading(Begin),
     /// To be handed out for an indefinite time.
     Lease,
     /// The library's own work on one schema after the other.
@@ -22,15 +24,15 @@ impl Purpose {
     /// Returns `true` if statements prepared for other tenants have to be dropped, because an error
     /// caused by one could not be repaired.
     pub(super) fn wants_own_statements(self) -> bool {
-        matches!(self, Self::Transaction(_) | Self::Lease)
+        matches!(self, Self::Transaction(_) | Self::Reading(_) | Self::Lease)
     }
 
     /// Returns `true` if its user may change data of the tenant.
     pub(in crate::pool) fn may_write(self) -> bool {
         match self {
-            Self::Statement | Self::Lease => true,
-            Self::Transaction(begin) => !begin.is_read_only(),
-            Self::Idle | Self::Read | Self::Upkeep => false,
+            // A transaction that begins as a read-only one can be made writable.
+            Self::Statement | Self::Transaction(_) | Self::Lease | Self::Upkeep => true,
+            Self::Idle | Self::Read | Self::Reading(_) => false,
         }
     }
 
@@ -40,7 +42,7 @@ impl Purpose {
             Self::Idle | Self::Upkeep => Pin::No,
             _ if occupant.is_always_pinned() => Pin::AfterDrop,
             Self::Lease => Pin::Yes,
-            Self::Statement | Self::Read | Self::Transaction(_) => Pin::No,
+            Self::Statement | Self::Read | Self::Transaction(_) | Self::Reading(_) => Pin::No,
         }
     }
 }

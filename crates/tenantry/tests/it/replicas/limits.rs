@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use super::{collector, is_on_replica, pause, reads, resume, warm};
 use crate::{
     failover::Pair,
-    support::{Heard, TestResult, connect, eventually, run},
+    support::{Heard, TestResult, connect, create_tenant, eventually, pool_options, run},
 };
 
 #[tokio::test]
@@ -75,6 +75,36 @@ async fn an_idle_primary_makes_no_replica_look_old() -> TestResult {
         sleep(Duration::from_millis(400)).await;
         warm(&manager, "acme").await;
     }
+    manager.close().await;
+    Ok(())
+}
+
+/// A tenant that has all the connections that it may have keeps no other from the replica.
+#[tokio::test]
+async fn a_tenant_at_its_cap_is_no_reason_to_leave_the_replica() -> TestResult {
+    let pair = Pair::start().await?;
+    create_tenant(&mut connect(&pair.primary.url()).await, "globex").await;
+    let options = pool_options(|options| {
+        options.max_connections = 4;
+        options.max_connections_per_tenant = Some(1);
+    });
+    let manager = TenantManager::builder(pair.primary.url())
+        .max_connections(6)
+        .replica("main", ReplicaOptions::new(pair.standby.url()).pool_options(options))
+        .build()?;
+    warm(&manager, "acme").await;
+    warm(&manager, "globex").await;
+    let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+    let mut all = acme.read().begin().await?;
+    assert!(is_on_replica(&mut *all).await);
+    let counted = reads(&collector(&manager), "away");
+    assert!(!is_on_replica(&acme.read()).await, "the primary answers after a while");
+    assert_eq!(reads(&collector(&manager), "away"), counted + 1);
+    for _ in 0..5 {
+        is_on_replica(&globex.read()).await;
+    }
+    assert_eq!(reads(&collector(&manager), "away"), counted + 1, "none of the other tenant's");
+    all.rollback().await?;
     manager.close().await;
     Ok(())
 }

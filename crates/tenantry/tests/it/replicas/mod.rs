@@ -4,9 +4,11 @@ mod failovers;
 mod falling_back;
 mod kinds;
 mod limits;
+mod misled;
 mod own_writes;
 mod refusals;
 mod tokens;
+mod unseen_writes;
 
 use std::time::{Duration, Instant};
 
