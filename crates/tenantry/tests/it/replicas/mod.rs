@@ -1,5 +1,6 @@
 //! Reads on replicas: they see what the tenant has written, or go to the primary.
 
+mod behind_pooler;
 mod failovers;
 mod falling_back;
 mod kinds;
