@@ -28,6 +28,7 @@ mod ledger;
 mod locks;
 mod machine;
 mod mover;
+mod node_move;
 mod obstacle;
 mod options;
 mod own_table;
@@ -40,8 +41,10 @@ mod sample;
 mod simulation;
 mod stage;
 mod tidy;
+mod to_node;
 
 pub use mover::{Mover, TakenOver};
+pub use node_move::{NodeMoveOptions, NodeMoveProgress, NodeMoveReport, ShardTransfer};
 pub use obstacle::{Obstacle, ObstacleKind, Obstacles};
 pub use options::MoveOptions;
 pub use progress::MoveProgress;

@@ -4,6 +4,7 @@
 mod copies;
 mod errors;
 mod finds;
+mod moves;
 mod nodes;
 mod provisions;
 
