@@ -3,7 +3,10 @@ use std::time::Duration;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tenantry::moves::{MoveOptions, MoveReport, Mover};
+use tenantry::{
+    citus::CitusNode,
+    moves::{MoveOptions, MoveReport, Mover, NodeMoveOptions},
+};
 
 use crate::{
     command::{Ended, tenant::TenantChanged},
@@ -21,8 +24,11 @@ pub(crate) struct Move {
     /// The tenant
     tenant: Option<String>,
     /// The server that it moves to, by its name in the configuration
-    #[arg(long, value_name = "SERVER", requires = "tenant", required_unless_present_any = ["list", "take_over", "sweep", "cancel"])]
+    #[arg(long, value_name = "SERVER", requires = "tenant", required_unless_present_any = ["list", "take_over", "sweep", "cancel", "node"])]
     to: Option<String>,
+    /// The node of its Citus cluster that it moves to, as pg_dist_node has it
+    #[arg(long, value_name = "HOST:PORT", requires = "tenant", conflicts_with_all = ["to", "cancel"])]
+    node: Option<CitusNode>,
     /// Check everything and estimate how long requests would wait; change nothing
     #[arg(long, requires = "to")]
     dry_run: bool,
@@ -66,6 +72,9 @@ pub(crate) struct TakenOverView {
 impl Move {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let mover = on.manager()?.mover();
+        if let (Some(tenant), Some(node)) = (&self.tenant, &self.node) {
+            return move_to_node(on, &mover, tenant, node).await;
+        }
         match (&self.tenant, &self.to) {
             (Some(tenant), Some(to)) if self.dry_run => self.plan(on, &mover, tenant, to).await,
             (Some(tenant), Some(to)) => self.move_it(on, &mover, tenant, to).await,
@@ -112,6 +121,19 @@ impl Move {
 
 fn telling(options: MoveOptions, progress: Progress) -> MoveOptions {
     options.on_progress(move |step| progress.say(&step.to_string()))
+}
+
+async fn move_to_node(on: &Context, mover: &Mover, tenant: &str, node: &CitusNode) -> Ended {
+    let progress = on.output.progress("move");
+    let telling = progress.clone();
+    let options =
+        NodeMoveOptions::default().on_progress(move |step| telling.say(&step.to_string()));
+    let moving = mover.move_to_node(tenant, node, options);
+    let report =
+        on.interruptible("the tenant is on either of the nodes as a whole", moving).await?;
+    drop(progress);
+    on.output.report(&report, || report.to_string())?;
+    Ok(Exit::Fine)
 }
 
 async fn cancel(on: &Context, mover: &Mover, tenant: &str) -> Ended {
