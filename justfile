@@ -46,6 +46,10 @@ check-ops:
 queries:
     .ci/queries --write
 
+# Run the tests in a Citus cluster: that of TENANTRY_CITUS_URL, or of `docker compose --profile citus up citus`
+test-citus *FILTER="citus":
+    TENANTRY_CITUS_URL="${TENANTRY_CITUS_URL:-postgres://postgres@127.0.0.1:9700/postgres}" cargo test -p tenantry --test it -- {{FILTER}}
+
 # Run the tests of migrations, provisioning and seeds
 test-migrate:
     cargo test -p tenantry --test it -- migrate provision seed

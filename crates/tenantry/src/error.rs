@@ -4,6 +4,7 @@ mod class;
 mod classify;
 mod database;
 mod in_chain;
+mod of_worker;
 mod options;
 mod texts;
 
@@ -138,7 +139,9 @@ pub enum ErrorKind {
     /// [`requests_per_second`](crate::TenantLimits::requests_per_second). Retry after
     /// [`retry_after`](Error::retry_after).
     RateLimited,
-    /// No connection to the server could be established, or the connection broke.
+    /// No connection to the server could be established, or the connection broke. Also when a coordinator of Citus
+    /// cannot reach the worker of a tenant, whose [class](Error::class) is
+    /// [`ClusterNode`](ErrorClass::ClusterNode).
     Unavailable,
     /// A statement exceeded [`statement_timeout`](crate::PoolOptions::statement_timeout). Whether
     /// it was executed is unknown, so the error is not transient.
@@ -603,6 +606,10 @@ impl Error {
                 Self::new(kind, "waiting for a connection").with_retry_after(RETRY_AFTER)
             }
             sqlx::Error::PoolClosed => Self::new(kind, "taking a connection"),
+            _ if class_of(error) == ErrorClass::ClusterNode => {
+                let attempted = "a node of the Citus cluster does not answer its coordinator";
+                Self::new(kind, attempted).with_retry_after(RETRY_AFTER)
+            }
             _ => Self::new(kind, "running a statement"),
         }
     }
@@ -619,6 +626,7 @@ impl ErrorKind {
             sqlx::Error::RowNotFound => Self::RowNotFound,
             other if has_code(other, IDLE_IN_TRANSACTION) => Self::IdleInTransaction,
             other if is_fatal(other) => Self::Unavailable,
+            other if class_of(other) == ErrorClass::ClusterNode => Self::Unavailable,
             other => {
                 let code = other.as_database_error().and_then(|error| error.code());
                 code.map_or(Self::Database, |code| Self::of_sqlstate(&code))

@@ -24,6 +24,7 @@ use side_by_side::SideBySide;
 
 use crate::{
     catalog::{Asked, CatalogChange, Isolations, Known, Lookup, Site},
+    citus::Citus,
     db::{Handle, SharedDb, TenantDb},
     error::{Error, ErrorKind},
     event::EvictReason,
@@ -198,6 +199,11 @@ impl Fleet {
     /// Returns the server that has the catalog and the shared schema.
     pub(crate) fn main(&self) -> &Arc<Server> {
         self.servers.main()
+    }
+
+    /// Returns what the database in which maintenance runs has of Citus. The connection leads there.
+    pub(crate) async fn citus(&self, conn: &mut PgConnection) -> Result<Option<Citus>, Error> {
+        Ok(self.server().citus().of(self.home().database(), conn).await?)
     }
 
     pub(crate) fn servers(&self) -> &Servers {

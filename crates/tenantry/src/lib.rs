@@ -137,6 +137,7 @@ pub mod archive;
 pub mod baseline;
 mod budget;
 pub mod catalog;
+pub mod citus;
 pub mod clone;
 pub mod context;
 mod db;
@@ -191,8 +192,8 @@ pub use error_report::ErrorReport;
 pub use event::PlainFormat;
 pub use event::{BreakerState, BudgetState, Event, EventOptions, EvictReason, ReplicaState};
 pub use health::{
-    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, ReplicaHealth, Saturation,
-    ServerHealth, SharedHealth, TenantHealth, Unreachable, UnreachableExtension,
+    CitusHealth, HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, ReplicaHealth,
+    Saturation, ServerHealth, SharedHealth, TenantHealth, Unreachable, UnreachableExtension,
 };
 pub use incomplete::Incomplete;
 pub use manager::{

@@ -3,7 +3,10 @@ use std::time::Duration;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tenantry::moves::{DrainOptions, MoveOptions, MoveReport, Mover};
+use tenantry::{
+    citus::CitusNode,
+    moves::{DrainOptions, MoveOptions, MoveReport, Mover, NodeMoveOptions},
+};
 
 use crate::{
     command::{Ended, drain_server, tenant::TenantChanged},
@@ -26,7 +29,7 @@ pub(crate) struct Move {
     drain: Option<String>,
     /// The server that it moves to, by its name in the configuration; with --drain, several can be given, and without
     /// any, `tenants.placement` chooses
-    #[arg(long, value_name = "SERVER", requires = "whom", required_unless_present_any = ["drain", "list", "take_over", "sweep", "cancel"])]
+    #[arg(long, value_name = "SERVER", requires = "whom", required_unless_present_any = ["drain", "list", "take_over", "sweep", "cancel", "node"])]
     to: Vec<String>,
     /// How many tenants of the server move at the same time [default: 1]
     #[arg(long, value_name = "N", requires = "drain")]
@@ -34,17 +37,20 @@ pub(crate) struct Move {
     /// Begin no further move of the server's tenants after so many have failed [default: 3]
     #[arg(long, value_name = "N", requires = "drain")]
     max_failures: Option<usize>,
+    /// The node of its Citus cluster that it moves to, as pg_dist_node has it
+    #[arg(long, value_name = "HOST:PORT", requires = "tenant", conflicts_with_all = ["to", "cancel"])]
+    node: Option<CitusNode>,
     /// Check everything and estimate how long requests would wait; change nothing
-    #[arg(long, requires = "whom", conflicts_with = "cancel")]
+    #[arg(long, requires = "whom", conflicts_with_all = ["cancel", "node"])]
     dry_run: bool,
     /// How long requests may wait [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with = "cancel")]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with_all = ["cancel", "node"])]
     max_pause: Option<Duration>,
     /// How long the old copy is kept [default: 7 days]
-    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with = "cancel")]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with_all = ["cancel", "node"])]
     keep: Option<Duration>,
     /// Do not compare the content of the tables
-    #[arg(long, requires = "whom", conflicts_with = "cancel")]
+    #[arg(long, requires = "whom", conflicts_with_all = ["cancel", "node"])]
     no_verify: bool,
     /// Undo the move that the tenant is on
     #[arg(long, requires = "tenant", conflicts_with = "to")]
@@ -77,6 +83,9 @@ pub(crate) struct TakenOverView {
 impl Move {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let mover = on.manager()?.mover();
+        if let (Some(tenant), Some(node)) = (&self.tenant, &self.node) {
+            return move_to_node(on, &mover, tenant, node).await;
+        }
         if let Some(server) = &self.drain {
             return match self.dry_run {
                 true => drain_server::plan(on, &mover, server, self.draining(on)).await,
@@ -139,6 +148,19 @@ impl Move {
 
 fn telling(options: MoveOptions, progress: Progress) -> MoveOptions {
     options.on_progress(move |step| progress.say(&step.to_string()))
+}
+
+async fn move_to_node(on: &Context, mover: &Mover, tenant: &str, node: &CitusNode) -> Ended {
+    let progress = on.output.progress("move");
+    let telling = progress.clone();
+    let options =
+        NodeMoveOptions::default().on_progress(move |step| telling.say(&step.to_string()));
+    let moving = mover.move_to_node(tenant, node, options);
+    let report =
+        on.interruptible("the tenant is on either of the nodes as a whole", moving).await?;
+    drop(progress);
+    on.output.report(&report, || report.to_string())?;
+    Ok(Exit::Fine)
 }
 
 async fn cancel(on: &Context, mover: &Mover, tenant: &str) -> Ended {

@@ -40,6 +40,7 @@
 //! | `locks` | relations of tenants compared with the size of the lock table |
 //! | `memory` | memory of backends for the definitions of tables |
 //! | `replication` | a standby, read-only defaults, commits that wait for a standby, read replicas that are not used |
+//! | `citus` | the version of the extension, the nodes, the schemas on each, tenants that are not distributed |
 //! | `settings` | settings that can lose data or hide what happens |
 //!
 //! Checks of the tenants' schemas and data. They examine every database that tenants are in, or a

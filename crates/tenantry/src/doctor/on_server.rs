@@ -114,7 +114,7 @@ impl<'a> OnServer<'a> {
     }
 
     /// Returns `true` if the tenant is in the database of the server's URL.
-    fn has(self, record: &TenantRecord) -> bool {
+    pub(crate) fn has(self, record: &TenantRecord) -> bool {
         self.fleet().home_of(record).is_ok_and(|home| home == *self.fleet().home())
     }
 

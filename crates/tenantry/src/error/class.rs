@@ -28,6 +28,10 @@ pub enum ErrorClass {
     Authentication,
     /// The TLS negotiation failed, for example because of a certificate.
     Tls,
+    /// A worker of a Citus cluster does not answer its coordinator, or ends the sessions on it: class 08, 53300 and
+    /// 57P01 to 57P03 over a working connection to the coordinator. Transient. It concerns the tenants of that worker,
+    /// and changes to any tenant's schema.
+    ClusterNode,
     /// The transaction conflicted with another one: class 40. It may succeed when it is run again
     /// as a whole, which only its owner can do.
     Conflict,
@@ -51,12 +55,13 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All classes.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Connection,
         Self::TooManyConnections,
         Self::Shutdown,
         Self::Authentication,
         Self::Tls,
+        Self::ClusterNode,
         Self::Conflict,
         Self::Cancelled,
         Self::Resources,
@@ -76,6 +81,7 @@ impl ErrorClass {
             Self::Shutdown => "shutdown",
             Self::Authentication => "authentication",
             Self::Tls => "tls",
+            Self::ClusterNode => "cluster_node",
             Self::Conflict => "conflict",
             Self::Cancelled => "cancelled",
             Self::Resources => "resources",
@@ -90,7 +96,14 @@ impl ErrorClass {
     /// Returns `true` if another connect may succeed without any intervention.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Connection | Self::TooManyConnections | Self::Shutdown | Self::Pool)
+        matches!(
+            self,
+            Self::Connection
+                | Self::TooManyConnections
+                | Self::Shutdown
+                | Self::ClusterNode
+                | Self::Pool
+        )
     }
 
     /// Classifies a SQLSTATE.

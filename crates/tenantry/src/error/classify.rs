@@ -4,7 +4,7 @@ use std::{error::Error as StdError, io, sync::Arc};
 
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
-use super::{Error, ErrorClass, own};
+use super::{Error, ErrorClass, of_worker::is_of_worker, own};
 
 /// Classifies an sqlx error.
 pub(crate) fn class_of(error: &sqlx::Error) -> ErrorClass {
@@ -28,9 +28,17 @@ pub(crate) fn class_of(error: &sqlx::Error) -> ErrorClass {
 ///
 /// A server that raises an error of class 08 does so over a working connection: it does not
 /// understand the statement's message, or a foreign server is down. Its errors name a routine.
-/// Those of poolers, which use class 08 to report that their server is down, do not.
+/// Those of poolers, which use class 08 to report that their server is down, do not. Those that a coordinator of Citus
+/// passes on are about a worker.
 fn of_answer(error: &dyn DatabaseError) -> ErrorClass {
     let class = error.code().map_or(ErrorClass::Other, |code| ErrorClass::of_sqlstate(&code));
+    let is_away = matches!(
+        class,
+        ErrorClass::Connection | ErrorClass::TooManyConnections | ErrorClass::Shutdown
+    );
+    if is_away && is_of_worker(error) {
+        return ErrorClass::ClusterNode;
+    }
     let raised = error.try_downcast_ref::<PgDatabaseError>().is_some_and(|e| e.routine().is_some());
     if class == ErrorClass::Connection && raised { ErrorClass::Other } else { class }
 }

@@ -4,10 +4,11 @@ use std::error::Error as StdError;
 
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
-use super::{Error, ErrorKind};
+use super::{Error, ErrorKind, of_worker::Names};
 
 /// Details to branch on when the database refuses a statement. Names are those of PostgreSQL
-/// ([error fields](https://www.postgresql.org/docs/current/protocol-error-fields.html)).
+/// ([error fields](https://www.postgresql.org/docs/current/protocol-error-fields.html)). On a coordinator of Citus,
+/// they are those of the tenant's tables, not of their shards, and come from the message, which must be in English.
 impl Error {
     /// Returns the database error, if the database refused a statement. Branch on it; do not send
     /// it to a client.
@@ -20,19 +21,24 @@ impl Error {
     /// violations except `not null`.
     #[must_use]
     pub fn constraint(&self) -> Option<&str> {
-        self.as_database_error()?.constraint()
+        let error = self.as_database_error()?;
+        error.constraint().or_else(|| Names::of(error)?.constraint)
     }
 
-    /// Returns the table of a violated constraint, without its schema.
+    /// Returns the table of a violated constraint, without its schema. A worker of Citus does not report it for a key
+    /// that exists already.
     #[must_use]
     pub fn table(&self) -> Option<&str> {
-        self.as_database_error()?.table()
+        let error = self.as_database_error()?;
+        error.table().or_else(|| Names::of(error)?.table)
     }
 
     /// Returns the name of the column that must not be null.
     #[must_use]
     pub fn column(&self) -> Option<&str> {
-        self.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.column()
+        let error = self.as_database_error()?;
+        let column = error.try_downcast_ref::<PgDatabaseError>()?.column();
+        column.or_else(|| Names::of(error)?.column)
     }
 
     /// Returns `true` if the query expected a row and found none ([`sqlx::Error::RowNotFound`]).

@@ -12,8 +12,8 @@ use futures_util::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, ReplicaHealth, SATURATED,
-    Saturation, ServerHealth, SharedHealth, TenantHealth,
+    CitusHealth, HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, ReplicaHealth,
+    SATURATED, Saturation, ServerHealth, SharedHealth, TenantHealth,
     probe::{Answer, LATE, On, Probe, Seen, in_words},
 };
 use crate::{
@@ -186,6 +186,7 @@ fn grade(server: &Arc<Server>, tenant: &Seen, options: &HealthOptions) -> Tenant
     let load = HealthStatus::of_load(in_use, cap, waiting);
     let (answered, reason) = match &tenant.found {
         Ok(occupant) if occupant.is_in_cutover() => (HealthStatus::Degraded, Some(IN_CUTOVER)),
+        Ok(_) if server.lacks_node_of(&tenant.id) => (HealthStatus::Degraded, Some(NODE_AWAY)),
         Ok(_) => of_answer(tenant.answer, options),
         Err(reason) => (HealthStatus::Unhealthy, Some(*reason)),
     };
@@ -203,6 +204,9 @@ fn grade(server: &Arc<Server>, tenant: &Seen, options: &HealthOptions) -> Tenant
 
 /// The reason why requests of a tenant wait that changes places.
 const IN_CUTOVER: &str = "it is being moved to another place";
+
+/// The reason why statements of some tenants of a Citus cluster fail.
+const NODE_AWAY: &str = "a node of the Citus cluster does not answer";
 
 /// The reason why requests of one tenant wait.
 const AT_ITS_CAP: &str = "it is at the connection limit of a tenant";
@@ -259,6 +263,7 @@ fn report(
         pools,
         servers,
         replicas: checked.iter().flat_map(|of| replicas(of.on.server)).collect(),
+        citus: checked.iter().filter_map(citus).collect(),
         timestamp,
         duration: began.elapsed(),
     }
@@ -273,6 +278,14 @@ fn replicas(server: &Server) -> Vec<ReplicaHealth> {
         lag_bytes: lag,
     });
     replicas.collect()
+}
+
+/// Reports the extension Citus of a server, once it was found.
+fn citus(of: &Checked<'_>) -> Option<CitusHealth> {
+    let found = of.on.server.citus().known(None).flatten()?;
+    let (major, minor) = found.version();
+    let version = format!("{major}.{minor}");
+    Some(CitusHealth { server: of.on.name.into(), version, node: found.node() })
 }
 
 /// Grades the tenants of a server.

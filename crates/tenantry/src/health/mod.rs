@@ -19,5 +19,6 @@ pub use grade::HealthStatus;
 pub use options::{HealthOf, HealthOptions};
 pub(crate) use report::SATURATED;
 pub use report::{
-    HealthReport, Holder, ReplicaHealth, Saturation, ServerHealth, SharedHealth, TenantHealth,
+    CitusHealth, HealthReport, Holder, ReplicaHealth, Saturation, ServerHealth, SharedHealth,
+    TenantHealth,
 };

@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     db::{Handle, SharedDb},
     error::{Error, ErrorKind},
-    pool::{Occupant, Server, TRANSACTION_POOLER, TenantPoolSnapshot},
+    pool::{Lease, Occupant, Server, TRANSACTION_POOLER, TenantPoolSnapshot},
     tenant::TenantId,
 };
 
@@ -154,9 +154,20 @@ async fn sign_of_life(of: &On<'_>, began: Instant, deadline: Instant) -> Answer 
         _ => return Answer::None("no connection in time"),
     };
     match timeout_at(deadline, lease.ping()).await {
-        Ok(Ok(())) => Answer::In(began.elapsed()),
+        Ok(Ok(())) => {
+            let answer = Answer::In(began.elapsed());
+            find_citus(of.server, lease, deadline).await;
+            answer
+        }
         Ok(Err(error)) => Answer::None(in_words(&error.into())),
         Err(_) => Answer::None(LATE),
+    }
+}
+
+/// Finds out, at the first check, whether the server has Citus. What fails is found out at the next one.
+async fn find_citus(server: &Server, mut lease: Lease, deadline: Instant) {
+    if server.citus().known(None).is_none() {
+        drop(timeout_at(deadline, lease.citus()).await);
     }
 }
 

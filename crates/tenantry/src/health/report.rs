@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::HealthStatus;
 use crate::{
+    citus::CitusNodeKind,
     event::{BreakerState, ReplicaState, serialize_millis, serialize_optional_millis},
     pool::Pooling,
     tenant::TenantId,
@@ -61,6 +62,9 @@ pub struct HealthReport {
     /// is no trouble of the rest: the primary answers instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<ReplicaHealth>,
+    /// The servers with Citus, as the first check has found them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub citus: Vec<CitusHealth>,
     /// The shared database, unless excluded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_db: Option<SharedHealth>,
@@ -194,6 +198,20 @@ pub struct ReplicaHealth {
     pub lag_bytes: Option<u64>,
 }
 
+/// A server whose database has the extension Citus.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct CitusHealth {
+    /// The name of the server.
+    pub server: Arc<str>,
+    /// The version of the extension, such as `13.2`.
+    pub version: String,
+    /// Whether it is the coordinator or a worker.
+    pub node: CitusNodeKind,
+}
+
 /// Health of one tenant.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -237,10 +255,11 @@ pub struct SharedHealth {
 
 impl HealthReport {
     /// Removes the tenants but keeps their counts, for readers who must not learn the names. Removes the versions of
-    /// servers, too.
+    /// servers and of Citus, too.
     pub fn without_tenants(mut self) -> Self {
         self.pools.clear();
         self.servers.iter_mut().for_each(|of| of.server_version = None);
+        self.citus.clear();
         let of_servers = self.servers.iter_mut().filter_map(|of| of.saturation.as_mut());
         for saturation in self.saturation.iter_mut().chain(of_servers) {
             saturation.holders.iter_mut().for_each(|holder| holder.tenant_id = None);

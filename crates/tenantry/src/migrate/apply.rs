@@ -11,14 +11,14 @@ use super::{
     plan::{Applied, Job, Kept, Leniency, Step, remark, steps},
     privileges,
     script::Script,
-    sent::{Sent, run_script},
+    sent::{Ran, Sent, run_script_on},
     settings::{reset_encoding, set_limits},
     source::Migrations,
     stage::{Begun, Way, prints},
     survey::run,
     tracking::{self, Locked, Presence},
 };
-use crate::{catalog::Site, pool::Lease, sql::Sql, tenant::Ident};
+use crate::{catalog::Site, citus::Citus, pool::Lease, sql::Sql, tenant::Ident};
 
 /// The work to do in one schema.
 pub(super) struct Work<'a> {
@@ -213,11 +213,15 @@ impl Batch<'_> {
         tracking::hold(&mut sql, schema);
         let sent = Sent::write(&mut sql, self.work.set, schema, self.steps);
         sql.text("commit");
-        let (sql, mut ended) = (sql.finish(), 0);
-        let text = sql.clone();
+        let (sql, mut ran) = (sql.finish(), Ran::default());
         reset_encoding(lease, &sql).await?;
-        let result = run(lease, async |conn| run_script(conn, text, &mut ended).await).await;
-        result.map_err(|failure| sent.blame(self.work.set, failure, &sql, ended))
+        let citus = lease.citus().await?;
+        let sending =
+            async |conn: &mut PgConnection| run_script_on(citus, conn, &sql, &mut ran).await;
+        let result = run(lease, sending).await;
+        result.map_err(|failure| {
+            sent.blame(self.work.set, failure.sent_from(ran.from), &sql, ran.ended)
+        })
     }
 
     fn create_table(&self, sql: &mut Sql) {
@@ -304,6 +308,7 @@ pub(crate) async fn catch_up(
     conn: &mut PgConnection,
     set: &Migrations,
     schema: &Ident,
+    citus: Option<Citus>,
 ) -> Result<bool, Failure> {
     let rows = sqlx::raw_sql(tracking::read(schema)).fetch_all(&mut *conn).await?;
     let applied = tracking::applied(&rows)?;
@@ -315,8 +320,10 @@ pub(crate) async fn catch_up(
     }
     let mut sql = Sql::default();
     let sent = Sent::write(&mut sql, set, schema, &steps);
-    let (sql, mut ended) = (sql.finish(), 0);
-    let result = run_script(conn, sql.clone(), &mut ended).await;
-    result.map_err(|error| sent.blame(set, error.into(), &sql, ended))?;
+    let (sql, mut ran) = (sql.finish(), Ran::default());
+    let result = run_script_on(citus, conn, &sql, &mut ran).await;
+    result.map_err(|error| {
+        sent.blame(set, Failure::from(error).sent_from(ran.from), &sql, ran.ended)
+    })?;
     Ok(true)
 }

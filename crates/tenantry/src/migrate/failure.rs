@@ -45,6 +45,9 @@ pub struct Failure {
     // In an `Arc` to keep the failure small, because many functions return it as an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<Arc<String>>,
+    /// The byte at which the message began that the position refers to.
+    #[serde(skip)]
+    sent_from: usize,
     #[serde(skip)]
     collision: Option<Collision>,
     #[serde(skip)]
@@ -86,6 +89,9 @@ pub enum FailureReason {
     ReadOnly,
     /// There was no connection, or it was lost, in every attempt.
     Connection,
+    /// A node of a Citus cluster does not answer its coordinator, which did answer. Every change of a schema needs all
+    /// nodes.
+    ClusterUnavailable,
     /// The migration records in the schema cannot be read.
     Unreadable,
     /// An index that a file builds concurrently exists and is invalid, so the file cannot count as done.
@@ -118,6 +124,7 @@ impl FailureReason {
             Self::StatementTimeout => "statement_timeout",
             Self::ReadOnly => "read_only",
             Self::Connection => "connection",
+            Self::ClusterUnavailable => "cluster_unavailable",
             Self::Unreadable => "unreadable",
             Self::InvalidIndex => "invalid_index",
             Self::NeedsBaseline => "needs_baseline",
@@ -137,6 +144,7 @@ impl Failure {
             message: message.into(),
             for_good: false,
             hint: None,
+            sent_from: 0,
             collision: None,
             source: None,
         }
@@ -266,14 +274,20 @@ impl Failure {
         if self.line.is_some() { self } else { self.at(text, byte) }
     }
 
+    /// Records that the message began at this byte of the text.
+    pub(crate) fn sent_from(self, sent_from: usize) -> Self {
+        Self { sent_from, ..self }
+    }
+
     /// Returns the byte position in the sent text that the server reported, if any.
     pub(super) fn byte_in(&self, sent: &str) -> Option<usize> {
         let error = self.source.as_ref()?.downcast_ref::<sqlx::Error>()?.as_database_error()?;
         match error.try_downcast_ref::<PgDatabaseError>()?.position()? {
             // The server counts characters, from 1 on.
             PgErrorPosition::Original(character) => {
-                let byte = sent.char_indices().nth(character.checked_sub(1)?);
-                byte.map(|(byte, _)| byte)
+                let message = sent.get(self.sent_from..)?;
+                let byte = message.char_indices().nth(character.checked_sub(1)?);
+                byte.map(|(byte, _)| self.sent_from + byte)
             }
             PgErrorPosition::Internal { .. } => None,
         }
@@ -282,7 +296,7 @@ impl Failure {
     /// Returns the kind of error.
     pub(crate) fn kind(&self) -> ErrorKind {
         match self.reason {
-            FailureReason::Connection => ErrorKind::Unavailable,
+            FailureReason::Connection | FailureReason::ClusterUnavailable => ErrorKind::Unavailable,
             FailureReason::Permission if self.file.is_none() => ErrorKind::PermissionDenied,
             _ => ErrorKind::Migration,
         }
@@ -320,6 +334,7 @@ impl Failure {
             | FailureReason::StatementTimeout
             | FailureReason::ReadOnly
             | FailureReason::Connection
+            | FailureReason::ClusterUnavailable
             | FailureReason::InvalidIndex => true,
             _ if self.collision.is_some() => true,
             // A resource shortage, or an intervention by an operator.
@@ -358,6 +373,7 @@ impl From<sqlx::Error> for Failure {
             // sqlx closes the connection, but the statement is the cause.
             _ if is_of_file.is_some() => FailureReason::Statement,
             _ if lost => FailureReason::Connection,
+            _ if class_of(&error) == ErrorClass::ClusterNode => FailureReason::ClusterUnavailable,
             Some("42501") => FailureReason::Permission,
             Some("55P03") => FailureReason::LockTimeout,
             Some("57014") => FailureReason::StatementTimeout,
@@ -425,6 +441,7 @@ impl From<&Error> for Failure {
             ErrorKind::ReadOnly => FailureReason::ReadOnly,
             ErrorKind::PermissionDenied => FailureReason::Permission,
             kind if kind.is_of_statement() => FailureReason::Statement,
+            _ if error.class() == ErrorClass::ClusterNode => FailureReason::ClusterUnavailable,
             _ => FailureReason::Connection,
         };
         Self::new(reason, error.to_string())

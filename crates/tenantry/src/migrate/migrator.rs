@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use futures_util::FutureExt;
 use sqlx::SqlStr;
@@ -125,6 +125,7 @@ impl TenantMigrator {
         options.check()?;
         let set = self.set(&Schemas::AllTenants)?;
         Self::check_version(job, set)?;
+        let set = &*self.fit_for_server(set).await?;
         let turn = turn::take(&self.fleet, &options).await?;
         let report = self.migrate_in_turn(job, set, &options, began).await;
         if let Some(turn) = turn {
@@ -135,6 +136,24 @@ impl TenantMigrator {
             self.attend_newcomers(set, &options, &report);
         }
         Ok(report)
+    }
+
+    /// Returns the files with the warnings that apply to the server.
+    async fn fit_for_server<'s>(&self, set: &'s Migrations) -> Result<Cow<'s, Migrations>, Error> {
+        let known = self.fleet.server().citus().known(self.fleet.home().database());
+        let citus = match known {
+            Some(known) => known,
+            None => {
+                let mut lease = self.fleet.lease().await?;
+                let found = self.fleet.citus(&mut lease).await;
+                lease.settle().await;
+                found?
+            }
+        };
+        Ok(match citus {
+            Some(_) => Cow::Owned(set.for_citus()),
+            None => Cow::Borrowed(set),
+        })
     }
 
     async fn migrate_in_turn(

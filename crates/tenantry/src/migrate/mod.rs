@@ -53,7 +53,7 @@ pub use failure::{Failure, FailureReason};
 pub(crate) use hint::explained_error;
 pub use invalid::Invalid;
 pub use lint::{FileFinding, Finding, Lint, LintError, LintReport, Rule};
-pub(crate) use lint::{Of, unescaped};
+pub(crate) use lint::{Of, statements, unescaped};
 pub use migrator::TenantMigrator;
 pub(crate) use migrator::{check_sql, lint_all};
 pub use misremembered::Misremembered;
@@ -65,7 +65,7 @@ pub use report::{
     SchemaState, SchemaStatus, TenantMigration,
 };
 pub use schemas::Schemas;
-pub(crate) use sent::{Sent, run_script};
+pub(crate) use sent::{Ran, Sent, run_script, run_script_on};
 pub(crate) use settings::set_limits;
 pub(crate) use source::body_in_transaction;
 pub use source::{MigrationFile, Migrations, MigrationsError};

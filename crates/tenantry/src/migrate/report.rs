@@ -90,6 +90,9 @@ pub enum End {
     OverBudget,
     /// The database is read-only: it is a standby, or configured as read-only.
     ReadOnly,
+    /// A node of the main server's Citus cluster does not answer its coordinator, and no schema can be changed without
+    /// it. Run it again later: what was done stays.
+    ClusterUnavailable,
     /// The run was told to stop.
     Stopped,
 }
@@ -105,6 +108,7 @@ impl End {
             Self::Aborted => "aborted",
             Self::OverBudget => "over_budget",
             Self::ReadOnly => "read_only",
+            Self::ClusterUnavailable => "cluster_unavailable",
             Self::Stopped => "stopped",
         }
     }

@@ -11,7 +11,7 @@ use super::{
     source::Migrations,
     tracking,
 };
-use crate::{sql::Sql, tenant::Ident};
+use crate::{citus::Citus, sql::Sql, tenant::Ident};
 
 /// Positions of the steps in a text that is sent.
 pub(crate) struct Sent {
@@ -119,6 +119,36 @@ fn write_records(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]
             _ => tracking::delete(sql, schema, step.version),
         }
     }
+}
+
+/// How far a string of several statements came.
+#[derive(Debug, Default)]
+pub(crate) struct Ran {
+    /// The number of completed statements.
+    pub(crate) ended: usize,
+    /// The byte at which the message begins that was sent last.
+    pub(crate) from: usize,
+}
+
+/// Runs a string of several statements in the open transaction, or one that opens and ends its own. On Citus, each
+/// statement is a message: its coordinator passes the text of the whole message on to workers for some statements, and
+/// they take one statement only.
+pub(crate) async fn run_script_on(
+    citus: Option<Citus>,
+    conn: &mut PgConnection,
+    sql: &SqlStr,
+    ran: &mut Ran,
+) -> sqlx::Result<()> {
+    if citus.is_none() {
+        return run_script(conn, sql.clone(), &mut ran.ended).await;
+    }
+    for part in statements(sql.as_str()) {
+        ran.from = part.start;
+        let mut statement = Sql::default();
+        statement.vouched(sql, part);
+        run_script(conn, statement.finish(), &mut ran.ended).await?;
+    }
+    Ok(())
 }
 
 /// Runs a string of several statements, and counts the completed ones.

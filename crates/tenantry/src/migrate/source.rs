@@ -280,6 +280,12 @@ impl Migrations {
         self.lint(lint)
     }
 
+    /// Lets warnings be about Citus, too.
+    pub(super) fn for_citus(&self) -> Self {
+        let lint = self.0.lint.clone().citus(true);
+        self.clone().lint(lint)
+    }
+
     /// Checks all files as migrations of tenants' schemas, and returns what would block a run and what can hurt a
     /// running service. It needs no database: call it in a test or a build step.
     ///

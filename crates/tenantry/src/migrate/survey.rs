@@ -293,7 +293,9 @@ async fn read_chunk(
 /// A schema that was dropped meanwhile does not exist.
 fn unreadable(failure: Failure) -> Failure {
     match failure.reason {
-        FailureReason::LockTimeout | FailureReason::SchemaMissing => failure,
+        FailureReason::LockTimeout
+        | FailureReason::SchemaMissing
+        | FailureReason::ClusterUnavailable => failure,
         _ => failure.because(FailureReason::Unreadable),
     }
 }

@@ -34,6 +34,10 @@ impl Tally {
             if error.reason == FailureReason::ReadOnly && concerns == Concerns::All {
                 // It would fail in the same way for all others.
                 self.stop(End::ReadOnly);
+            } else if error.reason == FailureReason::ClusterUnavailable && concerns == Concerns::All
+            {
+                // All nodes take part in each change of a schema.
+                self.stop(End::ClusterUnavailable);
             } else if self.on_failure == OnFailure::Abort {
                 self.stop(End::Aborted);
             } else if self.error_budget.is_some_and(|budget| self.failed > budget) {
@@ -86,6 +90,15 @@ mod tests {
         assert_eq!(tally.stopped(), None);
         tally.ended(&failed(FailureReason::ReadOnly), Concerns::All);
         assert_eq!(tally.stopped(), Some(End::ReadOnly));
+    }
+
+    #[test]
+    fn a_cluster_that_lacks_a_node_stops_the_run_unless_it_is_a_further_server() {
+        let mut tally = Tally::new(OnFailure::Continue, None);
+        tally.ended(&failed(FailureReason::ClusterUnavailable), Concerns::One);
+        assert_eq!(tally.stopped(), None);
+        tally.ended(&failed(FailureReason::ClusterUnavailable), Concerns::All);
+        assert_eq!(tally.stopped(), Some(End::ClusterUnavailable));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     db::TenantTransaction,
     error::{Error, ErrorKind},
     pool::grant,
-    provision::Provisioner,
+    provision::{Provisioner, distribute},
     schema::{SchemaModel, read::Subject},
     sql::Sql,
     tenant::Ident,
@@ -66,6 +66,7 @@ pub(super) async fn fill(
         if frozen.verify {
             compare(&plan, (&mut reader, &from), (&mut writer, &to)).await?;
         }
+        distribute(target, &mut writer, schema).await?;
         match frozen.method {
             MoveMethod::UnderFence => own(ends, attempt, &mut writer).await?,
             MoveMethod::Replication => attempt.lock(&mut writer).await?,

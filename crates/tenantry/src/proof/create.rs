@@ -1,13 +1,19 @@
 //! Creates the scratch schemas.
 
-use sqlx::{Row, SqlStr, raw_sql};
+use sqlx::{Row, raw_sql};
 
 use super::{
     mark::{Mark, note},
     row_tenants::SHARED,
     scratch::TENANTS,
 };
-use crate::{error::Error, pool::Lease, sql::Sql, tenant::Ident};
+use crate::{
+    citus::{self, Sharding},
+    error::Error,
+    pool::Lease,
+    sql::Sql,
+    tenant::Ident,
+};
 
 /// Creates every scratch schema, and grants the manager's role the privileges to use it if the maintenance role is a
 /// different one.
@@ -31,8 +37,10 @@ pub(super) async fn create(
     manager: Option<&Ident>,
 ) -> Result<(), Error> {
     let now = now(lease).await?;
-    let sql = create_sql(&mark.name(id)?, id, owner, now, manager);
-    raw_sql(sql).execute(&mut **lease).await?;
+    let mut plain = Sql::default();
+    Sharding::Plain.set(&mut plain, citus::ask(lease).await?);
+    plain.sql(&create_sql(&mark.name(id)?, id, owner, now, manager));
+    raw_sql(plain.finish()).execute(&mut **lease).await?;
     Ok(())
 }
 
@@ -45,7 +53,7 @@ pub(super) async fn now(lease: &mut Lease) -> Result<i64, Error> {
 
 /// All objects of a schema, created atomically: one string is one transaction. Tables of the same name differ between
 /// the tenants.
-fn create_sql(schema: &Ident, id: &str, owner: &str, now: i64, manager: Option<&Ident>) -> SqlStr {
+fn create_sql(schema: &Ident, id: &str, owner: &str, now: i64, manager: Option<&Ident>) -> Sql {
     let of = |sql: &mut Sql, text, name| {
         sql.text(text).ident(schema).text(name);
     };
@@ -94,5 +102,5 @@ fn create_sql(schema: &Ident, id: &str, owner: &str, now: i64, manager: Option<&
             sql.text(text).ident(schema).text(" to ").ident(manager);
         }
     }
-    sql.finish()
+    sql
 }

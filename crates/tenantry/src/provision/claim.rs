@@ -102,7 +102,8 @@ impl Provisioner {
         if spare.is_of(set) {
             return Ok(());
         }
-        let caught_up = migrate::catch_up(conn, set, schema).await;
+        let citus = self.fleet.citus(conn).await?;
+        let caught_up = migrate::catch_up(conn, set, schema, citus).await;
         match caught_up.map_err(super::made::migration)? {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Migration, "the spare has different files")),

@@ -7,11 +7,19 @@ use sqlx::{PgConnection, Row};
 use tokio::time::Instant;
 
 use super::{
-    CreateOptions, Provisioner, answer::taken, commit::roll_back, made::limit_locks,
-    new_tenant::New, provisional, step::refuse_unfinished, written::rename_sql,
+    CreateOptions, Provisioner,
+    answer::taken,
+    commit::roll_back,
+    distributed::{distribute, keep_plain},
+    made::limit_locks,
+    new_tenant::New,
+    provisional,
+    step::refuse_unfinished,
+    written::rename_sql,
 };
 use crate::{
     catalog::{Site, refuse_moving},
+    citus::Sharding,
     clone::{
         CloneOptions, CloneReport, Copied, Copying, Ends, Masking, Plan, Source, in_snapshot_sql,
     },
@@ -361,7 +369,7 @@ impl New<'_> {
             return Err(Error::new(ErrorKind::Config, attempted));
         }
         let needs_steps = options.connections > 1 && options.data;
-        if needs_steps || plan.locks() > self.room_for_locks().await? {
+        if plan.locks() > self.room_for_locks().await? || needs_steps {
             let other = Subject { schema: provisional::new_name(), role: to.role.clone() };
             let plan = masked(plan_for(&other.schema)?, masking.as_ref());
             let ends = Ends { to: &other, ..ends };
@@ -379,6 +387,7 @@ impl New<'_> {
     ) -> Result<Copied, Error> {
         let is_within = self.is_within(source);
         let mut tx = self.begin().await?;
+        keep_plain(&self.provisioner.fleet, &mut tx).await?;
         let copied = match is_within && options.anonymize.is_none() {
             true => self.copy_within(copying, &mut tx, options).await,
             false => self.copy_across(copying, source, &mut tx, is_within).await,
@@ -435,6 +444,8 @@ impl New<'_> {
     /// Returns the maximum number of locks for one transaction: half of the server's lock table.
     async fn room_for_locks(&self) -> Result<u64, Error> {
         let mut lease = self.provisioner.fleet.lease().await?;
+        // A transaction with a snapshot must not begin with this question.
+        self.provisioner.fleet.citus(&mut lease).await?;
         let room = "select pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int8 \
                     operator(pg_catalog.*) (pg_catalog.current_setting('max_connections')::pg_catalog.int8 \
                     operator(pg_catalog.+) pg_catalog.current_setting('max_prepared_transactions')::pg_catalog.int8)";
@@ -452,7 +463,7 @@ impl New<'_> {
     ) -> Result<Copied, Error> {
         let Self { provisioner, .. } = self;
         let other = provisioner.fleet.site_of(&ends.to.schema);
-        let lease = provisioner.hold_new(&other, None).await?;
+        let lease = provisioner.hold_new(&other, None, Sharding::Plain).await?;
         let mut lease = Some(lease);
         let made = self.make_in_steps(source, copying, ends, options, &mut lease).await;
         if made.is_err() {
@@ -533,13 +544,14 @@ impl New<'_> {
         Ok(copied)
     }
 
-    /// Grants the clone's role its privileges, and writes to the catalog.
+    /// Grants the clone's role its privileges, distributes the clone, and writes to the catalog.
     async fn end(&self, tx: &mut TenantTransaction) -> Result<(), Error> {
         if let Some(role) = self.role {
             let mut sql = Sql::default();
             grant(&mut sql, &self.site.schema, role);
             sqlx::raw_sql(sql.finish()).execute(&mut **tx).await?;
         }
+        distribute(&self.provisioner.fleet, tx, &self.site.schema).await?;
         self.list(tx).await
     }
 }

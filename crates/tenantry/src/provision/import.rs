@@ -3,7 +3,13 @@
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{CreateOptions, Provisioner, archived::Archived, commit::roll_back, new_tenant::New};
+use super::{
+    CreateOptions, Provisioner,
+    archived::Archived,
+    commit::roll_back,
+    distributed::{distribute, keep_plain},
+    new_tenant::New,
+};
 use crate::{
     catalog::Site,
     clone::{CloneOptions, Copied, Copying, Ends, Packed, Plan},
@@ -154,7 +160,9 @@ impl New<'_> {
     pub(super) async fn unpack(&self, tx: &mut TenantTransaction) -> Result<(), Error> {
         let Self { provisioner, site, role, archived, .. } = self;
         let Some(Archived { packed, options, copied }) = archived else { return Ok(()) };
-        let to = subject_of(&provisioner.fleet.at(&site.home), site).await?;
+        let there = provisioner.fleet.at(&site.home);
+        keep_plain(&there, tx).await?;
+        let to = subject_of(&there, site).await?;
         let plan = Plan::new(&packed.model, options, &site.schema, to.role.as_ref());
         let plan = plan.map_err(|wrong| {
             Error::new(ErrorKind::Archive, "planning the import").with_source(wrong)
@@ -167,6 +175,7 @@ impl New<'_> {
             grant(&mut sql, &site.schema, role);
             sqlx::raw_sql(sql.finish()).execute(&mut **tx).await?;
         }
+        distribute(&there, tx, &site.schema).await?;
         *copied.lock() = Some(done);
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     catalog::{CatalogChange, Site},
+    citus::Sharding,
     db::{TenantDb, TenantTransaction},
     error::{Error, ErrorKind},
     migrate::{MigrateOptions, Migrations, apply_all, try_lock},
@@ -230,7 +231,7 @@ impl New<'_> {
             return Ok(nobodys);
         }
         let site = provisioner.fleet.site_of(&provisional::new_name());
-        let mut lease = provisioner.hold_new(&site, self.role).await?;
+        let mut lease = provisioner.hold_new(&site, self.role, Sharding::Tenant).await?;
         let made = provisioner.make_in_steps(&site, self.role, options, &mut lease).await;
         let lease = match made {
             Ok(()) => Ok(lease),

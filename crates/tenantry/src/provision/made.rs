@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     catalog::Site,
+    citus::Sharding,
     db::TenantTransaction,
     error::{Error, ErrorKind},
-    migrate::{Failure, MigrateOptions, Sent, apply_all, run_script, try_lock},
+    migrate::{Failure, MigrateOptions, Ran, Sent, apply_all, run_script_on, statements, try_lock},
     pool::Lease,
     sql::Sql,
     tenant::{Ident, PROVISIONAL},
@@ -27,22 +28,34 @@ impl Provisioner {
         site: &Site,
         role: Option<&Ident>,
         options: &CreateOptions,
+        sharding: Sharding,
     ) -> Result<(), Error> {
+        let citus = self.fleet.citus(tx).await?;
         let mut sql = Sql::default();
         limit_locks(&mut sql, options);
-        provisional::create(&mut sql, &site.schema);
+        provisional::create(&mut sql, &site.schema, sharding, citus);
+        let created = statements(sql.as_str()).len();
         self.grant(&mut sql, &site.schema, role);
         let sent = self.migrations.as_ref().map(|set| Sent::all(&mut sql, set, &site.schema));
-        let (sql, mut ended) = (sql.finish(), 0);
-        let made = run_script(tx, sql.clone(), &mut ended).await;
-        made.map_err(|error| self.blame(error, sent.as_ref(), &sql, ended))
+        let (sql, mut ran) = (sql.finish(), Ran::default());
+        let made = run_script_on(citus, tx, &sql, &mut ran).await;
+        made.map_err(|error| {
+            let failure = Failure::from(error).sent_from(ran.from);
+            self.blame(failure, sent.as_ref(), &sql, (ran.ended, created))
+        })
     }
 
-    fn blame(&self, error: sqlx::Error, sent: Option<&Sent>, sql: &SqlStr, ended: usize) -> Error {
-        let failure = Failure::from(error);
+    /// `created` is the number of statements up to the creation of the schema.
+    fn blame(
+        &self,
+        failure: Failure,
+        sent: Option<&Sent>,
+        sql: &SqlStr,
+        (ended, created): (usize, usize),
+    ) -> Error {
         match failure.sqlstate.as_deref() {
             // The name is taken, or another session is taking it and may or may not succeed.
-            Some("42P06" | "23505" | "55P03") if ended < CREATED => {
+            Some("42P06" | "23505" | "55P03") if ended < created => {
                 let attempted = "its schema exists or is being created by another session";
                 Error::new(ErrorKind::TenantExists, attempted).with_source(failure)
             }
@@ -55,12 +68,18 @@ impl Provisioner {
 
     /// Creates a schema that gets its files one by one. The lease holds its lock, so that it is not mistaken for an
     /// abandoned schema.
-    pub(super) async fn hold_new(&self, site: &Site, role: Option<&Ident>) -> Result<Lease, Error> {
+    pub(super) async fn hold_new(
+        &self,
+        site: &Site,
+        role: Option<&Ident>,
+        sharding: Sharding,
+    ) -> Result<Lease, Error> {
         let schema = &site.schema;
         let mut lease = self.fleet.lease_for(site).await?;
+        let citus = self.fleet.citus(&mut lease).await?;
         let mut sql = Sql::new("select ");
         try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", schema).text("; ");
-        provisional::create(&mut sql, schema);
+        provisional::create(&mut sql, schema, sharding, citus);
         if !schema.as_str().starts_with(PROVISIONAL) {
             provisional::comment(&mut sql, schema, Comment::Unfinished);
         }
@@ -175,9 +194,6 @@ fn left_behind(schema: &Ident, error: &Error) {
         "could not clean up a schema whose creation has failed"
     );
 }
-
-/// The statements up to the creation of the schema: the timeouts, and `create schema`.
-const CREATED: usize = 3;
 
 async fn note_kept(schema: &Ident, conn: &mut PgConnection) -> Result<(), Error> {
     let mut sql = Sql::default();

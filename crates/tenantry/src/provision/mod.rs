@@ -13,6 +13,7 @@ mod cloning;
 mod commit;
 mod create;
 mod database_spares;
+mod distributed;
 mod drop;
 mod elsewhere;
 mod holders;
@@ -49,6 +50,7 @@ pub use crate::{
 };
 pub use adopt::{Adopt, AdoptReport};
 pub use database_spares::{DatabaseSpares, DatabaseSparesReport, SparesOnServer};
+pub(crate) use distributed::distribute;
 pub(crate) use elsewhere::{SpareDatabases, ensure_schema, name_of_schema, oid_of_schema};
 pub(crate) use import::Imported;
 pub(crate) use inventory::outside as objects_outside;

@@ -9,6 +9,7 @@ use sqlx::{PgConnection, Row};
 
 use super::spare_note::{READY, SpareNote, TEMPLATE, UNUSED};
 use crate::{
+    citus::{Citus, Sharding},
     error::Error,
     sql::Sql,
     tenant::{Ident, PROVISIONAL},
@@ -35,8 +36,9 @@ pub(super) fn new_name() -> Ident {
     Ident::parse(&format!("{PROVISIONAL}{number:016x}")).expect("it is short and has no NUL")
 }
 
-/// Appends the statement that creates a schema.
-pub(super) fn create(sql: &mut Sql, schema: &Ident) {
+/// Appends the statements that create a schema.
+pub(super) fn create(sql: &mut Sql, schema: &Ident, sharding: Sharding, citus: Option<Citus>) {
+    sharding.set(sql, citus);
     sql.text("create schema ").ident(schema).text("; ");
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Provisioner, made::migration, provisional};
 use crate::{
+    citus::Sharding,
     error::{Error, ErrorKind},
     fleet::Fleet,
     migrate::{Failure, MigrateOptions, Migrations, apply_all},
@@ -24,7 +25,7 @@ pub(crate) async fn each_version(
     provisioner.remove_left_behind().await?;
     let site = fleet.site_of(&provisional::new_name());
     let role = fleet.server().role_of_manager();
-    let mut lease = provisioner.hold_new(&site, role).await?;
+    let mut lease = provisioner.hold_new(&site, role, Sharding::Plain).await?;
     let subject = Subject { schema: site.schema.clone(), role: None };
     let shown = async {
         let versions = set.files().iter().map(|file| Some(file.version()));
@@ -66,7 +67,7 @@ pub(crate) async fn model_of_migrations(
     provisioner.remove_left_behind().await?;
     let site = fleet.site_of(&provisional::new_name());
     let role = role.or(fleet.server().role_of_manager());
-    let mut lease = provisioner.hold_new(&site, role).await?;
+    let mut lease = provisioner.hold_new(&site, role, Sharding::Plain).await?;
     let own = role.filter(|role| Some(*role) != fleet.server().role_of_manager()).cloned();
     let subject = Subject { schema: site.schema.clone(), role: own };
     let made = async {

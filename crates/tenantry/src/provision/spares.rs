@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     CreateOptions, Provisioner, SpareReport, answer,
     commit::roll_back,
+    distributed::{distribute, keep_plain},
     inventory,
     made::migration,
     provisional::{self, Comment},
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     catalog::Site,
+    citus::Sharding,
     clone::Stamp,
     db::TenantTransaction,
     error::{Error, ErrorKind},
@@ -223,7 +225,7 @@ impl Provisioner {
         if let Some(made) = self.spare_of_template(&site.schema).await? {
             return Ok(made);
         }
-        let mut lease = self.hold_new(&site, role).await?;
+        let mut lease = self.hold_new(&site, role, Sharding::Tenant).await?;
         let made = self.make_spare_in(&site, role, &mut lease).await;
         match made {
             Ok(true) => lease.settle().await,
@@ -277,12 +279,14 @@ impl Provisioner {
         schema: &Ident,
     ) -> Result<(), Error> {
         let to = Subject { schema: schema.clone(), role: None };
+        keep_plain(&self.fleet, conn).await?;
         template::press(conn, stamp, &to, CreateOptions::default().lock_timeout).await?;
         if let Some(role) = self.fleet.server().role_of_manager() {
             let mut sql = Sql::default();
             grant(&mut sql, schema, role);
             sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
         }
+        distribute(&self.fleet, conn, schema).await?;
         write_note(conn, schema, &self.note()).await
     }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     catalog::Site,
+    citus::Sharding,
     db::TenantTransaction,
     error::{Error, ErrorKind},
     migrate::{Attempts, Collision, Migrations},
@@ -85,7 +86,9 @@ impl New<'_> {
 
     async fn at_once(&self) -> Result<Seeds, Error> {
         let mut tx = self.begin().await?;
-        match self.provisioner.make_at_once(&mut tx, self.site, self.role, self.options).await {
+        let Self { provisioner, site, role, options, .. } = self;
+        let made = provisioner.make_at_once(&mut tx, site, *role, options, Sharding::Tenant);
+        match made.await {
             Ok(()) => self.finish(tx).await,
             Err(error) => Err(roll_back(tx, error).await),
         }
@@ -151,7 +154,7 @@ impl New<'_> {
         }
         // The schema does not belong to a tenant before it is complete.
         let site = provisioner.fleet.site_of(schema);
-        let mut lease = provisioner.hold_new(&site, self.role).await?;
+        let mut lease = provisioner.hold_new(&site, self.role, Sharding::Tenant).await?;
         let made = match provisioner.make_in_steps(&site, self.role, self.options, &mut lease).await
         {
             Ok(()) => self.finish_in_place(lease).await,
@@ -186,7 +189,7 @@ impl New<'_> {
     async fn in_steps_elsewhere(&self) -> Result<Seeds, Error> {
         let Self { provisioner, options, .. } = self;
         let site = provisioner.fleet.site_of(&provisional::new_name());
-        let mut lease = provisioner.hold_new(&site, self.role).await?;
+        let mut lease = provisioner.hold_new(&site, self.role, Sharding::Tenant).await?;
         let made = match provisioner.make_in_steps(&site, self.role, options, &mut lease).await {
             Ok(()) => self.name_and_finish(lease, &site.schema).await,
             Err(error) => Err(Failed { lease: Some(lease), error }),

@@ -9,12 +9,14 @@ use super::{
     CreateOptions, HowMade, Provisioner,
     answer::taken,
     commit::roll_back,
+    distributed::{distribute, keep_plain},
     new_tenant::{New, Seeds},
     provisional::{self, Comment},
     unassigned::list,
 };
 use crate::{
     catalog::Site,
+    citus::Sharding,
     clone::{PressError, Stamp, different_rows},
     db::TenantTransaction,
     error::{Error, ErrorKind},
@@ -150,7 +152,7 @@ impl Provisioner {
         let mut tx = TenantTransaction::open(lease).await?;
         let made = async {
             let before = changed(&mut tx).await?;
-            self.make_at_once(&mut tx, &site, role, &options).await?;
+            self.make_at_once(&mut tx, &site, role, &options, Sharding::Plain).await?;
             Ok(written_elsewhere(&before, &changed(&mut tx).await?, &site.schema))
         };
         match made.await {
@@ -166,7 +168,7 @@ impl Provisioner {
         role: Option<&Ident>,
         options: &CreateOptions,
     ) -> Result<Run, Error> {
-        let mut lease = self.hold_new(site, role).await?;
+        let mut lease = self.hold_new(site, role, Sharding::Plain).await?;
         if let Err(error) = self.make_in_steps(site, role, options, &mut lease).await {
             self.give_up(Some(lease), &site.schema, false).await;
             return Err(error);
@@ -278,6 +280,7 @@ impl New<'_> {
 
     async fn press(&self, tx: &mut TenantTransaction, stamp: &Stamp) -> Result<(), Error> {
         let to = subject_of(&self.provisioner.fleet, self.site).await?;
+        keep_plain(&self.provisioner.fleet, tx).await?;
         press(tx, stamp, &to, self.options.lock_timeout).await?;
         self.look_here(tx).await?;
         if let Some(role) = self.role {
@@ -285,7 +288,7 @@ impl New<'_> {
             grant(&mut sql, &self.site.schema, role);
             sqlx::raw_sql(sql.finish()).execute(&mut **tx).await?;
         }
-        Ok(())
+        distribute(&self.provisioner.fleet, tx, &self.site.schema).await
     }
 }
 

@@ -17,6 +17,7 @@ mod catalog_others;
 mod catalog_stale;
 mod catalog_storm;
 mod circles;
+mod citus;
 mod clone;
 mod close;
 mod configuration;

@@ -2,6 +2,7 @@
 
 mod autovacuum;
 mod capacity;
+mod citus;
 mod configuration;
 mod database;
 mod extensions;
@@ -59,6 +60,7 @@ pub(super) fn checks() -> Vec<Arc<dyn Check>> {
         Arc::new(locks::CHECK),
         Arc::new(memory::CHECK),
         Arc::new(replication::CHECK),
+        Arc::new(citus::CHECK),
         Arc::new(settings::CHECK),
     ]
 }

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Functions that return a different value for each row.
-const VOLATILE: &[&str] = &[
+pub(super) const VOLATILE: &[&str] = &[
     "clock_timestamp",
     "gen_random_bytes",
     "gen_random_uuid",
@@ -30,7 +30,8 @@ const VOLATILE: &[&str] = &[
     "uuidv7",
 ];
 
-const SERIAL: &[&str] = &["serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"];
+pub(super) const SERIAL: &[&str] =
+    &["serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"];
 
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
     // A function's statements run later.

@@ -11,6 +11,7 @@
 //! [`rules`] and [`transaction`], outside of that list.
 
 mod allowed;
+mod citus_rules;
 mod context;
 mod extension;
 mod finding;

@@ -28,6 +28,7 @@ pub struct Lint {
     skipped_to: Option<i64>,
     rules: BTreeSet<Rule>,
     rules_of: BTreeSet<(i64, Rule)>,
+    is_for_citus: bool,
     /// Tables that earlier files have put under row security.
     row_tables: Arc<RowTables>,
 }
@@ -80,6 +81,13 @@ impl Lint {
         self
     }
 
+    /// Warns about statements that a coordinator of Citus refuses on the tables of tenants: see [`Rule::Citus`]. A run
+    /// on a server with Citus does so by itself. Default: `false`.
+    pub fn citus(mut self, is_for_citus: bool) -> Self {
+        self.is_for_citus = is_for_citus;
+        self
+    }
+
     /// Lets files use objects in these extension schemas.
     pub(crate) fn reaching(self, extensions: &[Ident]) -> Self {
         extensions.iter().fold(self, |lint, schema| lint.extension_schema(schema.as_str()))
@@ -88,6 +96,10 @@ impl Lint {
     /// Lets rules know which tables earlier files have put under row security.
     pub(crate) fn after(self, row_tables: RowTables) -> Self {
         Self { row_tables: Arc::new(row_tables), ..self }
+    }
+
+    pub(super) fn is_for_citus(&self) -> bool {
+        self.is_for_citus
     }
 
     pub(super) fn row_tables(&self) -> &RowTables {

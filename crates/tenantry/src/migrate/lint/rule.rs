@@ -59,6 +59,9 @@ pub enum Rule {
     RowView,
     /// Warns: a policy is dropped, or row security is disabled or no longer forced.
     RowPolicy,
+    /// Warns: a coordinator of Citus refuses the statement on a tenant's tables. Only for files that are
+    /// [for Citus](super::Lint::citus), or that are run there.
+    Citus,
     /// Warns: a comment allows a rule that does not exist, or that cannot be turned off.
     UnknownRule,
 }
@@ -91,6 +94,7 @@ impl Rule {
         Self::RowGrant,
         Self::RowView,
         Self::RowPolicy,
+        Self::Citus,
         Self::UnknownRule,
     ];
 
@@ -123,6 +127,7 @@ impl Rule {
             Self::RowGrant => "row_grant",
             Self::RowView => "row_view",
             Self::RowPolicy => "row_policy",
+            Self::Citus => "citus",
             Self::UnknownRule => "unknown_rule",
         }
     }

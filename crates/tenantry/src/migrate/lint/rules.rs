@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{
     Lint, Rule,
     allowed::Allowed,
+    citus_rules,
     context::{Context, Subject},
     extension,
     found::{Findings, Found},
@@ -30,6 +31,7 @@ const RULES: &[fn(&Context<'_>, &Piece<'_>, &mut Found<'_>)] = &[
     live::check,
     stored_name::check,
     row_rules::check,
+    citus_rules::check,
 ];
 
 /// Checks a file against the rules.

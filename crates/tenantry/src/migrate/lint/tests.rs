@@ -1015,3 +1015,50 @@ fn tables_are_known_from_earlier_files() {
     rows.note_file("alter table if exists only app.users disable row level security");
     assert_eq!(after(&rows), []);
 }
+
+/// Returns the warnings about Citus.
+fn refused_by_citus(lint: &Lint, text: &str) -> Vec<(Rule, u32)> {
+    let subject = Subject { text, of: Of::Tenant, transactional: true, version: 1 };
+    let found = check(lint, &subject).list.into_iter();
+    found.filter(|found| found.rule == Rule::Citus).map(|found| (found.rule, found.line)).collect()
+}
+
+#[test]
+fn what_citus_refuses_is_told_where_files_are_for_it() {
+    for text in [
+        "create trigger t before insert on users for each row execute function f()",
+        "create constraint trigger t after insert on users for each row execute function f()",
+        "create table orders (id int) inherits (users)",
+        "alter table orders inherit users",
+        "alter table users add column n bigserial",
+        "alter table users add n serial",
+        "create table orders (plan int references shared.plans (id))",
+        "alter table users add foreign key (plan) references \"shared\".plans",
+        "alter sequence s owned by users.id",
+        "create schema s create table t (id int)",
+        "update users set code = gen_random_uuid()",
+        "insert into users (id) values (1) on conflict (id) do update set code = random()",
+        "insert into users (id) values (1) returning now()",
+        "delete from users returning id, current_timestamp",
+        "do $$ begin update users set code = random(); end $$",
+    ] {
+        let text = format!("select 1;\n{text};");
+        let lint = Lint::default().citus(true);
+        assert_eq!(refused_by_citus(&lint, &text), [(Rule::Citus, 2)], "{text}");
+        assert_eq!(refused_by_citus(&Lint::default(), &text), [], "{text}");
+        assert_eq!(refused_by_citus(&lint.allow(Rule::Citus), &text), [], "{text}");
+    }
+    for text in [
+        "create table users (id serial primary key, plan int references plans (id))",
+        "create table users (id bigint generated always as identity, at timestamptz default now())",
+        "update users set name = lower(name), at = now() returning id",
+        "insert into users values (gen_random_uuid()) returning id",
+        "create function f() returns trigger language plpgsql as $$ begin update users set c = random(); end $$",
+        "create event trigger e on ddl_command_end execute function f()",
+        "create index on users (name)",
+        "select random(), now()",
+        "create schema s; create table t (id int)",
+    ] {
+        assert_eq!(refused_by_citus(&Lint::default().citus(true), text), [], "{text}");
+    }
+}

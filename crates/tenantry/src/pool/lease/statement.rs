@@ -116,6 +116,7 @@ impl Lease {
             if !leaves_session_usable(error) {
                 return self.break_with(error);
             }
+            self.server.note_error_of_node(self.tenant(), error);
         }
         self.note_answer();
         self.is_settled = true;

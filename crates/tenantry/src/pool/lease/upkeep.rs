@@ -15,7 +15,10 @@ use super::{
     },
     Effect, Lease, UsedBy,
 };
-use crate::error::{Error, ErrorKind};
+use crate::{
+    citus::Citus,
+    error::{Error, ErrorKind},
+};
 
 impl Lease {
     /// Binds a maintenance lease to another occupant: all session state of the previous one is
@@ -36,6 +39,22 @@ impl Lease {
         let bound = self.start().bind(occupant, manner, Purpose::Upkeep).await;
         self.finish(Effect::OnSession, &bound);
         bound
+    }
+
+    /// Returns what the lease's database has of Citus. Asks at most once.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped midway, the session counts as dirty.
+    pub(crate) async fn citus(&mut self) -> sqlx::Result<Option<Citus>> {
+        let server = Arc::clone(&self.server);
+        let database = self.occupant.home().database().cloned();
+        if let Some(known) = server.citus().known(database.as_ref()) {
+            return Ok(known);
+        }
+        let found = server.citus().of(database.as_ref(), &mut self.start().conn).await;
+        self.finish(Effect::OnData, &found);
+        found
     }
 
     /// Queries a value for each of the occupants, in one round trip. The session is unbound

@@ -1,6 +1,7 @@
 mod front;
 mod lifecycle;
 mod liveness;
+mod nodes;
 mod place;
 mod replicas;
 mod report;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::place::{Closing, Newcomer, Opening, Returning};
 pub(in crate::pool) use self::replicas::{Replica, Replicas};
-use self::{front::Related, lifecycle::Lifecycle, liveness::Liveness};
+use self::{front::Related, lifecycle::Lifecycle, liveness::Liveness, nodes::AwayNodes};
 pub(crate) use self::{
     place::Place,
     replicas::{ReplicaPool, ReplicaStatus},
@@ -47,6 +48,7 @@ use super::{
     state::State,
 };
 use crate::{
+    citus::Remembered,
     error::{Error, OptionsError},
     event::{EventOptions, EvictReason, Hooks, Observer},
     tenant::{Binding, Home, Ident, MAIN, TenantId},
@@ -83,6 +85,9 @@ pub(crate) struct Server {
     began: Instant,
     liveness: Liveness,
     life: Lifecycle,
+    /// Which of its databases have Citus.
+    citus: Remembered,
+    away_nodes: AwayNodes,
     pub(super) gates: Arc<Gates>,
     /// The budget that it shares with other processes, if so.
     share: OnceLock<Arc<Share>>,
@@ -194,6 +199,8 @@ impl Server {
             began: Instant::now(),
             liveness: Liveness::new(),
             life: Lifecycle::new(shutdown),
+            citus: Remembered::default(),
+            away_nodes: AwayNodes::default(),
             gates: Arc::default(),
             share: OnceLock::new(),
             related: Related::default(),
@@ -330,6 +337,11 @@ impl Server {
     /// Returns the connector.
     pub(crate) fn connector(&self) -> &Connector {
         &self.connector
+    }
+
+    /// Returns which of its databases have Citus.
+    pub(crate) fn citus(&self) -> &Remembered {
+        &self.citus
     }
 
     pub(crate) fn system(&self) -> &Arc<Occupant> {

@@ -2,7 +2,12 @@
 
 use sqlx::{PgConnection, Row};
 
-use crate::{error::Error, sql::Sql, tenant::Ident};
+use crate::{
+    citus::{self, Sharding},
+    error::Error,
+    sql::Sql,
+    tenant::Ident,
+};
 
 /// The owner, privileges and comment of a schema.
 #[derive(Debug)]
@@ -77,7 +82,9 @@ pub(super) async fn create_like(
     schema: &Ident,
     renamed: &Ident,
 ) -> Result<(), Error> {
-    let mut sql = Sql::new("create schema ");
+    let mut sql = Sql::default();
+    Sharding::Plain.set(&mut sql, citus::ask(conn).await?);
+    sql.text("create schema ");
     sql.ident(schema).text(" authorization ").ident(&facts.owner).text("; ");
     for Grant { role, creates, with_option } in &facts.grants {
         sql.text(if *creates { "grant create" } else { "grant usage" });

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     catalog::Site,
+    citus::{self, Sharding},
     error::{Error, ErrorKind},
     seed::{Noted, has_record, record},
     sql::Sql,
@@ -53,8 +54,9 @@ async fn comment_on(conn: &mut PgConnection, schema: &Ident) -> Result<Option<St
 /// Makes sure that there is a schema.
 pub(crate) async fn ensure(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
     if oid_of(conn, schema).await?.is_none() {
-        let mut sql = Sql::new("create schema if not exists ");
-        sql.ident(schema);
+        let mut sql = Sql::default();
+        Sharding::Plain.set(&mut sql, citus::ask(conn).await?);
+        sql.text("create schema if not exists ").ident(schema);
         sqlx::raw_sql(sql.finish()).execute(conn).await?;
     }
     Ok(())
@@ -104,7 +106,10 @@ impl Provisioner {
         let schema = &site.schema;
         let mut sql = Sql::default();
         match found {
-            Found::Nothing => drop(sql.text("create schema ").ident(schema).text("; ")),
+            Found::Nothing => {
+                Sharding::Tenant.set(&mut sql, self.fleet.citus(conn).await?);
+                sql.text("create schema ").ident(schema).text("; ");
+            }
             Found::Strangers => return Err(taken(site)),
             Found::Made | Found::Filled => {}
         }

@@ -153,7 +153,8 @@ impl New<'_> {
         of: &RowsOfTenant,
         tx: &mut TenantTransaction,
     ) -> Result<(), Error> {
-        let Self { site, options, .. } = self;
+        let Self { provisioner, site, options, .. } = self;
+        refuse_citus(&provisioner.fleet.at(&site.home), tx).await?;
         let mut sql = Sql::default();
         limit_locks(&mut sql, options);
         sqlx::raw_sql(sql.finish()).execute(&mut **tx).await?;
@@ -166,6 +167,17 @@ impl New<'_> {
         claim_key(tx, site, of).await?;
         refuse_key_in_use(tx, site, of, &tables).await
     }
+}
+
+/// Refuses tables of all tenants in a Citus cluster: workers evaluate the policies, and do not know the tenant of the
+/// coordinator's session.
+async fn refuse_citus(fleet: &Fleet, conn: &mut PgConnection) -> Result<(), Error> {
+    let Some(citus) = fleet.citus(conn).await? else { return Ok(()) };
+    let attempted = format!(
+        "the server has {citus}, where isolation by row is not supported: create the tenant with a schema, or in a \
+         database without Citus"
+    );
+    Err(Error::new(ErrorKind::Config, attempted))
 }
 
 /// Refuses to create a tenant before the migrations have created its tables.

@@ -78,6 +78,7 @@ async fn a_sound_service_passes_and_a_plain_role_says_what_it_cannot_see() -> Te
         ("tls", "not used: the server is on this machine"),
         ("pooler", "direct"),
         ("replication", "primary, no standby"),
+        ("citus", "not used"),
         ("settings", "nothing that loses data"),
         ("timeouts", "statements 60s, idle transactions 60s"),
     ] {

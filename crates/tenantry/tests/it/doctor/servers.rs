@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The checks that examine each server.
-const CHECKS: [&str; 16] = [
+const CHECKS: [&str; 17] = [
     "database",
     "poolConfig",
     "pooler",
@@ -32,6 +32,7 @@ const CHECKS: [&str; 16] = [
     "locks",
     "memory",
     "replication",
+    "citus",
     "settings",
 ];
 
@@ -150,7 +151,7 @@ async fn a_server_that_is_away_is_told_once_and_the_others_are_examined() -> Tes
     let text = without_cause?.to_string();
     let told: Vec<_> = text.lines().filter(|line| line.contains(AWAY)).collect();
     let [line] = &told[..] else { panic!("{text}") };
-    assert!(line.starts_with("  not seen by 16 checks: server eu-1"), "{text}");
+    assert!(line.starts_with("  not seen by 17 checks: server eu-1"), "{text}");
     assert!(line.contains("Pool configuration") && line.contains("Server settings"), "{line}");
     // It is examined once it answers again.
     let report = doctor.only(CHECKS).run().await?;

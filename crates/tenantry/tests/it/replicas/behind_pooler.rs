@@ -56,7 +56,8 @@ async fn own_writes_through_a_transaction_pooler_are_in_the_next_read() -> TestR
                     where backend_type = 'client backend' and pid <> pg_backend_pid()";
     let mut standby = connect(&pair.standby.url()).await;
     eventually("the sessions on the replica have ended", async || {
-        let left: i64 = sqlx::query_scalar(sessions).fetch_one(&mut standby).await.expect("it is up");
+        let left: i64 =
+            sqlx::query_scalar(sessions).fetch_one(&mut standby).await.expect("it is up");
         left == 0
     })
     .await;

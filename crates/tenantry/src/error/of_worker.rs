@@ -1,0 +1,146 @@
+//! Errors that the coordinator of a Citus cluster passes on from a worker: they are recognized by the function that
+//! raises them, which no language changes, and the names of objects are only in their message.
+
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
+
+/// The source file of Citus with the functions that pass on a worker's error, or the loss of the connection to it.
+const FILE: &str = "remote_commands.c";
+
+/// The functions.
+const ROUTINES: [&str; 2] = ["ReportResultError", "ReportConnectionError"];
+
+/// Returns `true` if a worker, or the connection to it, has caused the error.
+pub(super) fn is_of_worker(error: &dyn DatabaseError) -> bool {
+    error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
+        error.file() == Some(FILE) && error.routine().is_some_and(|name| ROUTINES.contains(&name))
+    })
+}
+
+/// The names of objects in the message of an error of class 23, without the numbers of shards.
+///
+/// A worker's tables are shards: `users_102009` is the one of `users`. Indexes, and constraints that were added to an
+/// existing table, carry the same number. Names that Citus has shortened, of 55 bytes or more, stay shortened.
+///
+/// The workers' `lc_messages` must be English or `C`; otherwise there are no names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Names<'a> {
+    pub(super) constraint: Option<&'a str>,
+    pub(super) table: Option<&'a str>,
+    pub(super) column: Option<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// Reads the names in the message of an error, if a worker has raised it.
+    pub(super) fn of(error: &'a dyn DatabaseError) -> Option<Self> {
+        let is_violation = error.code().is_some_and(|code| code.starts_with("23"));
+        (is_violation && is_of_worker(error)).then(|| Self::in_message(error.message()))
+    }
+
+    fn in_message(message: &'a str) -> Self {
+        let (mut names, mut is_index) = (Self::default(), false);
+        for (before, name) in quoted(message) {
+            let is_after = |words: &str| before.trim_end().ends_with(words);
+            if is_after("constraint") {
+                names.constraint = Some(name);
+                is_index = is_after("unique constraint") || is_after("exclusion constraint");
+            } else if is_after("column") {
+                names.column = Some(name);
+            } else if is_after("relation") || is_after("table") {
+                // A row that is still referenced: the last table is the one of the constraint.
+                names.table = Some(name);
+            }
+        }
+        let shard = names.table.and_then(shard_of).map(|(_, shard)| shard);
+        names.table = names.table.map(|table| shard_of(table).map_or(table, |(name, _)| name));
+        names.constraint = names.constraint.map(|constraint| match shard_of(constraint) {
+            // Without a table in the message, it is an index, whose name always has the number.
+            Some((name, number)) if shard.map_or(is_index, |shard| shard == number) => name,
+            _ => constraint,
+        });
+        names
+    }
+}
+
+/// Returns the names in double quotes, each with the text between it and the one before.
+fn quoted(message: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut parts = message.split('"');
+    std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
+}
+
+/// Splits the name of a shard's object: `users_102009`.
+fn shard_of(name: &str) -> Option<(&str, &str)> {
+    let (rest, number) = name.rsplit_once('_')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !rest.is_empty()).then_some((rest, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_the_number_of_the_shard_and_no_other() {
+        for (message, constraint, table, column) in [
+            (
+                "duplicate key value violates unique constraint \"users_pkey_102009\"",
+                Some("users_pkey"),
+                None,
+                None,
+            ),
+            (
+                "conflicting key value violates exclusion constraint \"stays_2024_102009\"",
+                Some("stays_2024"),
+                None,
+                None,
+            ),
+            (
+                "new row for relation \"users_102009\" violates check constraint \"users_n_check\"",
+                Some("users_n_check"),
+                Some("users"),
+                None,
+            ),
+            (
+                "new row for relation \"taxes_2023_102009\" violates check constraint \"tax_2024\"",
+                Some("tax_2024"),
+                Some("taxes_2023"),
+                None,
+            ),
+            (
+                "check constraint \"q2_102009\" of relation \"users_102009\" is violated by some row",
+                Some("q2"),
+                Some("users"),
+                None,
+            ),
+            (
+                "insert or update on table \"orders_102010\" violates foreign key constraint \"orders_u_fkey_102010\"",
+                Some("orders_u_fkey"),
+                Some("orders"),
+                None,
+            ),
+            (
+                "update or delete on table \"users_102009\" violates foreign key constraint \
+                 \"orders_u_fkey_102010\" on table \"orders_102010\"",
+                Some("orders_u_fkey"),
+                Some("orders"),
+                None,
+            ),
+            (
+                "null value in column \"id\" of relation \"users_102009\" violates not-null constraint",
+                None,
+                Some("users"),
+                Some("id"),
+            ),
+            (
+                "value for domain positive violates check constraint \"positive_1\"",
+                Some("positive_1"),
+                None,
+                None,
+            ),
+            ("doppelter Schlüsselwert verletzt Unique-Constraint »x_1«", None, None, None),
+            ("\"", None, None, None),
+        ] {
+            let found = Names::in_message(message);
+            assert_eq!(found, Names { constraint, table, column }, "{message}");
+        }
+    }
+}

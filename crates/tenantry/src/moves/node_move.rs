@@ -1,0 +1,132 @@
+//! Options, progress and report of a move between nodes of a Citus cluster.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{citus::CitusNode, event::serialize_millis, tenant::TenantId};
+
+pub(super) type OnNodeProgress = dyn Fn(&NodeMoveProgress) + Send + Sync;
+
+/// Options for moving a tenant between nodes of a Citus cluster.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::moves::{NodeMoveOptions, ShardTransfer};
+///
+/// let options = NodeMoveOptions::default()
+///     .transfer(ShardTransfer::BlockWrites)
+///     .on_progress(|progress| println!("{progress}"));
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "options do nothing until a mover gets them"]
+pub struct NodeMoveOptions {
+    pub(super) transfer: ShardTransfer,
+    pub(super) on_progress: Option<Arc<OnNodeProgress>>,
+}
+
+impl NodeMoveOptions {
+    /// Sets how Citus copies the rows. Default: [`ShardTransfer::Auto`].
+    pub fn transfer(mut self, transfer: ShardTransfer) -> Self {
+        self.transfer = transfer;
+        self
+    }
+
+    /// Sets a closure that is called twice a second while rows are copied, from the task that moves. It must not block.
+    pub fn on_progress(
+        mut self,
+        on_progress: impl Fn(&NodeMoveProgress) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_progress = Some(Arc::new(on_progress));
+        self
+    }
+}
+
+impl fmt::Debug for NodeMoveOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeMoveOptions").field("transfer", &self.transfer).finish_non_exhaustive()
+    }
+}
+
+/// How Citus copies the rows of a tenant to another node: its `shard_transfer_mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum ShardTransfer {
+    /// By logical replication, while the tenant is served. Citus refuses it if a table has no primary key and no
+    /// replica identity.
+    #[default]
+    Auto,
+    /// By logical replication, also for tables without a key; updates and deletes in these fail meanwhile.
+    ForceLogical,
+    /// By a copy, for whose duration the tenant is read only. It needs no `wal_level = logical`.
+    BlockWrites,
+}
+
+impl ShardTransfer {
+    /// Returns the name that Citus uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::ForceLogical => "force_logical",
+            Self::BlockWrites => "block_writes",
+        }
+    }
+}
+
+/// Progress of a move between nodes.
+///
+/// `Display` writes one line: `1 of 3 tables, 81920 of 245760 bytes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct NodeMoveProgress {
+    /// Tables that are on the new node.
+    pub tables: u64,
+    /// Tables in total.
+    pub tables_total: u64,
+    /// Bytes on the new node. Indexes can take another number of bytes there.
+    pub bytes: u64,
+    /// Bytes on the former node.
+    pub bytes_total: u64,
+}
+
+impl fmt::Display for NodeMoveProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tables, tables_total, bytes, bytes_total } = self;
+        write!(f, "{tables} of {tables_total} tables, {bytes} of {bytes_total} bytes")
+    }
+}
+
+/// Result of a move between nodes.
+///
+/// `Display` writes one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct NodeMoveReport {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its schema, which has not changed.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// The node that it was on.
+    pub from: CitusNode,
+    /// The node that it is on.
+    pub to: CitusNode,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub duration: Duration,
+}
+
+impl fmt::Display for NodeMoveReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant_id, schema, from, to, duration } = self;
+        write!(
+            f,
+            "moved tenant {tenant_id} (schema {schema}) from node {from} to {to} in {duration:.1?}"
+        )
+    }
+}
