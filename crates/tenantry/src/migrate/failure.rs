@@ -47,7 +47,8 @@ pub struct Failure {
     hint: Option<Arc<String>>,
     /// The byte at which the message began that the position refers to.
     #[serde(skip)]
-    sent_from: usize,
+    // A number of 32 bits keeps the failure small.
+    sent_from: u32,
     #[serde(skip)]
     collision: Option<Collision>,
     #[serde(skip)]
@@ -275,8 +276,8 @@ impl Failure {
     }
 
     /// Records that the message began at this byte of the text.
-    pub(crate) fn sent_from(self, sent_from: usize) -> Self {
-        Self { sent_from, ..self }
+    pub(crate) fn sent_from(self, byte: usize) -> Self {
+        Self { sent_from: u32::try_from(byte).unwrap_or(u32::MAX), ..self }
     }
 
     /// Returns the byte position in the sent text that the server reported, if any.
@@ -285,9 +286,10 @@ impl Failure {
         match error.try_downcast_ref::<PgDatabaseError>()?.position()? {
             // The server counts characters, from 1 on.
             PgErrorPosition::Original(character) => {
-                let message = sent.get(self.sent_from..)?;
+                let from = usize::try_from(self.sent_from).ok()?;
+                let message = sent.get(from..)?;
                 let byte = message.char_indices().nth(character.checked_sub(1)?);
-                byte.map(|(byte, _)| self.sent_from + byte)
+                byte.map(|(byte, _)| from + byte)
             }
             PgErrorPosition::Internal { .. } => None,
         }
