@@ -15,9 +15,11 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    pub(crate) fn of(server: &Arc<str>) -> Self {
-        let place = OnServer::new(server);
-        Self { home: SharedHome::of(place.home()), place }
+    /// Returns what those on this server have in common, with its name.
+    pub(crate) fn of(server: &str) -> (Arc<str>, Self) {
+        let server = Arc::from(server);
+        let place = OnServer::new(&server);
+        (server, Self { home: SharedHome::of(place.home()), place })
     }
 
     /// Places an occupant, in shared memory if it is possible.

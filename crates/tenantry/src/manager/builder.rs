@@ -829,8 +829,7 @@ impl ManagerBuilder {
     ///
     /// [`ConfigError`] names the setting that cannot be used, and the reason.
     pub fn build(self) -> Result<TenantManager, ConfigError> {
-        let direct = self.read_direct()?;
-        let behind_pooler = self.behind_pooler;
+        let (direct, behind_pooler) = (self.read_direct()?, self.behind_pooler);
         let hosts = self.hosts?;
         let connect = hosts.first().ok_or(ConfigError::NoHost)?;
         let places = direct.as_ref().map_or(&hosts, |direct| &direct.hosts);
@@ -914,13 +913,9 @@ impl ManagerBuilder {
         let shared = db(occupants.shared);
         let isolations = Isolations::new(self.isolation, self.other_isolations);
         let tables = || RowTables::new(isolations.schema_of_rows(&shared_schema));
-        let common = |name: &str| {
-            let name = Arc::from(name);
-            (Arc::clone(&name), Common::of(&name))
-        };
         let rules = Rules {
             servers: servers.all().map(|(name, _)| (name.into(), tables())).collect(),
-            common: servers.all().map(|(name, _)| common(name)).collect(),
+            common: servers.all().map(|(name, _)| Common::of(name)).collect(),
             isolations,
             databases,
             shared_schema,
