@@ -69,7 +69,8 @@ async fn a_full_lock_table_is_another_reason_for_steps() -> TestResult {
         .start()
         .await?;
     let tables = |of: &str| {
-        let tables = (0..70).map(|table| {
+        // A file fits into the lock table, and all of them do not.
+        let tables = (0..50).map(|table| {
             format!("create table {of}{table} (id serial primary key, a text, b text unique);\n")
         });
         tables.collect::<String>()
