@@ -29,28 +29,28 @@ pub(crate) struct Move {
     drain: Option<String>,
     /// The server that it moves to, by its name in the configuration; with --drain, several can be given, and without
     /// any, `tenants.placement` chooses
-    #[arg(long, value_name = "SERVER", requires = "whom", required_unless_present_any = ["drain", "list", "take_over", "sweep", "cancel", "node"])]
+    #[arg(long, value_name = "SERVER", requires = "whom", conflicts_with_all = ["list", "take_over", "sweep"], required_unless_present_any = ["drain", "list", "take_over", "sweep", "cancel", "node"])]
     to: Vec<String>,
     /// How many tenants of the server move at the same time [default: 1]
-    #[arg(long, value_name = "N", requires = "drain")]
+    #[arg(long, value_name = "N", requires = "drain", conflicts_with_all = ["tenant", "list", "take_over", "sweep"])]
     at_once: Option<usize>,
     /// Begin no further move of the server's tenants after so many have failed [default: 3]
-    #[arg(long, value_name = "N", requires = "drain")]
+    #[arg(long, value_name = "N", requires = "drain", conflicts_with_all = ["tenant", "list", "take_over", "sweep"])]
     max_failures: Option<usize>,
     /// The node of its Citus cluster that it moves to, as pg_dist_node has it
     #[arg(long, value_name = "HOST:PORT", requires = "tenant", conflicts_with_all = ["to", "cancel"])]
     node: Option<CitusNode>,
     /// Check everything and estimate how long requests would wait; change nothing
-    #[arg(long, requires = "whom", conflicts_with_all = ["cancel", "node"])]
+    #[arg(long, requires = "whom", conflicts_with_all = ["cancel", "node", "list", "take_over", "sweep"])]
     dry_run: bool,
     /// How long requests may wait [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with_all = ["cancel", "node"])]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with_all = ["cancel", "node", "list", "take_over", "sweep"])]
     max_pause: Option<Duration>,
     /// How long the old copy is kept [default: 7 days]
-    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with_all = ["cancel", "node"])]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with_all = ["cancel", "node", "list", "take_over", "sweep"])]
     keep: Option<Duration>,
     /// Do not compare the content of the tables
-    #[arg(long, requires = "whom", conflicts_with_all = ["cancel", "node"])]
+    #[arg(long, requires = "whom", conflicts_with_all = ["cancel", "node", "list", "take_over", "sweep"])]
     no_verify: bool,
     /// Undo the move that the tenant is on
     #[arg(long, requires = "tenant", conflicts_with = "to")]

@@ -353,7 +353,11 @@ async fn a_server_is_drained() {
     run("tenant suspend idle").await.ended_with(0);
     run("move --drain eu-1").await.ended_with(2).says("server eu-1: it still gets new tenants");
     run("move acme --drain eu-1").await.ended_with(2);
-    run("move --at-once 2 --list").await.ended_with(2);
+    for option in
+        ["--at-once 2", "--max-failures 2", "--to eu-1", "--dry-run", "--keep 1d", "--no-verify"]
+    {
+        run(&format!("move --list {option}")).await.ended_with(2);
+    }
     run("move acme --to main --to eu-1").await.ended_with(2).says("give `--to` once");
 
     folder.write(
