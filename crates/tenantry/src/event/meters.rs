@@ -184,7 +184,7 @@ mod tests {
             (0..times).for_each(|_| meters.failed(class));
         }
         let counts: Vec<_> = meters.errors().map(|(_, count)| count).collect();
-        assert_eq!(counts, (0..ErrorClass::ALL.len() as u64).collect::<Vec<_>>());
+        assert_eq!(counts, (0..).take(ErrorClass::ALL.len()).collect::<Vec<u64>>());
         for of in RetryOf::ALL {
             meters.retried(of);
         }
