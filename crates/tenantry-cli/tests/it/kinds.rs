@@ -372,7 +372,7 @@ async fn a_server_is_drained() {
         run("move --drain eu-1 --dry-run --max-pause 1ms --json").await.ended_with(1).json();
     assert_eq!(blocked["tenants"][0]["value"]["obstacles"][0]["kind"], "pause");
     run("move --drain eu-1 --to mars").await.ended_with(2).says("there is no server \"mars\"");
-    run("move --drain eu-1 --at-once 0").await.ended_with(2).says("`at_once` must be at least 1");
+    run("move --drain eu-1 --at-once 0").await.ended_with(2).says("at_once must be at least 1");
     let drained = run("move --drain eu-1 --to main --at-once 2").await.ended_with(0);
     drained.says("acme").says("requests waited for").says("2 of 3 tenants moved");
     run("tenant show beta").await.ended_with(0).says("server      main");
