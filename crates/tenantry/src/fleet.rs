@@ -201,6 +201,17 @@ impl Fleet {
         self.servers.main()
     }
 
+    /// Finds out what the database in which maintenance runs has of Citus, on a connection of its own unless it is known.
+    pub(crate) async fn find_citus(&self) -> Result<Option<Citus>, Error> {
+        if let Some(known) = self.server().citus().known(self.home().database()) {
+            return Ok(known);
+        }
+        let mut lease = self.lease().await?;
+        let found = self.citus(&mut lease).await;
+        lease.settle().await;
+        found
+    }
+
     /// Returns what the database in which maintenance runs has of Citus. The connection leads there.
     pub(crate) async fn citus(&self, conn: &mut PgConnection) -> Result<Option<Citus>, Error> {
         Ok(self.server().citus().of(self.home().database(), conn).await?)

@@ -37,7 +37,7 @@ pub(super) async fn drain(
     on: &Context,
     mover: &Mover,
     server: &str,
-    options: DrainOptions,
+    options: impl FnOnce(MoveOptions) -> DrainOptions,
     moves: MoveOptions,
 ) -> Ended {
     let progress = on.output.progress("move");
@@ -46,7 +46,7 @@ pub(super) async fn drain(
         let progress = progress.clone();
         move |step| progress.say(&format!("{}: {step}", step.tenant_id))
     });
-    let report = mover.drain(server, options.moves(moves)).await?;
+    let report = mover.drain(server, options(moves)).await?;
     drop(progress);
     let row = |moved: &MoveReport| {
         let waited = moved.pause.map(|pause| format!("requests waited for {pause:.1?}"));

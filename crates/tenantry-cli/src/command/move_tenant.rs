@@ -87,11 +87,10 @@ impl Move {
             return move_to_node(on, &mover, tenant, node).await;
         }
         if let Some(server) = &self.drain {
+            let options = |moves| self.draining(on, moves);
             return match self.dry_run {
-                true => drain_server::plan(on, &mover, server, self.draining(on)).await,
-                false => {
-                    drain_server::drain(on, &mover, server, self.draining(on), self.options()).await
-                }
+                true => drain_server::plan(on, &mover, server, options(self.options())).await,
+                false => drain_server::drain(on, &mover, server, options, self.options()).await,
             };
         }
         match (&self.tenant, self.to.as_slice()) {
@@ -105,8 +104,8 @@ impl Move {
         }
     }
 
-    fn draining(&self, on: &Context) -> DrainOptions {
-        let options = DrainOptions::default().moves(self.options()).to(self.to.clone());
+    fn draining(&self, on: &Context, moves: MoveOptions) -> DrainOptions {
+        let options = DrainOptions::default().moves(moves).to(self.to.clone());
         let options = options.stop_when(on.interrupt.clone().wait());
         let options = self.at_once.into_iter().fold(options, DrainOptions::at_once);
         self.max_failures.into_iter().fold(options, DrainOptions::max_failures)

@@ -458,7 +458,7 @@ impl Lookup {
         let rules = Rules {
             isolations,
             servers: [(MAIN.into(), tables)].into(),
-            common: BTreeMap::new(),
+            shared_places: BTreeMap::new(),
             databases: BTreeMap::new(),
             shared_schema,
             tenants_see_shared: rules.tenants_see_shared,

@@ -9,7 +9,6 @@
 
 mod change;
 mod closure;
-mod common;
 mod desk;
 mod discovery;
 mod fixed;
@@ -25,6 +24,7 @@ mod page;
 mod placing;
 mod questions;
 mod rules;
+mod shared_place;
 mod table;
 
 use std::{collections::HashMap, fmt, io, time::Duration};
@@ -34,7 +34,6 @@ use tokio::time::timeout;
 
 pub use change::{CatalogChange, Write};
 pub use closure::CatalogFn;
-pub(crate) use common::Common;
 pub use discovery::SchemaDiscovery;
 pub use fixed::FixedCatalog;
 pub(crate) use listen::listen;
@@ -46,6 +45,7 @@ pub(crate) use placing::Isolations;
 pub(crate) use rules::{
     ChooseTier, Complete, Decide, Dedicate, Known, RowsOfTenant, Rules, Site, refuse_moving,
 };
+pub(crate) use shared_place::SharedPlace;
 pub use table::{CatalogColumns, TableCatalog};
 
 use crate::{

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{common::Common, placing::Isolations};
+use super::{placing::Isolations, shared_place::SharedPlace};
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     pool::{
@@ -144,8 +144,8 @@ pub(crate) struct Rules {
     pub(crate) servers: BTreeMap<Arc<str>, RowTables>,
     /// The database in the URL of each server.
     pub(crate) databases: BTreeMap<Arc<str>, String>,
-    /// What the tenants in that database have in common.
-    pub(crate) common: BTreeMap<Arc<str>, Common>,
+    /// The placement that the tenants in that database share.
+    pub(crate) shared_places: BTreeMap<Arc<str>, SharedPlace>,
     /// Completes each record on behalf of the application.
     pub(crate) complete: Option<Complete>,
     /// Chooses the tier of each tenant on behalf of the application.
@@ -447,9 +447,9 @@ impl Rules {
         let id = OccupantId::Tenant(record.id.clone());
         let login = self.login(&record, class);
         let occupant = Occupant::new(id, class, binding).limited_by(limits);
-        let common = self.common.get(placement.server());
-        let (placement, occupant) = match common {
-            Some(common) => common.shared(placement, occupant),
+        let shared_place = self.shared_places.get(placement.server());
+        let (placement, occupant) = match shared_place {
+            Some(place) => place.shared(placement, occupant),
             None => {
                 let occupant = occupant.placed(placement.home(), placement.epoch());
                 (placement, occupant)

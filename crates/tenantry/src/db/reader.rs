@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{
     Handle, TenantTransaction,
     handle::{Run, late},
-    reads::Reads,
+    only_reads::Reads,
     rows::Rows,
     statement::Statement,
     stream::Step,

@@ -7,7 +7,7 @@ use sqlx::{
 use super::{
     behind_pooler::{may_be_several, objection},
     effect::{Protocol, Reading, read},
-    reads::{Reads, reads},
+    only_reads::{Reads, reads},
 };
 use crate::{
     error::{Error, ErrorKind},

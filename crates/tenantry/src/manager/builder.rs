@@ -23,8 +23,8 @@ use super::{
 use crate::{
     budget::{self, SharedBudget},
     catalog::{
-        Asked, Catalog, CatalogOptions, ChooseTier, Common, Complete, Decide, Dedicate, Isolations,
-        Lookup, Rules, SchemaDiscovery,
+        Asked, Catalog, CatalogOptions, ChooseTier, Complete, Decide, Dedicate, Isolations, Lookup,
+        Rules, SchemaDiscovery, SharedPlace,
     },
     db::{Handle, SharedDb},
     error::{Error, ErrorKind, OptionsError},
@@ -915,7 +915,7 @@ impl ManagerBuilder {
         let tables = || RowTables::new(isolations.schema_of_rows(&shared_schema));
         let rules = Rules {
             servers: servers.all().map(|(name, _)| (name.into(), tables())).collect(),
-            common: servers.all().map(|(name, _)| Common::of(name)).collect(),
+            shared_places: servers.all().map(|(name, _)| SharedPlace::of(name)).collect(),
             isolations,
             databases,
             shared_schema,

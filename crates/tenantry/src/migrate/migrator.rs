@@ -140,17 +140,7 @@ impl TenantMigrator {
 
     /// Returns the files with the warnings that apply to the server.
     async fn fit_for_server<'s>(&self, set: &'s Migrations) -> Result<Cow<'s, Migrations>, Error> {
-        let known = self.fleet.server().citus().known(self.fleet.home().database());
-        let citus = match known {
-            Some(known) => known,
-            None => {
-                let mut lease = self.fleet.lease().await?;
-                let found = self.fleet.citus(&mut lease).await;
-                lease.settle().await;
-                found?
-            }
-        };
-        Ok(match citus {
+        Ok(match self.fleet.find_citus().await? {
             Some(_) => Cow::Owned(set.for_citus()),
             None => Cow::Borrowed(set),
         })

@@ -29,7 +29,6 @@ mod ledger;
 mod locks;
 mod machine;
 mod mover;
-mod node_move;
 mod obstacle;
 mod options;
 mod own_table;
@@ -46,9 +45,9 @@ mod to_node;
 
 pub use drain::DrainOptions;
 pub use mover::{Mover, TakenOver};
-pub use node_move::{NodeMoveOptions, NodeMoveProgress, NodeMoveReport, ShardTransfer};
 pub use obstacle::{Obstacle, ObstacleKind, Obstacles};
 pub use options::MoveOptions;
 pub use progress::MoveProgress;
 pub use record::{MovePlan, MoveRecord, MoveReport, Swept};
 pub use stage::{MoveMethod, MoveStage};
+pub use to_node::{NodeMoveOptions, NodeMoveProgress, NodeMoveReport, ShardTransfer};

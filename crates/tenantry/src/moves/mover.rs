@@ -38,7 +38,7 @@ use crate::{
 #[derive(Debug, Clone)]
 #[must_use = "a mover does nothing until one of its methods is called"]
 pub struct Mover {
-    pub(super) fleet: Fleet,
+    fleet: Fleet,
 }
 
 /// The result of a move that was taken over.

@@ -369,7 +369,7 @@ impl New<'_> {
             return Err(Error::new(ErrorKind::Config, attempted));
         }
         let needs_steps = options.connections > 1 && options.data;
-        if plan.locks() > self.room_for_locks().await? || needs_steps {
+        if needs_steps || plan.locks() > self.room_for_locks().await? {
             let other = Subject { schema: provisional::new_name(), role: to.role.clone() };
             let plan = masked(plan_for(&other.schema)?, masking.as_ref());
             let ends = Ends { to: &other, ..ends };
@@ -386,6 +386,8 @@ impl New<'_> {
         options: &CloneOptions,
     ) -> Result<Copied, Error> {
         let is_within = self.is_within(source);
+        // Known from then on: a transaction with a snapshot must not begin with this question.
+        self.provisioner.fleet.find_citus().await?;
         let mut tx = self.begin().await?;
         keep_plain(&self.provisioner.fleet, &mut tx).await?;
         let copied = match is_within && options.anonymize.is_none() {
@@ -444,8 +446,6 @@ impl New<'_> {
     /// Returns the maximum number of locks for one transaction: half of the server's lock table.
     async fn room_for_locks(&self) -> Result<u64, Error> {
         let mut lease = self.provisioner.fleet.lease().await?;
-        // A transaction with a snapshot must not begin with this question.
-        self.provisioner.fleet.citus(&mut lease).await?;
         let room = "select pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int8 \
                     operator(pg_catalog.*) (pg_catalog.current_setting('max_connections')::pg_catalog.int8 \
                     operator(pg_catalog.+) pg_catalog.current_setting('max_prepared_transactions')::pg_catalog.int8)";

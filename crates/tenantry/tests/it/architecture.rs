@@ -58,7 +58,7 @@ const LAYERS: &[&[&str]] = &[
 const PURE: &[&str] = &[
     "pool/fleeting/modes.rs",
     "db/behind_pooler.rs",
-    "db/reads.rs",
+    "db/only_reads.rs",
     "activity/exposition.rs",
     "activity/gather.rs",
     "activity/histogram.rs",
@@ -147,7 +147,8 @@ const PURE: &[&str] = &[
     "serve/report.rs",
     "moves/estimate.rs",
     "moves/machine.rs",
-    "moves/node_move.rs",
+    "moves/to_node/options.rs",
+    "moves/to_node/report.rs",
     "moves/obstacle.rs",
     "moves/options.rs",
     "moves/record.rs",

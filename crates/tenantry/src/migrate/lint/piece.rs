@@ -7,6 +7,7 @@ use super::{
     script::{Kind, Script, Token},
     syntax::SyntaxKind as S,
     tree::{Language, Tree},
+    words::beginnings,
 };
 
 /// A statement, or a part of the body of a routine.
@@ -19,6 +20,20 @@ pub(super) struct Piece<'a> {
     pub(super) offset: usize,
     /// Names of enclosing variables and parameters.
     pub(super) around: &'a HashSet<String>,
+}
+
+impl<'a> Piece<'a> {
+    /// Returns its statements, each up to its semicolon.
+    pub(super) fn statements(&self) -> Vec<&'a [Token<'a>]> {
+        let all: Vec<_> = match self.within {
+            Within::File => vec![self.tokens],
+            Within::Block | Within::Routine => beginnings(self.tokens).collect(),
+        };
+        let end = |statement: &[Token<'_>]| {
+            statement.iter().position(|token| token.kind == Kind::Semicolon)
+        };
+        all.into_iter().map(|of| &of[..end(of).unwrap_or(of.len())]).collect()
+    }
 }
 
 /// The context of a statement.

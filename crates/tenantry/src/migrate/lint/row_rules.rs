@@ -7,7 +7,7 @@ use super::{
     piece::{Piece, Within},
     row_tables::{RowTables, name_at, names},
     script::{Kind, Token},
-    words::{beginnings, follows, starts},
+    words::{follows, starts},
 };
 
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
@@ -15,17 +15,7 @@ pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<
     if piece.within == Within::Routine || context.rows == RowTables::default() {
         return;
     }
-    let all;
-    let statements: &mut dyn Iterator<Item = &[Token<'_>]> = match piece.within {
-        Within::File => &mut std::iter::once(piece.tokens),
-        _ => {
-            all = beginnings(piece.tokens).collect::<Vec<_>>();
-            &mut all.iter().copied()
-        }
-    };
-    for statement in statements {
-        let end = statement.iter().position(|token| token.kind == Kind::Semicolon);
-        let statement = &statement[..end.unwrap_or(statement.len())];
+    for statement in piece.statements() {
         if let Some((rule, message)) = of_statement(&context.rows, statement) {
             found.add(piece.offset + statement[0].at, rule, message);
         }

@@ -1,7 +1,7 @@
+mod away_nodes;
 mod front;
 mod lifecycle;
 mod liveness;
-mod nodes;
 mod place;
 mod replicas;
 mod report;
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::place::{Closing, Newcomer, Opening, Returning};
 pub(in crate::pool) use self::replicas::{Replica, Replicas};
-use self::{front::Related, lifecycle::Lifecycle, liveness::Liveness, nodes::AwayNodes};
+use self::{away_nodes::AwayNodes, front::Related, lifecycle::Lifecycle, liveness::Liveness};
 pub(crate) use self::{
     place::Place,
     replicas::{ReplicaPool, ReplicaStatus},

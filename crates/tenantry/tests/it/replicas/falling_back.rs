@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use futures_util::TryStreamExt;
 use tenantry::{Event, ReplicaState};
 
@@ -31,7 +29,7 @@ async fn a_read_that_the_replica_cancels_is_run_on_the_primary() -> TestResult {
             }
         };
         let conflict = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            is_asked(&pair, "pg_sleep(2)").await;
             let mut other = connect(&pair.primary.url()).await;
             run(&mut other, "truncate tenant_acme.added").await;
         };
@@ -130,4 +128,20 @@ async fn the_doctor_names_a_replica_that_is_not_used() -> TestResult {
     assert!(text.contains("main/replica-1 gives no connection"), "{text}");
     manager.close().await;
     Ok(())
+}
+
+/// Waits until the replica runs a query with this text.
+async fn is_asked(pair: &Pair, text: &str) {
+    let mut standby = connect(&pair.standby.url()).await;
+    eventually("the replica runs the query", async || {
+        let running = "select exists (select from pg_stat_activity where state = 'active' \
+                       and pid <> pg_backend_pid() and strpos(query, $1) > 0)";
+        let running: bool = sqlx::query_scalar(running)
+            .bind(text)
+            .fetch_one(&mut standby)
+            .await
+            .expect("the standby is running");
+        running
+    })
+    .await;
 }

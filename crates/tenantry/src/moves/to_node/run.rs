@@ -1,5 +1,3 @@
-//! Moves tenants between the nodes of one Citus cluster.
-
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -10,13 +8,14 @@ use futures_util::future::{Either, select};
 use sqlx::{PgConnection, Row};
 use tokio::time::{Instant, sleep};
 
-use super::{Mover, NodeMoveOptions, NodeMoveProgress, NodeMoveReport, node_move::OnNodeProgress};
+use super::{NodeMoveOptions, NodeMoveProgress, NodeMoveReport, options::OnNodeProgress};
 use crate::{
     citus::{CitusNode, CitusNodeKind},
     db::TenantTransaction,
     error::{Error, ErrorKind},
     fleet::Fleet,
     migrate::try_lock,
+    moves::Mover,
     sql::Sql,
     tenant::{Ident, ParseTenantIdError, TenantId},
 };
@@ -79,8 +78,8 @@ impl Mover {
         options: &NodeMoveOptions,
     ) -> Result<NodeMoveReport, Error> {
         let began = Instant::now();
-        let record = self.fleet.record(id).await?;
-        let there = self.fleet.at_tenant(&record)?;
+        let record = self.fleet().record(id).await?;
+        let there = self.fleet().at_tenant(&record)?;
         let site = there.site(&record)?;
         site.refuse_moving()?;
         let schema = &site.schema;

@@ -1,4 +1,4 @@
-//! What many tenants have in common, and keep in memory once.
+//! The place of many tenants, in memory once.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use crate::{
     tenant::{OnServer, Placement},
 };
 
-/// What all tenants in the database of one server have in common, unless they have moved.
+/// The placement that all tenants in the database of one server share, unless they have moved.
 #[derive(Debug)]
-pub(crate) struct Common {
+pub(crate) struct SharedPlace {
     place: OnServer,
     home: SharedHome,
 }
 
-impl Common {
-    /// Returns what those on this server have in common, with its name.
+impl SharedPlace {
+    /// Returns that of the tenants on this server, with its name.
     pub(crate) fn of(server: &str) -> (Arc<str>, Self) {
         let server = Arc::from(server);
         let place = OnServer::new(&server);
