@@ -59,7 +59,8 @@ pub enum CatalogChange<'a> {
         to: TenantState,
     },
     /// A tenant has [moved](crate::moves): its server and the number of its placement are those of this record from
-    /// now on, and it is active. If its recorded state is not [`Cutover`](TenantState::Cutover), or the number of
+    /// now on, and it is active. If the record names an isolation, that, the container, the database and the key are
+    /// those of the record, too. If its recorded state is not [`Cutover`](TenantState::Cutover), or the number of
     /// its placement not the previous one, the write must fail with [`UnknownTenant`](ErrorKind::UnknownTenant).
     Moved(&'a TenantRecord),
     /// A tenant was dropped. It may already be missing from the list, when an interrupted drop is

@@ -139,7 +139,8 @@ fn is_later(was: &Placement, now: &Placement) -> bool {
 /// Returns `true` if nothing was recreated where the tenant was.
 fn is_in_same_schema(lost: Lost<'_>, now: &Known) -> bool {
     match lost.occupant.oid() {
-        Some(schema) => now.occupant.oid() == Some(schema),
+        // Outside the catalog's database, only the first session finds it.
+        Some(schema) => now.occupant.oid().is_none_or(|now| now == schema),
         None => {
             lost.tenant.state() == TenantState::Cutover
                 || now.tenant.placement().isolation() == IsolationKind::Row

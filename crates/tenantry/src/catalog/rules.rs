@@ -95,6 +95,11 @@ impl Site {
         (&self.home, &self.schema, self.rows.as_ref().map(|rows| &*rows.key))
     }
 
+    /// Returns the site with the tenant's key in tables that are not, or may not be, those of all tenants.
+    pub(crate) fn with_rows(self, rows: impl Into<Option<RowsOfTenant>>) -> Self {
+        Self { rows: rows.into().map(Arc::new), ..self }
+    }
+
     /// Returns the name of its server, if it is not the manager's own.
     pub(crate) fn server(&self) -> Option<Arc<str>> {
         let server = self.home.server();

@@ -21,6 +21,12 @@ pub(crate) struct Content {
     sum: String,
 }
 
+impl Content {
+    pub(crate) fn new(table: &str, rows: u64, sum: String) -> Self {
+        Self { table: table.to_owned(), rows, sum }
+    }
+}
+
 /// Settings on which the text of values depends, besides those of a copy.
 const ALIKE: &str = "set local timezone to 'UTC'; set local search_path to pg_catalog";
 
@@ -48,7 +54,7 @@ pub(crate) async fn contents(
 }
 
 /// Has the open transaction print values as those of other servers do, besides the settings of a copy.
-pub(super) async fn set_alike(conn: &mut PgConnection) -> Result<(), Error> {
+pub(crate) async fn set_alike(conn: &mut PgConnection) -> Result<(), Error> {
     let set = sqlx::raw_sql(ALIKE).execute(conn).await;
     set.map(drop).map_err(|error| failed("setting up a session".into(), error))
 }

@@ -14,7 +14,7 @@ pub(crate) struct Feeding {
     pub(crate) name: String,
     pub(crate) column: String,
     /// The last value, or the one before the first.
-    last: i64,
+    pub(crate) last: i64,
     increment: i64,
     /// The greatest value of the sequence that the column can have.
     pub(crate) greatest: i64,

@@ -38,7 +38,7 @@ mod subset;
 mod verify;
 
 pub use anonymized::{AnonymizeReport, Leak, MaskedColumn, Proof};
-pub(crate) use content::{Content, contents, different};
+pub(crate) use content::{Content, contents, different, set_alike};
 pub(crate) use copy::{Copied, Copying, Ends, Source, export, share_sql};
 pub(crate) use error::{failed, failed_in_secret};
 pub(crate) use feeding::{Feeding, feeding};

@@ -147,6 +147,12 @@ impl Plan {
         })
     }
 
+    /// Leaves the schema as it is, which exists already and is empty.
+    pub(crate) fn in_existing_schema(mut self) -> Self {
+        self.statements.before.retain(|statement| !statement.starts_with("create schema "));
+        self
+    }
+
     /// Creates the plan of copying rows alone, with tables that exist already.
     ///
     /// # Errors

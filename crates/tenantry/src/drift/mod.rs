@@ -61,6 +61,11 @@ pub struct Drift {
     ignore: Vec<Matching>,
 }
 
+/// What Tenantry makes beside the migrations: records of seeds and of keys that were given up, and the triggers that keep
+/// the rows of a tenant that has moved.
+const OWN: [&str; 4] =
+    ["_tenantry_seeds", "_tenantry_row_seeds", "_tenantry_retired_keys", "tenantry_fence_*"];
+
 impl Drift {
     pub(crate) fn new(fleet: Fleet) -> Self {
         Self {
@@ -68,8 +73,7 @@ impl Drift {
             schemas: Schemas::AllTenants,
             reference: Reference::First,
             include: Vec::new(),
-            // A tenant has this table once it was seeded, independently of migrations.
-            ignore: vec![Matching::named("_tenantry_seeds")],
+            ignore: OWN.map(Matching::named).into(),
         }
     }
 
@@ -98,7 +102,8 @@ impl Drift {
     }
 
     /// Ignores objects and attributes that match this rule: differences, facts beyond the dump and references across
-    /// tenants. The report states how many findings were hidden. Tenantry's table of seed records is always ignored.
+    /// tenants. The report states how many findings were hidden. Tenantry's own records, and the
+    /// triggers of a tenant that has moved, are always ignored.
     pub fn ignore(mut self, matching: Matching) -> Self {
         self.ignore.push(matching);
         self

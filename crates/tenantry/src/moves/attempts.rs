@@ -15,26 +15,47 @@ const TABLE: OwnTable = OwnTable {
     lock: 7_234_619_037_120,
 };
 
-/// The row of a move on a server.
+/// One process's work on a move.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt<'a> {
-    pub(super) shared: &'a Ident,
+    /// The schema of the records.
+    pub(super) book: &'a Ident,
     pub(super) id: MoveId,
     pub(super) number: i64,
+}
+
+impl<'a> Attempt<'a> {
+    /// Returns its row on the source.
+    pub(super) fn on_source(self) -> Entry<'a> {
+        Entry { book: self.book, name: self.id.digits(), number: self.number }
+    }
+
+    /// Returns its row on the target, which can be the same database.
+    pub(super) fn on_target(self) -> Entry<'a> {
+        Entry { name: format!("{} target", self.id.digits()), ..self.on_source() }
+    }
+}
+
+/// The row of a move at one of its ends.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    book: &'a Ident,
+    name: String,
+    number: i64,
 }
 
 /// How long to wait for the transaction of an earlier attempt.
 const LIMITS: &str = "set local lock_timeout = '5s'; set local statement_timeout = '10s'; ";
 
-impl Attempt<'_> {
+impl Entry<'_> {
     /// Raises the number on a server, so that earlier attempts have no effect there any more.
-    pub(super) async fn enter(self, conn: &mut PgConnection) -> Result<(), Failure> {
-        ensure_schema(conn, self.shared).await?;
-        TABLE.ensure(conn, self.shared).await?;
+    pub(super) async fn enter(&self, conn: &mut PgConnection) -> Result<(), Failure> {
+        ensure_schema(conn, self.book).await?;
+        TABLE.ensure(conn, self.book).await?;
         let mut sql = Sql::new("begin; ");
         sql.text(LIMITS).text("insert into ");
-        TABLE.name(&mut sql, self.shared);
-        sql.text(" as m (move, attempt) values (").literal(&self.id.digits()).text(", ");
+        TABLE.name(&mut sql, self.book);
+        sql.text(" as m (move, attempt) values (").literal(&self.name).text(", ");
         sql.integer(self.number).text(
             ") on conflict (move) do update set attempt = excluded.attempt \
              where m.attempt operator(pg_catalog.<=) excluded.attempt; commit",
@@ -47,7 +68,7 @@ impl Attempt<'_> {
     }
 
     /// Locks the row until the end of the transaction.
-    pub(super) async fn lock(self, conn: &mut PgConnection) -> Result<(), Failure> {
+    pub(super) async fn lock(&self, conn: &mut PgConnection) -> Result<(), Failure> {
         let mut sql = Sql::new("select from ");
         self.row(&mut sql);
         sql.text(" for update");
@@ -58,9 +79,13 @@ impl Attempt<'_> {
     }
 
     /// Records the schema that belongs to the move, and locks the row until the end of the transaction.
-    pub(super) async fn note(self, conn: &mut PgConnection, schema: &Ident) -> Result<(), Failure> {
+    pub(super) async fn note(
+        &self,
+        conn: &mut PgConnection,
+        schema: &Ident,
+    ) -> Result<(), Failure> {
         let mut sql = Sql::new("update ");
-        TABLE.name(&mut sql, self.shared);
+        TABLE.name(&mut sql, self.book);
         sql.text(
             " as m set schema = (select n.oid from pg_catalog.pg_namespace n \
                where n.nspname operator(pg_catalog.=) ",
@@ -74,39 +99,39 @@ impl Attempt<'_> {
     }
 
     /// Returns the OID of the recorded schema, whichever attempt has recorded it.
-    pub(super) async fn noted(self, conn: &mut PgConnection) -> Result<Option<u32>, Error> {
-        if !TABLE.exists(conn, self.shared).await? {
+    pub(super) async fn noted(&self, conn: &mut PgConnection) -> Result<Option<u32>, Error> {
+        if !TABLE.exists(conn, self.book).await? {
             return Ok(None);
         }
         let mut sql = Sql::new("select m.schema from ");
-        TABLE.name(&mut sql, self.shared);
-        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&self.id.digits());
+        TABLE.name(&mut sql, self.book);
+        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&self.name);
         let row = sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?;
         let oid = row.map(|row| row.try_get::<Option<Oid>, _>(0)).transpose()?.flatten();
         Ok(oid.map(|Oid(oid)| oid))
     }
 
     /// Removes the row. A mover that was paused finds none, and stops.
-    pub(super) async fn leave(self, conn: &mut PgConnection) -> Result<(), Error> {
-        if !TABLE.exists(conn, self.shared).await? {
+    pub(super) async fn leave(&self, conn: &mut PgConnection) -> Result<(), Error> {
+        if !TABLE.exists(conn, self.book).await? {
             return Ok(());
         }
         let mut sql = Sql::new("delete from ");
-        TABLE.name(&mut sql, self.shared);
-        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&self.id.digits());
+        TABLE.name(&mut sql, self.book);
+        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&self.name);
         sqlx::raw_sql(sql.finish()).execute(conn).await?;
         Ok(())
     }
 
     /// Appends the table, and the condition of this attempt's row.
-    fn row(self, sql: &mut Sql) {
-        TABLE.name(sql, self.shared);
+    fn row(&self, sql: &mut Sql) {
+        TABLE.name(sql, self.book);
         sql.text(" as m where ");
         self.is_its(sql);
     }
 
-    fn is_its(self, sql: &mut Sql) {
-        sql.text("m.move operator(pg_catalog.=) ").literal(&self.id.digits());
+    fn is_its(&self, sql: &mut Sql) {
+        sql.text("m.move operator(pg_catalog.=) ").literal(&self.name);
         sql.text(" and m.attempt operator(pg_catalog.=) ").integer(self.number);
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::pool::Server;
+use crate::{fleet::Fleet, tenant::Ident};
 
 /// A connection string by which the target reaches the source. It can contain a password.
 #[derive(Clone)]
@@ -12,19 +12,21 @@ impl Conninfo {
     }
 
     /// Returns the one that follows from the manager's configuration, without a password.
-    pub(super) fn of(server: &Server) -> Self {
-        let connector = server.connector();
+    pub(super) fn of(source: &Fleet) -> Self {
+        let connector = source.server().connector();
         let options = connector.options();
         let host = options.get_socket().map_or_else(
             || options.get_host().to_owned(),
             |folder| folder.to_string_lossy().into_owned(),
         );
         let port = options.get_port().to_string();
+        let database = source.home().database().map(Ident::as_str);
+        let own = connector.database();
         let parts = [
             ("host", host.as_str()),
             ("port", port.as_str()),
             ("user", options.get_username()),
-            ("dbname", &connector.database()),
+            ("dbname", database.unwrap_or(&own)),
         ];
         Self(parts.map(|(name, value)| format!("{name}={}", quoted(value))).join(" "))
     }

@@ -1,11 +1,14 @@
 //! Finds what prevents a move, before anything is changed.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sqlx::Row;
 
 use super::{
-    MoveMethod, MoveOptions, MovePlan, Obstacle, ObstacleKind,
+    MoveMethod, MoveOptions, MovePlan, Obstacle, ObstacleKind, container,
     ends::Ends,
     estimate::Measured,
     failure::told,
@@ -17,11 +20,11 @@ use crate::{
     db::TenantTransaction,
     error::{Error, ErrorKind},
     fleet::Fleet,
-    provision::{Provisioner, objects_outside, oid_of_schema},
+    provision::{Provisioner, objects_outside},
     reading::read_once,
     schema::{BeyondKind, ObjectKind, SchemaModel},
     sql::Sql,
-    tenant::{Ident, IsolationKind, TenantState},
+    tenant::{Ident, IsolationKind, Placement, TenantState},
 };
 
 /// What has to be equal on both servers, or may not be less on the target.
@@ -65,6 +68,26 @@ fn source_sql(schema: &Ident) -> Sql {
     sql
 }
 
+/// Whether the role may create a function in a schema, its name, and the tables of a list that it may not fence.
+/// Parameters: the schema, and the tables.
+const MAY_FENCE: &str = "\
+    select pg_catalog.has_schema_privilege(n.oid, 'create'), pg_catalog.quote_ident(current_user::pg_catalog.text), \
+      (select pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) \
+        from pg_catalog.pg_class c where c.relnamespace operator(pg_catalog.=) n.oid \
+          and c.relname::pg_catalog.text operator(pg_catalog.=) any ($2) \
+          and not (pg_catalog.has_table_privilege(c.oid, 'trigger') \
+            and pg_catalog.has_table_privilege(c.oid, 'update, delete, truncate'))) \
+    from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1";
+
+/// Extensions that the server does not have. Parameter: their names.
+const MISSING: &str = "\
+    select pg_catalog.string_agg(m.name, ', ' order by m.name) from pg_catalog.unnest($1::pg_catalog.text[]) as m (name) \
+    where not exists (select from pg_catalog.pg_available_extensions a \
+      where a.name::pg_catalog.text operator(pg_catalog.=) m.name)";
+
+/// How much longer it takes to copy rows between tables than to read them.
+const WRITING: u32 = 5;
+
 /// Looks for everything that could prevent a move.
 pub(super) struct Examination<'a> {
     ends: &'a Ends,
@@ -99,7 +122,7 @@ impl<'a> Examination<'a> {
             not_replicated: Vec::new(),
         };
         this.tenant();
-        if this.ends.kind() == IsolationKind::Schema && this.ends.record.database.is_none() {
+        if this.kinds().await? {
             this.catalog().await?;
             this.servers().await?;
             this.source().await?;
@@ -123,21 +146,41 @@ impl<'a> Examination<'a> {
                 format!("its state is {state}, and only an active tenant is moved"),
             );
         }
-        let kind = self.ends.kind();
-        if kind != IsolationKind::Schema {
-            let what =
-                format!("it is isolated by {kind}, and only tenants with a schema are moved");
+    }
+
+    /// Returns `true` if the manager has what the two kinds of isolation need.
+    async fn kinds(&mut self) -> Result<bool, Error> {
+        let Ends { control, target, .. } = self.ends;
+        let before = self.obstacles.len();
+        if self.ends.are_rows() && !control.lookup().isolations().has_rows() {
+            let what = "the manager has no settings of rows: add them with ManagerBuilder::isolation or or_isolation";
             self.found(ObstacleKind::Isolation, what);
         }
+        if self.ends.are_rows()
+            && self.ends.to_kind() != IsolationKind::Row
+            && self.options.migrations.is_none()
+        {
+            let what = "its tables have to be created: give the migrations to MoveOptions::tenants";
+            self.found(ObstacleKind::Structure, what);
+        }
+        if self.ends.to_kind() == IsolationKind::Row
+            && let Some(citus) = target.find_citus().await?
+        {
+            let what = format!("the target has {citus}, where isolation by row is not supported");
+            self.found(ObstacleKind::Isolation, what);
+        }
+        Ok(self.obstacles.len() == before)
     }
 
     /// A move takes a connection on each server, and one more for the catalog. Comparing the rows while the tenant is
     /// served takes another one on the source.
     fn budget(&mut self) {
-        let Ends { source, target, .. } = self.ends;
+        let Ends { control, source, target, .. } = self.ends;
         let is_compared = self.method == MoveMethod::Replication && self.options.verify;
+        let is_main = |fleet: &Fleet| Arc::ptr_eq(fleet.server(), control.server());
+        let is_one = self.ends.are_on_one_server();
         for (fleet, more) in [(source, is_compared), (target, false)] {
-            let needed = 1 + usize::from(fleet.home().is_managers()) + usize::from(more);
+            let needed = 1 + usize::from(is_main(fleet)) + usize::from(more) + usize::from(is_one);
             let places = fleet.server().places_for_upkeep();
             if places < needed {
                 let what = format!(
@@ -152,7 +195,7 @@ impl<'a> Examination<'a> {
 
     /// The catalog must record moves, and its answer must be where the tenant is.
     async fn catalog(&mut self) -> Result<(), Error> {
-        let Ends { control, record, schema, .. } = self.ends;
+        let Ends { control, record, placed: meant, .. } = self.ends;
         let mut lease = control.lease_for(&control.shared_site()).await?;
         if !control.keeps_steps(&mut lease).await? {
             let what = "the catalog cannot record moves, as TableCatalog does";
@@ -162,9 +205,10 @@ impl<'a> Examination<'a> {
         drop(lease);
         let after = self.ends.moved(record.epoch);
         let placed = control.lookup().place_completed(&after);
+        let meant = control.lookup().place(meant);
         let is_there = placed
             .as_ref()
-            .is_ok_and(|placed| placed.server() == self.ends.to() && placed.container() == schema);
+            .is_ok_and(|placed| Some(placed.spot()) == meant.as_ref().ok().map(Placement::spot));
         if !is_there {
             let why = placed.err().map(|error| format!(": {error}")).unwrap_or_default();
             let what = format!(
@@ -177,7 +221,7 @@ impl<'a> Examination<'a> {
 
     async fn servers(&mut self) -> Result<(), Error> {
         let source = Facts::read(&self.ends.source).await?;
-        let target = Facts::read(&self.ends.target).await?;
+        let target = Facts::read(&self.ends.target_server()).await?;
         if target.major() < source.major() {
             let what = format!(
                 "the target runs PostgreSQL {}, and the source {}: move to the same or a later version",
@@ -197,6 +241,12 @@ impl<'a> Examination<'a> {
     }
 
     async fn source(&mut self) -> Result<(), Error> {
+        if self.ends.are_rows() {
+            self.rows().await?;
+        }
+        if self.ends.from_kind() == IsolationKind::Row {
+            return self.shared_tables().await;
+        }
         let Ends { source, schema, .. } = self.ends;
         let mut lease = source.lease_for(&source.site_of(schema)).await?;
         let row = sqlx::raw_sql(source_sql(schema).finish()).fetch_one(&mut *lease).await?;
@@ -205,7 +255,9 @@ impl<'a> Examination<'a> {
             return Err(gone.with_tenant(self.ends.id()));
         };
         let role: &str = row.try_get(3)?;
-        self.bytes = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
+        if !self.ends.are_rows() {
+            self.bytes = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
+        }
         if let Some(tables) = row.try_get::<Option<&str>, _>(1)? {
             let what = format!(
                 "on the source, the role {role} may not read or lock: {tables}; make it a member of their owner"
@@ -227,34 +279,141 @@ impl<'a> Examination<'a> {
         Ok(())
     }
 
-    async fn target(&mut self) -> Result<(), Error> {
-        let Ends { target, schema, .. } = self.ends;
-        let provisioner = Provisioner::new(target.clone());
-        let may = [
-            provisioner.refuse_missing_right(target.home()).await,
-            provisioner
-                .refuse_missing_role(target.role_of(&self.ends.site_at_target()).await?.as_ref())
-                .await,
-        ];
-        for refused in may.into_iter().filter_map(Result::err) {
-            self.found(ObstacleKind::Privilege, told(&refused));
+    /// Measures the rows of the tenant, and names those that would be lost.
+    async fn rows(&mut self) -> Result<(), Error> {
+        let site = self.ends.rows_at_source(&self.ends.schema)?;
+        let began = Instant::now();
+        let found = match self.ends.rows_of_source(&site).examine().await {
+            Err(error) if error.kind() == ErrorKind::Placement => {
+                self.found(ObstacleKind::Structure, told(&error));
+                return Ok(());
+            }
+            found => found?,
+        };
+        self.bytes = found.bytes;
+        self.tables = u32::try_from(found.tables.len()).unwrap_or(u32::MAX);
+        // They are read, written twice, and their indexes are filled.
+        self.structure = began.elapsed() * WRITING;
+        for what in found.left_behind {
+            self.found(ObstacleKind::NotCarried, what);
         }
-        let mut lease = target.lease().await?;
-        let is_taken = oid_of_schema(&mut lease, schema).await?.is_some();
+        Ok(())
+    }
+
+    /// Whether the role may put up the fence in the tables of all tenants.
+    async fn shared_tables(&mut self) -> Result<(), Error> {
+        let Ends { source, schema, .. } = self.ends;
+        let site = self.ends.rows_at_source(schema)?;
+        let mut lease = source.lease_for(&site).await?;
+        let tables = self.ends.rows_of_source(&site).tables(&mut lease).await?;
+        let may = sqlx::query(MAY_FENCE).bind(schema.as_str()).bind(&tables).persistent(false);
+        let row = may.fetch_one(&mut *lease).await?;
+        let (may_create, role): (bool, String) = (row.try_get(0)?, row.try_get(1)?);
+        let unfenced: Option<String> = row.try_get(2)?;
         drop(lease);
-        if is_taken {
-            let what = format!("server {} already has a schema {schema}", self.ends.to());
+        if !may_create {
+            let what = format!(
+                "on the source, the role {role} may not create a function in the schema {schema}"
+            );
+            self.found(ObstacleKind::Privilege, what);
+        }
+        if let Some(tables) = unfenced {
+            let what = format!(
+                "on the source, the role {role} may not lock, or create triggers of: {tables}; make it a member of \
+                 their owner"
+            );
+            self.found(ObstacleKind::Privilege, what);
+        }
+        Ok(())
+    }
+
+    async fn target(&mut self) -> Result<(), Error> {
+        if self.ends.to_kind() == IsolationKind::Row {
+            return self.target_of_rows().await;
+        }
+        self.rights().await?;
+        if self.ends.new_database().is_some() {
+            return self.new_database().await;
+        }
+        let Ends { target, to_schema, .. } = self.ends;
+        if container::is_taken(self.ends).await? {
+            let what = format!("server {} already has a schema {to_schema}", self.ends.to());
             self.found(ObstacleKind::Name, what);
-        } else if let Err(error) = provisioner.refuse_name_in_use(schema).await {
+        } else if let Err(error) =
+            Provisioner::new(target.clone()).refuse_name_in_use(to_schema).await
+        {
             match error.kind() {
                 ErrorKind::NameInUse => self.found(ObstacleKind::Name, told(&error)),
                 _ => return Err(error),
             }
         }
-        if self.obstacles.iter().all(|of| of.kind == ObstacleKind::Pause) {
+        if !self.ends.are_rows() && self.obstacles.iter().all(|of| of.kind == ObstacleKind::Pause) {
             self.try_out().await?;
         }
         Ok(())
+    }
+
+    async fn rights(&mut self) -> Result<(), Error> {
+        let Ends { target, .. } = self.ends;
+        let role = target.role_of(&self.ends.site_at_target()).await?;
+        let there = Provisioner::new(self.ends.target_server());
+        let may = [
+            there.refuse_missing_right(target.home()).await,
+            there.refuse_missing_role(role.as_ref()).await,
+        ];
+        for refused in may.into_iter().filter_map(Result::err) {
+            self.found(ObstacleKind::Privilege, told(&refused));
+        }
+        Ok(())
+    }
+
+    /// The structure is tried out once the database is there.
+    async fn new_database(&mut self) -> Result<(), Error> {
+        let provisioner = Provisioner::new(self.ends.control.clone());
+        if provisioner.has_database(&self.ends.site_at_target()).await? {
+            let what = format!(
+                "server {} already has a database {}",
+                self.ends.to(),
+                self.ends.new_database().map_or("", Ident::as_str)
+            );
+            self.found(ObstacleKind::Name, what);
+        }
+        if self.ends.are_rows() {
+            return Ok(());
+        }
+        let names = container::extensions(self.ends).await?;
+        let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
+        let mut lease = self.ends.target_server().lease().await?;
+        let missing = sqlx::query_scalar(MISSING).bind(names).persistent(false);
+        let missing: Option<String> = missing.fetch_one(&mut *lease).await?;
+        drop(lease);
+        if let Some(missing) = missing {
+            let what =
+                format!("on the target's server, these extensions are not installed: {missing}");
+            self.found(ObstacleKind::Structure, what);
+        }
+        let subject = self.ends.subject_at_source().await?;
+        let model = read_once(&self.ends.source, &subject).await?;
+        self.not_carried(&model);
+        self.tables = u32::try_from(model.of_kind(ObjectKind::Table).count()).unwrap_or(u32::MAX);
+        self.sample = self.measure(&subject.schema).await?;
+        Ok(())
+    }
+
+    async fn target_of_rows(&mut self) -> Result<(), Error> {
+        let from = self.ends.rows_at_source(&self.ends.schema)?;
+        let to = self.ends.rows_at_target()?;
+        let rows = self.ends.rows_of_target(&to);
+        for what in rows.refusals(self.ends.rows_of_source(&from)).await? {
+            self.found(ObstacleKind::Structure, what);
+        }
+        match rows.refuse_key_in_use().await {
+            Err(error) if error.kind() == ErrorKind::NameInUse => {
+                self.found(ObstacleKind::Name, told(&error));
+                Ok(())
+            }
+            free => free,
+        }
     }
 
     /// Creates the empty schema on the target and rolls that back: nothing else shows that all extensions, roles, types
@@ -291,9 +450,9 @@ impl<'a> Examination<'a> {
     }
 
     async fn measure(&self, schema: &Ident) -> Result<Sample, Error> {
-        let Ends { source, target, .. } = self.ends;
+        let source = &self.ends.source;
         let mut from = source.lease_for(&source.site_of(schema)).await?;
-        let mut to = target.lease().await?;
+        let mut to = self.ends.target_server().lease().await?;
         let sample = sample::take(&mut from, &mut to, schema).await;
         to.settle().await;
         sample
@@ -301,7 +460,13 @@ impl<'a> Examination<'a> {
 
     /// Names what a copy would lack.
     fn not_carried(&mut self, model: &SchemaModel) {
-        let beyond = model.beyond.iter().filter(|fact| fact.what != BeyondKind::NotPopulated);
+        let is_made = |kind| match kind {
+            BeyondKind::NotPopulated => true,
+            // They are created in the new database.
+            BeyondKind::Extension => self.ends.new_database().is_some(),
+            _ => false,
+        };
+        let beyond = model.beyond.iter().filter(|fact| !is_made(fact.what));
         let facts: Vec<_> = beyond.map(|fact| format!("it would not be copied: {fact}")).collect();
         for fact in facts {
             self.found(ObstacleKind::NotCarried, fact);
@@ -310,7 +475,16 @@ impl<'a> Examination<'a> {
 
     /// Finds out whether logical replication can be used.
     async fn way(&mut self) -> Result<(), Error> {
-        match self.options.method {
+        let method = self.options.method;
+        if let Some(why) = self.why_not_mapped() {
+            match method {
+                Some(MoveMethod::Replication) => self.found(ObstacleKind::Replication, why),
+                Some(MoveMethod::UnderFence) => {}
+                None => self.not_replicated.push(why.to_owned()),
+            }
+            return Ok(());
+        }
+        match method {
             Some(MoveMethod::UnderFence) => {}
             Some(MoveMethod::Replication) => {
                 self.method = MoveMethod::Replication;
@@ -328,12 +502,22 @@ impl<'a> Examination<'a> {
         Ok(())
     }
 
+    /// Replication maps tables by their qualified names.
+    fn why_not_mapped(&self) -> Option<&'static str> {
+        let Ends { schema, to_schema, .. } = self.ends;
+        match self.ends.are_rows() {
+            true => Some("its rows are in the tables of all tenants at one of the places"),
+            false => (schema != to_schema).then_some("its schema has another name on the target"),
+        }
+    }
+
     fn plan(mut self) -> MovePlan {
         let Self { ends, options, method, .. } = self;
         let Sample { per_table, rate } = self.sample;
         let (bytes, tables, structure) = (self.bytes, self.tables, self.structure);
         let is_copied = method == MoveMethod::UnderFence;
         let verify = options.verify;
+        let is_copied = is_copied && !ends.are_rows();
         let measured = Measured { bytes, tables, per_table, rate, structure, is_copied, verify };
         let pause = measured.pause();
         if pause > options.max_pause {
@@ -341,7 +525,10 @@ impl<'a> Examination<'a> {
             let what = format!(
                 "requests would wait for about {pause:.1?} while {} is copied, and max_pause is {limit:?}: increase \
                  it, and acquire_timeout",
-                if is_copied { format!("{bytes} bytes") } else { "the rest".to_owned() }
+                match method {
+                    MoveMethod::UnderFence => format!("{bytes} bytes"),
+                    MoveMethod::Replication => "the rest".to_owned(),
+                }
             );
             self.found(ObstacleKind::Pause, what);
         }
@@ -349,6 +536,8 @@ impl<'a> Examination<'a> {
             tenant_id: ends.id().clone(),
             from: ends.from().into(),
             to: ends.to().into(),
+            from_isolation: ends.from_kind(),
+            to_isolation: ends.to_kind(),
             schema: ends.schema.as_str().into(),
             method,
             bytes,

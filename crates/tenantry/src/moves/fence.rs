@@ -55,7 +55,9 @@ pub(super) async fn hold(ends: &Ends) -> Result<Held, Failure> {
     let Ends { source, schema, .. } = ends;
     let subject = ends.subject_at_source().await?;
     let mut lease = source.lease_for(&source.site_of(schema)).await?;
-    ensure_retired(&mut lease, &ends.shared).await?;
+    if let Some(shared) = ends.shared_in(source) {
+        ensure_retired(&mut lease, &shared).await?;
+    }
     let mut tx = TenantTransaction::open(lease).await?;
     sqlx::raw_sql(PATIENT).execute(&mut *tx).await?;
     sqlx::raw_sql(SETTINGS).execute(&mut *tx).await?;
@@ -159,10 +161,12 @@ async fn take_name(
     attempt: Attempt<'_>,
     kept_as: &Ident,
 ) -> Result<(), Failure> {
-    let Ends { schema, shared, .. } = ends;
-    attempt.note(tx, schema).await?;
+    let Ends { source, schema, .. } = ends;
+    attempt.on_source().note(tx, schema).await?;
     rename(tx, schema, kept_as).await?;
-    sqlx::raw_sql(note_retired_sql(shared, schema, kept_as)).execute(&mut **tx).await?;
+    if let Some(shared) = ends.shared_in(source) {
+        sqlx::raw_sql(note_retired_sql(&shared, schema, kept_as)).execute(&mut **tx).await?;
+    }
     Ok(())
 }
 
@@ -178,15 +182,15 @@ pub(super) async fn restore(
     attempt: Attempt<'_>,
     kept_as: &Ident,
 ) -> Result<(), Failure> {
-    let Ends { source, schema, shared, .. } = ends;
+    let Ends { source, schema, .. } = ends;
     let mut lease = source.lease_for(&source.site_of(schema)).await?;
-    attempt.enter(&mut lease).await?;
+    attempt.on_source().enter(&mut lease).await?;
     let mut tx = TenantTransaction::open(lease).await?;
     sqlx::raw_sql(PATIENT).execute(&mut *tx).await?;
     sqlx::raw_sql(SETTINGS).execute(&mut *tx).await?;
-    attempt.lock(&mut tx).await?;
+    attempt.on_source().lock(&mut tx).await?;
     // Nothing is noted unless the fence was committed.
-    let noted = attempt.noted(&mut tx).await?;
+    let noted = attempt.on_source().noted(&mut tx).await?;
     let name = match noted {
         Some(oid) => name_of_schema(&mut tx, oid).await?,
         None => Some(schema.clone()),
@@ -194,7 +198,9 @@ pub(super) async fn restore(
     match name {
         Some(name) if name == *kept_as => {
             rename(&mut tx, kept_as, schema).await?;
-            sqlx::raw_sql(forget_retired_sql(shared, schema)).execute(&mut *tx).await?;
+            if let Some(shared) = ends.shared_in(source) {
+                sqlx::raw_sql(forget_retired_sql(&shared, schema)).execute(&mut *tx).await?;
+            }
             Provisioner::new(source.clone()).commit(tx).await?;
             Ok(())
         }

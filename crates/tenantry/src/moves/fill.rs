@@ -7,16 +7,17 @@ use super::{
 };
 use crate::{
     clone::{
-        CloneOptions, Copied, Copying, Ends as Way, Plan, Source, contents, different,
+        CloneOptions, ClonedTable, Copied, Copying, Ends as Way, Plan, Source, contents, different,
         in_snapshot_sql,
     },
     db::TenantTransaction,
     error::{Error, ErrorKind},
     pool::grant,
     provision::{Provisioner, distribute},
+    reading::read_once,
     schema::{SchemaModel, read::Subject},
     sql::Sql,
-    tenant::Ident,
+    tenant::{Ident, IsolationKind},
 };
 
 /// What is copied: a schema that does not change any more.
@@ -37,7 +38,7 @@ pub(super) async fn fill(
     attempt: Attempt<'_>,
     teller: &Teller,
 ) -> Result<Copied, Failure> {
-    let Ends { source, target, schema, .. } = ends;
+    let Ends { source, target, to_schema, .. } = ends;
     let from =
         Subject { schema: frozen.kept_as.clone(), role: ends.subject_at_source().await?.role };
     let to = ends.subject_at_target().await?;
@@ -45,7 +46,7 @@ pub(super) async fn fill(
     let options = CloneOptions::default()
         .data(true)
         .on_progress(move |copy| told.tell(MoveStage::Fenced, false, Some(copy)));
-    let plan = planned(frozen.model, &options, &to)?;
+    let plan = planned(ends, frozen.model, &options, &to)?;
     let way = Way { from: &from, model: frozen.model, to: &to };
     let lease = source.lease_for(&source.site_of(frozen.kept_as)).await?;
     let mut reader = TenantTransaction::open(lease).await?;
@@ -53,7 +54,7 @@ pub(super) async fn fill(
     in_snapshot_sql(&mut sql);
     sql.text("set local search_path to pg_catalog");
     sqlx::raw_sql(sql.finish()).execute(&mut *reader).await?;
-    let lease = target.lease_for(&target.site_of(schema)).await?;
+    let lease = target.lease_for(&target.site_of(to_schema)).await?;
     let mut writer = TenantTransaction::open(lease).await?;
     let path = &source.site_of(frozen.kept_as).occupant.binding.search_path;
     let copying = async {
@@ -66,10 +67,10 @@ pub(super) async fn fill(
         if frozen.verify {
             compare(&plan, (&mut reader, &from), (&mut writer, &to)).await?;
         }
-        distribute(target, &mut writer, schema).await?;
+        distribute(target, &mut writer, to_schema).await?;
         match frozen.method {
             MoveMethod::UnderFence => own(ends, attempt, &mut writer).await?,
-            MoveMethod::Replication => attempt.lock(&mut writer).await?,
+            MoveMethod::Replication => attempt.on_target().lock(&mut writer).await?,
         }
         Ok(copied)
     };
@@ -89,12 +90,66 @@ pub(super) async fn fill(
 
 /// Plans a copy of everything.
 pub(super) fn planned(
+    ends: &Ends,
     model: &SchemaModel,
     options: &CloneOptions,
     to: &Subject,
 ) -> Result<Plan, Error> {
-    Plan::new(model, options, &to.schema, to.role.as_ref())
-        .map_err(|wrong| Error::new(ErrorKind::Move, "planning the copy").with_source(wrong))
+    let plan = Plan::new(model, options, &to.schema, to.role.as_ref())
+        .map_err(|wrong| Error::new(ErrorKind::Move, "planning the copy").with_source(wrong))?;
+    Ok(if ends.has_own_schema() { plan.in_existing_schema() } else { plan })
+}
+
+/// Creates the empty schema on the target, and takes that back.
+pub(super) async fn try_out(ends: &Ends) -> Result<(), Failure> {
+    let from = ends.subject_at_source().await?;
+    let model = read_once(&ends.source, &from).await?;
+    let to = ends.subject_at_target().await?;
+    let options = CloneOptions::default().data(true);
+    let plan = planned(ends, &model, &options, &to)?;
+    let way = Way { from: &from, model: &model, to: &to };
+    let lease = ends.target.lease_for(&ends.target.site_of(&to.schema)).await?;
+    let mut tx = TenantTransaction::open(lease).await?;
+    let tried = Copying::new(way, &plan, &options, None).unchanging(None, &mut tx).await;
+    drop(tx.rollback().await);
+    Ok(tried.map(drop)?)
+}
+
+/// Copies the frozen rows of the tenant into tables that exist on the target. If this fails, nothing changes there.
+pub(super) async fn fill_rows(
+    ends: &Ends,
+    kept_as: &Ident,
+    attempt: Attempt<'_>,
+    verify: bool,
+) -> Result<Copied, Failure> {
+    let Ends { target, to_schema, .. } = ends;
+    let schema = if ends.from_kind() == IsolationKind::Row { &ends.schema } else { kept_as };
+    let (from, to) = (ends.rows_at_source(schema)?, ends.rows_at_target()?);
+    let rows = ends.rows_of_source(&from);
+    let (moved, mut writer) = rows.pass_to(ends.rows_of_target(&to), verify).await?;
+    let written = async {
+        if let Some(what) = moved.different {
+            let attempted = format!("the copy differs from its source: {what}");
+            return Err(Error::new(ErrorKind::Move, attempted).into());
+        }
+        match ends.to_kind() {
+            // What is undone are the rows with the tenant's key.
+            IsolationKind::Row => attempt.on_target().note(&mut writer, to_schema).await,
+            _ => attempt.on_target().lock(&mut writer).await,
+        }
+    };
+    let written: Result<(), Failure> = written.await;
+    match written {
+        Ok(()) => Provisioner::new(target.clone()).commit(writer).await?,
+        Err(failure) => {
+            drop(writer.rollback().await);
+            return Err(failure);
+        }
+    }
+    let tables = moved.tables.into_iter();
+    let tables = tables.map(|of| ClonedTable { name: of.table.to_string(), rows: of.rows });
+    let remarks = Vec::new();
+    Ok(Copied { objects: 0, tables: tables.collect(), anonymized: None, remarks })
 }
 
 /// Compares the content of all tables, on both servers at the same time.
@@ -123,12 +178,12 @@ pub(super) async fn own(
     attempt: Attempt<'_>,
     writer: &mut TenantTransaction,
 ) -> Result<(), Failure> {
-    let Ends { target, schema, .. } = ends;
+    let Ends { target, to_schema, .. } = ends;
     if let Some(role) = target.role_of(&ends.site_at_target()).await? {
         let mut sql = Sql::default();
-        grant(&mut sql, schema, &role);
+        grant(&mut sql, to_schema, &role);
         sqlx::raw_sql(sql.finish()).execute(&mut **writer).await?;
     }
-    Provisioner::new(target.clone()).claim_name(writer, schema).await?;
-    attempt.note(writer, schema).await
+    Provisioner::new(target.clone()).claim_name(writer, to_schema).await?;
+    attempt.on_target().note(writer, to_schema).await
 }

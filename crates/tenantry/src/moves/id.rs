@@ -23,12 +23,25 @@ impl MoveId {
         format!("{:016x}", self.0)
     }
 
+    /// Returns its number.
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+
     /// Returns the name of the schema on the source once it is fenced.
     pub(super) fn kept_name(self) -> Ident {
         let name = format!("{MOVED}{}", self.digits());
         Ident::parse(&name).expect("it is short and has no NUL")
     }
 }
+
+/// Returns the schema of the records of moves in a database that is, or becomes, the tenant's own.
+pub(super) fn book() -> Ident {
+    Ident::parse(BOOK).expect("it is short and has no NUL")
+}
+
+/// No move has a number that ends like this.
+const BOOK: &str = "tenantry_moved_records";
 
 #[cfg(test)]
 mod tests {
@@ -40,6 +53,7 @@ mod tests {
         assert_eq!(MoveId::parse(&id.digits()), Some(id));
         assert_eq!(MoveId::parse("0123456789abcde"), None);
         assert_eq!(MoveId::parse("+123456789abcdef"), None);
+        assert!(book().as_str().starts_with(MOVED));
         assert_eq!(MoveId(0xab).kept_name().as_str(), "tenantry_moved_00000000000000ab");
     }
 }

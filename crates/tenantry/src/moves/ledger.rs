@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
     MoveMethod, MoveRecord, MoveStage, failure::Failure, id::MoveId, own_table::OwnTable,
-    record::Inner,
+    places::Places, record::Inner,
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
@@ -32,7 +32,7 @@ const TABLE: OwnTable = OwnTable {
               cancelled pg_catalog.bool not null default false, trouble pg_catalog.text, \
               began_at pg_catalog.timestamptz not null default pg_catalog.clock_timestamp(), \
               ended_at pg_catalog.timestamptz, keep_until pg_catalog.timestamptz, \
-              swept_at pg_catalog.timestamptz",
+              swept_at pg_catalog.timestamptz, places pg_catalog.text",
     // A tenant is on one move at a time.
     index: Some(("tenantry_moves_open", "(tenant) where ended_at is null")),
     lock: 7_234_619_037_119,
@@ -53,6 +53,7 @@ pub(super) struct NewMove<'a> {
     pub(super) from: &'a str,
     pub(super) to: &'a str,
     pub(super) schema: &'a Ident,
+    pub(super) places: &'a Places,
     pub(super) epoch: u64,
     pub(super) method: MoveMethod,
     pub(super) fence_tries: u32,
@@ -91,7 +92,27 @@ impl Ledger {
     }
 
     pub(super) async fn ensure(&self, conn: &mut PgConnection) -> Result<(), Error> {
-        TABLE.ensure(conn, &self.shared).await
+        TABLE.ensure(conn, &self.shared).await?;
+        // Tables of the first release lack it.
+        let mut sql = Sql::new("alter table ");
+        TABLE.name(&mut sql, &self.shared);
+        sql.text(" add column if not exists places pg_catalog.text");
+        match self.has_places(conn).await? {
+            true => Ok(()),
+            false => Ok(sqlx::raw_sql(sql.finish()).execute(conn).await.map(drop)?),
+        }
+    }
+
+    async fn has_places(&self, conn: &mut PgConnection) -> Result<bool, Error> {
+        let column = sqlx::query_scalar(
+            "select exists (select from pg_catalog.pg_attribute a \
+               join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) a.attrelid \
+               join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+             where n.nspname operator(pg_catalog.=) $1 and c.relname operator(pg_catalog.=) $2 \
+               and a.attname operator(pg_catalog.=) 'places')",
+        );
+        let column = column.bind(self.shared.as_str()).bind(TABLE.name).persistent(false);
+        Ok(column.fetch_one(conn).await?)
     }
 
     /// Records a move, in the transaction that changes the catalog.
@@ -108,7 +129,7 @@ impl Ledger {
         TABLE.name(&mut sql, &self.shared);
         sql.text(
             " (id, tenant, from_server, to_server, schema, epoch, method, stage, owner, attempt, \
-             take_over_after, fence_tries, verify, keep, bytes) values (",
+             take_over_after, fence_tries, verify, keep, bytes, places) values (",
         );
         sql.literal(&new.mine.id.digits());
         for text in [new.tenant.as_str(), new.from, new.to, new.schema.as_str()] {
@@ -119,7 +140,8 @@ impl Ledger {
         sql.text(", ").integer(new.mine.attempt).text(", ").number(millis(new.take_over_after));
         sql.text("e-3, ").number(new.fence_tries.into());
         sql.text(if new.verify { ", true, " } else { ", false, " });
-        sql.number(millis(new.keep)).text("e-3, ").number(new.bytes).text(")");
+        sql.number(millis(new.keep)).text("e-3, ").number(new.bytes);
+        sql.text(", ").literal(&new.places.written()).text(")");
         let begun = sqlx::raw_sql(sql.finish()).execute(conn).await;
         begun.map(drop).map_err(|error| {
             match error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
@@ -247,6 +269,10 @@ impl Ledger {
         which: Which<'_>,
     ) -> Result<Vec<MoveRecord>, Error> {
         let mut sql = Sql::new("select ");
+        sql.text(match self.has_places(conn).await? {
+            true => "places, ",
+            false => "null::pg_catalog.text as places, ",
+        });
         sql.text(COLUMNS).text(IS_ABANDONED).text(" as abandoned from ");
         TABLE.name(&mut sql, &self.shared);
         sql.text(" where ");
@@ -300,12 +326,18 @@ fn read(row: &PgRow) -> Result<MoveRecord, Error> {
     let small = |column: &str| number(column).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
     let id = MoveId::parse(text("id")?).ok_or_else(|| wrong("id"))?;
     let schema = Ident::parse(text("schema")?).map_err(|_| wrong("schema"))?;
+    let places = match row.try_get::<Option<&str>, _>("places")? {
+        Some(written) => Places::read(written).ok_or_else(|| wrong("places"))?,
+        None => Places::of_schema(&schema),
+    };
     Ok(MoveRecord {
         tenant_id: TenantId::parse(text("tenant")?).map_err(|_| wrong("tenant"))?,
         from: text("from_server")?.into(),
         to: text("to_server")?.into(),
         schema: schema.as_str().into(),
-        kept_as: id.kept_name().as_str().into(),
+        from_isolation: places.from.kind,
+        to_isolation: places.to.kind,
+        kept_as: places.kept_as(id).into(),
         method: MoveMethod::named(text("method")?).ok_or_else(|| wrong("method"))?,
         stage: MoveStage::named(text("stage")?).ok_or_else(|| wrong("stage"))?,
         owner: text("owner")?.into(),
@@ -320,7 +352,7 @@ fn read(row: &PgRow) -> Result<MoveRecord, Error> {
         swept_at: time(row, "swept_at")?,
         of: Inner {
             id,
-            schema,
+            places,
             epoch: number("epoch")?,
             tries: small("tries")?,
             fence_tries: small("fence_tries")?,

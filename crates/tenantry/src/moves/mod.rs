@@ -1,4 +1,4 @@
-//! Moving tenants between servers: [`Mover`].
+//! Moving tenants between servers, and between kinds of isolation: [`Mover`].
 //!
 //! ```text
 //!  control server        planned ─▶ prepared ─▶ fencing ─▶ fenced ─▶ verified ─▶ switched ─▶ done
@@ -17,6 +17,8 @@
 mod announce;
 mod attempts;
 mod conninfo;
+mod container;
+mod destination;
 mod drain;
 mod ends;
 mod estimate;
@@ -32,9 +34,11 @@ mod mover;
 mod obstacle;
 mod options;
 mod own_table;
+mod places;
 mod progress;
 mod record;
 mod replicate;
+mod row_fence;
 mod run;
 mod sample;
 #[cfg(test)]
@@ -43,6 +47,7 @@ mod stage;
 mod tidy;
 mod to_node;
 
+pub use destination::Destination;
 pub use drain::DrainOptions;
 pub use mover::{Mover, TakenOver};
 pub use obstacle::{Obstacle, ObstacleKind, Obstacles};

@@ -1,13 +1,12 @@
 use super::{
-    MoveOptions, MovePlan, MoveRecord, MoveReport, Obstacles, Swept,
-    conninfo::Conninfo,
+    Destination, MoveOptions, MovePlan, MoveRecord, MoveReport, Obstacles, Swept,
     ends::Ends,
     examine::Examination,
     failure::told,
     id::MoveId,
     ledger::{Ledger, Mine, NewMove, Which},
     progress::Teller,
-    run::{Outcome, Run},
+    run::{Outcome, Run, Said},
     tidy,
 };
 use crate::{
@@ -15,10 +14,10 @@ use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
     provision::Provisioner,
-    tenant::{Home, ParseTenantIdError, TenantId, TenantRecord, TenantState},
+    tenant::{ParseTenantIdError, TenantId, TenantRecord, TenantState},
 };
 
-/// Moves tenants from one server to another.
+/// Moves tenants from one server to another, and from one kind of isolation to another.
 ///
 /// Created by [`TenantManager::mover`](crate::TenantManager::mover). It takes its connections from the budgets of the
 /// servers. Cloning is cheap.
@@ -73,14 +72,19 @@ impl Mover {
     /// # Cancel safety
     ///
     /// Safe.
-    pub async fn plan<I>(&self, id: I, to: &str, options: &MoveOptions) -> Result<MovePlan, Error>
+    pub async fn plan<I>(
+        &self,
+        id: I,
+        to: impl Into<Destination>,
+        options: &MoveOptions,
+    ) -> Result<MovePlan, Error>
     where
         I: TryInto<TenantId>,
         I::Error: Into<ParseTenantIdError>,
     {
         let id = id.try_into().map_err(Into::into)?;
         options.check()?;
-        let ends = Ends::find(&self.fleet, &id, to).await?;
+        let ends = Ends::find(&self.fleet, &id, &to.into()).await?;
         let plan = Box::pin(Examination::of(&ends, options)).await;
         plan.map_err(|error| error.with_tenant_unless_named(&id))
     }
@@ -113,7 +117,7 @@ impl Mover {
     pub async fn move_tenant<I>(
         &self,
         id: I,
-        to: &str,
+        to: impl Into<Destination>,
         options: MoveOptions,
     ) -> Result<MoveReport, Error>
     where
@@ -122,14 +126,15 @@ impl Mover {
     {
         let id = id.try_into().map_err(Into::into)?;
         // A separate boxed future, to keep the callers' futures small.
-        let moved = Box::pin(self.move_now(&id, to, &options)).await;
+        let to = to.into();
+        let moved = Box::pin(self.move_now(&id, &to, &options)).await;
         moved.map_err(|error| error.with_tenant_unless_named(&id))
     }
 
     async fn move_now(
         &self,
         id: &TenantId,
-        to: &str,
+        to: &Destination,
         options: &MoveOptions,
     ) -> Result<MoveReport, Error> {
         options.check()?;
@@ -137,8 +142,7 @@ impl Mover {
         self.refuse_on_the_way(id).await?;
         let plan = Examination::of(&ends, options).await?;
         if !plan.obstacles.is_empty() {
-            let attempted =
-                format!("moving it from server {} to {to}: nothing was changed", ends.from());
+            let attempted = format!("moving it {}: nothing was changed", ends.in_words());
             let obstacles = Obstacles::new(plan.obstacles);
             return Err(Error::new(ErrorKind::Move, attempted).with_source(obstacles));
         }
@@ -150,7 +154,7 @@ impl Mover {
             tenant_id: id.clone(),
             bytes_total: plan.bytes,
         };
-        match self.drive(ends, mine, row, teller, (options.conninfo.clone(), false)).await? {
+        match self.drive(ends, mine, row, teller, (said(options), false)).await? {
             Outcome::Moved(report) => Ok(report),
             Outcome::Undone(error) => Err(error),
         }
@@ -163,7 +167,7 @@ impl Mover {
         mine: Mine,
         row: MoveRecord,
         teller: Teller,
-        how: (Option<Conninfo>, bool),
+        how: (Said, bool),
     ) -> Result<Outcome, Error> {
         let main = self.fleet.main();
         let cancel = main.closing().child_token();
@@ -214,6 +218,7 @@ impl Mover {
             from: ends.from(),
             to: ends.to(),
             schema: &ends.schema,
+            places: &ends.places()?,
             epoch,
             method: plan.method,
             fence_tries: options.fence_tries,
@@ -268,7 +273,7 @@ impl Mover {
             tenant_id: found.tenant_id.clone(),
             bytes_total: row.bytes,
         };
-        match self.drive(ends, mine, row, teller, (None, true)).await? {
+        match self.drive(ends, mine, row, teller, (Said::default(), true)).await? {
             Outcome::Moved(report) => Ok(Some(report)),
             Outcome::Undone(error) => Err(error),
         }
@@ -283,9 +288,8 @@ impl Mover {
             }
             Err(error) => return Err(error),
         };
-        let from = Home::named(&found.from, None);
-        let ends = Ends::between(&self.fleet, record, &from, &found.to)?;
-        Ok(Ends { schema: found.of.schema.clone(), ..ends })
+        let [from, to] = found.of.places.records(&record, [&found.from, &found.to]);
+        Ends::between(&self.fleet, from, to)
     }
 
     /// Asks the mover of a tenant to undo its move. It does so within seconds, unless the tenant is served on the target
@@ -354,8 +358,7 @@ impl Mover {
             let attempted = format!("there is no server {:?} any more", found.from);
             return Err(Error::new(ErrorKind::Placement, attempted));
         }
-        let there = self.fleet.at(&Home::named(&found.from, None));
-        tidy::drop_kept(&there, &found.of.id.kept_name()).await?;
+        tidy::remove_left(&self.fleet, found).await?;
         let mut lease = self.fleet.lease().await?;
         Ledger::new(&self.fleet).swept(&mut lease, found.of.id).await
     }
@@ -373,6 +376,10 @@ impl Mover {
         let row = self.read(Which::One(id)).await?.into_iter().next();
         row.ok_or_else(|| Error::new(ErrorKind::Move, "reading its move: it is not on record"))
     }
+}
+
+fn said(options: &MoveOptions) -> Said {
+    Said { conninfo: options.conninfo.clone(), migrations: options.migrations.clone() }
 }
 
 /// Returns a name for this process's work on a move.

@@ -1,7 +1,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{MoveMethod, MoveProgress, conninfo::Conninfo};
-use crate::error::{Error, ErrorKind, OptionsError};
+use crate::{
+    error::{Error, ErrorKind, OptionsError},
+    migrate::Migrations,
+};
 
 pub(super) type OnProgress = dyn Fn(&MoveProgress<'_>) + Send + Sync;
 
@@ -28,6 +31,7 @@ pub struct MoveOptions {
     pub(super) fence_tries: u32,
     pub(super) take_over_after: Duration,
     pub(super) conninfo: Option<Conninfo>,
+    pub(super) migrations: Option<Migrations>,
     pub(super) on_progress: Option<Arc<OnProgress>>,
 }
 
@@ -41,6 +45,7 @@ impl Default for MoveOptions {
             fence_tries: 5,
             take_over_after: Duration::from_secs(30),
             conninfo: None,
+            migrations: None,
             on_progress: None,
         }
     }
@@ -103,6 +108,13 @@ impl MoveOptions {
         self
     }
 
+    /// Sets the migrations of tenants' schemas, which create the tables of a tenant that leaves those of
+    /// [all tenants](crate::Isolation::row). Default: none, and such a move is refused.
+    pub fn tenants(mut self, migrations: Migrations) -> Self {
+        self.migrations = Some(migrations);
+        self
+    }
+
     /// Calls a closure at each stage, and while rows are copied. It must not block.
     pub fn on_progress(mut self, tell: impl Fn(&MoveProgress<'_>) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(tell));
@@ -131,6 +143,7 @@ impl fmt::Debug for MoveOptions {
             .field("fence_tries", &self.fence_tries)
             .field("take_over_after", &self.take_over_after)
             .field("source_connection", &self.conninfo)
+            .field("tenants", &self.migrations.is_some())
             .field("on_progress", &self.on_progress.is_some())
             .finish()
     }

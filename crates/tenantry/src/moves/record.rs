@@ -7,10 +7,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::{MoveMethod, MoveStage, id::MoveId};
+use super::{MoveMethod, MoveStage, id::MoveId, places::Places};
 use crate::{
     event::serialize_millis,
-    tenant::{Ident, TenantId},
+    tenant::{IsolationKind, TenantId},
     timestamp,
 };
 
@@ -28,10 +28,14 @@ pub struct MoveRecord {
     /// The server that it moves to.
     #[serde(rename = "toServer")]
     pub to: Arc<str>,
-    /// Its schema.
+    /// How it was kept apart before.
+    pub from_isolation: IsolationKind,
+    /// How it is kept apart after the move.
+    pub to_isolation: IsolationKind,
+    /// The schema with its tables on the source.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
-    /// The name of the schema on the source once the tenant has moved.
+    /// What stays on the source once the tenant has moved: the name of its schema, or its rows in words.
     pub kept_as: Arc<str>,
     /// How the rows get to the target.
     pub method: MoveMethod,
@@ -74,7 +78,7 @@ pub struct MoveRecord {
 #[derive(Debug, Clone)]
 pub(super) struct Inner {
     pub(super) id: MoveId,
-    pub(super) schema: Ident,
+    pub(super) places: Places,
     /// The number of the placement before.
     pub(super) epoch: u64,
     pub(super) tries: u32,
@@ -97,11 +101,15 @@ pub struct MoveReport {
     /// The server that it is on.
     #[serde(rename = "toServer")]
     pub to: Arc<str>,
-    /// Its schema.
+    /// How it was kept apart.
+    pub from_isolation: IsolationKind,
+    /// How it is kept apart.
+    pub to_isolation: IsolationKind,
+    /// The schema that had its tables.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
-    /// The name of the schema on the source from now on. `Mover::sweep` drops it once its time is
-    /// over.
+    /// What stays on the source: the name of its schema from now on, or its rows in words. `Mover::sweep` removes it once
+    /// its time is over.
     pub kept_as: Arc<str>,
     /// How the rows got to the target.
     pub method: MoveMethod,
@@ -141,8 +149,10 @@ impl std::fmt::Display for MoveReport {
             duration,
             ..
         } = self;
+        let (was, is) = (self.from_isolation, self.to_isolation);
         let word = if *tables == 1 { "table" } else { "tables" };
-        write!(f, "moved tenant {tenant_id} from {from} to {to} by {method}: schema {schema}")?;
+        write!(f, "moved tenant {tenant_id} {}", Between { from, was, to, is })?;
+        write!(f, " by {method}: schema {schema}")?;
         // With replication, the target's server has copied them.
         if *method == MoveMethod::UnderFence {
             write!(f, ", {rows} rows in {tables} {word}")?;
@@ -151,7 +161,13 @@ impl std::fmt::Display for MoveReport {
         if let Some(pause) = pause {
             write!(f, "; requests waited for {pause:.1?}")?;
         }
-        write!(f, "\nnote: the schema is kept on {from} as {kept_as}")?;
+        match was {
+            IsolationKind::Row => write!(f, "\nnote: {from} keeps the {kept_as}")?,
+            IsolationKind::Database => {
+                write!(f, "\nnote: {from} keeps the database, with the schema {kept_as}")?
+            }
+            _ => write!(f, "\nnote: the schema is kept on {from} as {kept_as}")?,
+        }
         if let Some(left) = &self.left {
             write!(f, "\nnote: {left}")?;
         }
@@ -173,7 +189,11 @@ pub struct MovePlan {
     /// The server that it would move to.
     #[serde(rename = "toServer")]
     pub to: Arc<str>,
-    /// Its schema.
+    /// How it is kept apart.
+    pub from_isolation: IsolationKind,
+    /// How it would be kept apart.
+    pub to_isolation: IsolationKind,
+    /// The schema with its tables.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
     /// How the rows would get to the target.
@@ -199,10 +219,8 @@ pub struct MovePlan {
 impl std::fmt::Display for MovePlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { tenant_id, from, to, schema, method, bytes, pause, obstacles, .. } = self;
-        write!(
-            f,
-            "tenant {tenant_id}: schema {schema} from {from} to {to} by {method}, {bytes} bytes"
-        )?;
+        let between = Between { from, was: self.from_isolation, to, is: self.to_isolation };
+        write!(f, "tenant {tenant_id}: schema {schema} {between} by {method}, {bytes} bytes")?;
         write!(f, "; requests would wait for about {pause:.1?}")?;
         obstacles.iter().try_for_each(|obstacle| write!(f, "\nobstacle: {obstacle}"))?;
         for reason in &self.not_replicated {
@@ -212,7 +230,25 @@ impl std::fmt::Display for MovePlan {
     }
 }
 
-/// The result of dropping a kept schema.
+/// Two servers, with the kinds of isolation if these differ.
+struct Between<'a> {
+    from: &'a str,
+    was: IsolationKind,
+    to: &'a str,
+    is: IsolationKind,
+}
+
+impl std::fmt::Display for Between<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { from, was, to, is } = self;
+        match was == is {
+            true => write!(f, "from {from} to {to}"),
+            false => write!(f, "from {from} ({was}) to {to} ({is})"),
+        }
+    }
+}
+
+/// The result of removing what a tenant has left on a server.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -222,9 +258,9 @@ pub struct Swept {
     pub tenant_id: TenantId,
     /// The server that it has left.
     pub server: Arc<str>,
-    /// The name of the schema there.
+    /// What it has left there: the name of a schema, or rows in words.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
-    /// Why it is still there; `None` if it was dropped.
+    /// Why it is still there; `None` if it was removed.
     pub error: Option<String>,
 }

@@ -15,22 +15,24 @@ use super::{
     announce::{self, InProgress},
     attempts::Attempt,
     conninfo::Conninfo,
+    container,
     ends::Ends,
     failure::{Failure, told},
-    fence::{self, Held},
-    fill::{Frozen, fill},
+    fence::{self},
+    fill::{Frozen, fill, fill_rows},
     ledger::{Ledger, Mine, Which},
     machine::{self, Change, Ended, Work},
     progress::Teller,
-    replicate, tidy,
+    replicate, row_fence, tidy,
 };
 use crate::{
     catalog::CatalogChange,
     clone::Copied,
     error::{Error, ErrorKind},
+    migrate::Migrations,
     provision::Provisioner,
     schema::SchemaModel,
-    tenant::{Ident, TenantState},
+    tenant::{Ident, IsolationKind, TenantState},
 };
 
 /// The pause before the second try; the next ones are twice as long each.
@@ -61,7 +63,9 @@ pub(super) struct Run {
     pub(super) conninfo: Option<Conninfo>,
     /// It was begun by another process, and nothing was done since.
     pub(super) is_taken_over: bool,
-    held: Option<Held>,
+    /// The migrations of tenants' schemas, if the caller has them.
+    pub(super) migrations: Option<Migrations>,
+    held: Option<Holding>,
     model: Option<SchemaModel>,
     copied: Option<Copied>,
     /// What is worded differently in a copy whose structure was checked while the tenant was served.
@@ -72,6 +76,19 @@ pub(super) struct Run {
     gated_at: Option<Instant>,
     pause: Option<Duration>,
     left: Option<Error>,
+}
+
+/// What is ready to become the fence.
+enum Holding {
+    Schema(fence::Held),
+    Rows(row_fence::Held),
+}
+
+/// What the caller has said of a move, or nothing if it was taken over.
+#[derive(Default)]
+pub(super) struct Said {
+    pub(super) conninfo: Option<Conninfo>,
+    pub(super) migrations: Option<Migrations>,
 }
 
 /// How a move ended, as far as this process has seen it.
@@ -87,7 +104,7 @@ impl Run {
         row: MoveRecord,
         teller: Teller,
         cancel: CancellationToken,
-        (conninfo, is_taken_over): (Option<Conninfo>, bool),
+        (Said { conninfo, migrations }, is_taken_over): (Said, bool),
     ) -> Self {
         let ledger = Ledger::new(&ends.control);
         Self {
@@ -99,6 +116,7 @@ impl Run {
             cancel,
             conninfo,
             is_taken_over,
+            migrations,
             held: None,
             model: None,
             copied: None,
@@ -112,7 +130,7 @@ impl Run {
     }
 
     fn attempt(&self) -> Attempt<'_> {
-        Attempt { shared: &self.ends.shared, id: self.mine.id, number: self.mine.attempt }
+        Attempt { book: &self.ends.book, id: self.mine.id, number: self.mine.attempt }
     }
 
     fn kept_as(&self) -> Ident {
@@ -168,7 +186,7 @@ impl Run {
     }
 
     fn outcome(self, duration: Duration) -> Result<Outcome, Error> {
-        let Self { row, ends, copied, mut remarks, pause, left, trouble, mine, .. } = self;
+        let Self { row, ends, copied, mut remarks, pause, left, trouble, .. } = self;
         let left = left.map(|error| {
             format!("the move is not tidied up yet, which the next take-over does: {error}")
         });
@@ -185,7 +203,9 @@ impl Run {
                 from: row.from,
                 to: row.to,
                 schema: row.schema,
-                kept_as: mine.id.kept_name().as_str().into(),
+                from_isolation: row.from_isolation,
+                to_isolation: row.to_isolation,
+                kept_as: row.kept_as,
                 method: row.method,
                 rows,
                 tables,
@@ -314,9 +334,16 @@ impl Run {
 
     async fn work(&mut self, work: Work) -> Result<(), Failure> {
         match work {
-            Work::Check => self.enter().await,
+            Work::Check => {
+                self.enter().await?;
+                let (attempt, migrations) = (self.attempt(), self.migrations.as_ref());
+                container::prepare(&self.ends, attempt, self.row.method, migrations).await
+            }
             Work::Hold => {
-                self.held = Some(fence::hold(&self.ends).await?);
+                self.held = Some(match self.ends.from_kind() {
+                    IsolationKind::Row => Holding::Rows(row_fence::hold(&self.ends).await?),
+                    _ => Holding::Schema(fence::hold(&self.ends).await?),
+                });
                 Ok(())
             }
             Work::Fence => {
@@ -324,10 +351,22 @@ impl Run {
                     || Error::new(ErrorKind::Unavailable, "the locks of its tables were lost");
                 let held = self.held.take().ok_or_else(gone)?;
                 let (kept_as, attempt) = (self.kept_as(), self.attempt());
+                let held = match held {
+                    Holding::Rows(held) => {
+                        return row_fence::fence(&self.ends, held, attempt).await;
+                    }
+                    Holding::Schema(held) => held,
+                };
                 let is_replicated = self.row.method == MoveMethod::Replication;
-                let marker = is_replicated.then(|| replicate::mark_sql(attempt.shared, attempt.id));
+                let marker = is_replicated.then(|| replicate::mark_sql(attempt.book, attempt.id));
                 let fenced = fence::fence(&self.ends, held, attempt, (&kept_as, marker)).await?;
                 self.model = Some(fenced);
+                Ok(())
+            }
+            Work::Fill if self.ends.are_rows() => {
+                let (kept_as, verify) = (self.kept_as(), self.row.of.verify);
+                let filled = fill_rows(&self.ends, &kept_as, self.attempt(), verify).await?;
+                self.copied = Some(filled);
                 Ok(())
             }
             Work::Fill => {
@@ -345,11 +384,14 @@ impl Run {
             }
             Work::Nothing => Ok(()),
             Work::Finish => tidy::finish(&self.ends, self.attempt(), self.row.method).await,
-            Work::Restore => fence::restore(&self.ends, self.attempt(), &self.kept_as()).await,
+            Work::Restore => match self.ends.from_kind() {
+                IsolationKind::Row => row_fence::restore(&self.ends, self.attempt()).await,
+                _ => fence::restore(&self.ends, self.attempt(), &self.kept_as()).await,
+            },
             Work::CleanUp => tidy::clean_up(&self.ends, self.attempt(), self.row.method).await,
             Work::StartCopy => {
                 let conninfo = self.conninfo.clone();
-                let conninfo = conninfo.unwrap_or_else(|| Conninfo::of(self.ends.source.server()));
+                let conninfo = conninfo.unwrap_or_else(|| Conninfo::of(&self.ends.source));
                 replicate::start(&self.ends, self.attempt(), &conninfo).await
             }
             Work::AwaitCopy => replicate::await_copy(&self.ends, self.mine.id).await,
@@ -363,7 +405,7 @@ impl Run {
                 let mut held = fence::hold(&self.ends).await?;
                 replicate::forget_publication(&mut held.model, self.mine.id);
                 self.remarks = replicate::check(&self.ends, self.attempt(), &held.model).await?;
-                self.held = Some(held);
+                self.held = Some(Holding::Schema(held));
                 Ok(())
             }
         }
@@ -372,9 +414,13 @@ impl Run {
     /// Raises the number of the attempt on both servers. The row is read again afterwards: a process that has taken the
     /// move over meanwhile has raised it there first, and on the servers second.
     async fn enter(&self) -> Result<(), Failure> {
-        for fleet in [&self.ends.source, &self.ends.target] {
+        container::make_database(&self.ends, self.mine.id.number()).await?;
+        let attempt = self.attempt();
+        let ends =
+            [(&self.ends.source, attempt.on_source()), (&self.ends.target, attempt.on_target())];
+        for (fleet, entry) in ends {
             let mut lease = fleet.lease().await?;
-            self.attempt().enter(&mut lease).await?;
+            entry.enter(&mut lease).await?;
         }
         let mut lease = self.ends.control.lease().await?;
         match self.ledger.beat(&mut lease, &self.mine).await? {

@@ -2,13 +2,21 @@
 
 use sqlx::Row;
 
-use super::{MoveMethod, attempts::Attempt, ends::Ends, failure::Failure, replicate};
+use super::{
+    MoveMethod, MoveRecord,
+    attempts::{Attempt, Entry},
+    container,
+    ends::Ends,
+    failure::Failure,
+    id::MoveId,
+    replicate, row_fence,
+};
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
-    provision::{DropOptions, Provisioner, name_of_schema, objects_outside},
+    provision::{DropOptions, Provisioner, RowsAt, name_of_schema, objects_outside, oid_of_schema},
     sql::Sql,
-    tenant::Ident,
+    tenant::{Ident, IsolationKind, TenantRecord},
 };
 
 /// Removes the copy from the target, if there is one.
@@ -17,25 +25,50 @@ pub(super) async fn clean_up(
     attempt: Attempt<'_>,
     method: MoveMethod,
 ) -> Result<(), Failure> {
-    let Ends { target, .. } = ends;
+    let Ends { source, target, .. } = ends;
+    let at_source = Some((source, attempt.on_source()));
+    let at_target = Some((target, attempt.on_target()));
+    if ends.from_kind() == IsolationKind::Row {
+        row_fence::remove(source, &ends.schema, attempt.id).await?;
+    }
+    let number = attempt.id.number();
+    if container::is_missing(ends, number).await? {
+        // It may have been made in part.
+        container::remove_database(ends, number).await?;
+        return leave(attempt, [at_source, None]).await;
+    }
     let mut lease = target.lease().await?;
-    attempt.enter(&mut lease).await?;
+    attempt.on_target().enter(&mut lease).await?;
     drop(lease);
     if method == MoveMethod::Replication {
         replicate::drop_all(ends, attempt.id).await?;
     }
+    if container::remove_database(ends, number).await? {
+        return leave(attempt, [at_source, None]).await;
+    }
     let mut lease = target.lease().await?;
-    let noted = attempt.noted(&mut lease).await?;
+    let noted = attempt.on_target().noted(&mut lease).await?;
     let name = match noted {
         Some(oid) => name_of_schema(&mut lease, oid).await?,
         None => None,
     };
     drop(lease);
-    if let Some(name) = name {
-        let site = target.site_of(&name);
-        Provisioner::new(target.clone()).drop_schema(&site, &DropOptions::default()).await?;
+    match (name, ends.to_kind()) {
+        (Some(_), IsolationKind::Row) => {
+            let site = ends.rows_at_target()?;
+            ends.rows_of_target(&site).delete(false).await?;
+        }
+        (Some(name), _) if name != ends.to_schema => {
+            let attempted = format!("removing its copy: the schema is called {name} now");
+            return Err(Error::new(ErrorKind::Placement, attempted).into());
+        }
+        (Some(name), _) => {
+            let site = target.site_of(&name);
+            Provisioner::new(target.clone()).drop_schema(&site, &DropOptions::default()).await?;
+        }
+        (None, _) => {}
     }
-    leave(ends, attempt).await
+    leave(attempt, [at_target, at_source]).await
 }
 
 /// Tidies up after the tenant has moved: ends replication, and gives the planner of the target its statistics.
@@ -47,14 +80,20 @@ pub(super) async fn finish(
     if method == MoveMethod::Replication {
         replicate::drop_all(ends, attempt.id).await?;
     }
-    analyze(ends, attempt).await?;
-    leave(ends, attempt).await
+    if ends.from_kind() == IsolationKind::Row {
+        row_fence::loosen(ends, attempt).await?;
+    }
+    if ends.to_kind() != IsolationKind::Row {
+        analyze(ends, attempt).await?;
+    }
+    let at_source = Some((&ends.source, attempt.on_source()));
+    leave(attempt, [Some((&ends.target, attempt.on_target())), at_source]).await
 }
 
 /// Analyzes the tables of the copy. They may be gone: the tenant can be renamed or dropped by now.
 async fn analyze(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Error> {
     let mut lease = ends.target.lease().await?;
-    let Some(oid) = attempt.noted(&mut lease).await? else { return Ok(()) };
+    let Some(oid) = attempt.on_target().noted(&mut lease).await? else { return Ok(()) };
     let mut sql = Sql::new(
         "select n.nspname::pg_catalog.text, c.relname::pg_catalog.text from pg_catalog.pg_class c \
          join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
@@ -83,13 +122,65 @@ async fn analyze(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes the rows of the move on both servers.
-async fn leave(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
-    for fleet in [&ends.target, &ends.source] {
+/// Removes the records of the move in these databases. In a database of the tenant's own, there is no other move.
+async fn leave(
+    attempt: Attempt<'_>,
+    ends: [Option<(&Fleet, Entry<'_>)>; 2],
+) -> Result<(), Failure> {
+    for (fleet, entry) in ends.into_iter().flatten() {
         let mut lease = fleet.lease().await?;
-        attempt.leave(&mut lease).await?;
+        match fleet.home().database() {
+            None => entry.leave(&mut lease).await?,
+            Some(_) => {
+                let mut sql = Sql::new("drop schema if exists ");
+                sql.ident(attempt.book).text(" cascade");
+                sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Removes what a tenant has left on the server of this record.
+pub(super) async fn remove_left(control: &Fleet, found: &MoveRecord) -> Result<(), Error> {
+    let (from, id) = (&found.of.places.from, found.of.id);
+    let left = from.record(&found.from, &TenantRecord::new(found.tenant_id.clone()));
+    let home = control.home_of(&left)?;
+    let there = control.at(&home);
+    match from.kind {
+        IsolationKind::Row => remove_rows(&there, &left, &from.schema, id).await,
+        IsolationKind::Database => {
+            let mut lease = there.lease().await?;
+            let is_its = oid_of_schema(&mut lease, &id.kept_name()).await?.is_some();
+            drop(lease);
+            if !is_its {
+                let attempted = "the database of its name has not been left by it";
+                return Err(Error::new(ErrorKind::Placement, attempted));
+            }
+            let site = there.site_at(&left, &from.schema);
+            Provisioner::new(control.clone()).drop_left_database(&site).await
+        }
+        _ => drop_kept(&there, &id.kept_name()).await,
+    }
+}
+
+/// Deletes rows that were left in the tables of all tenants, unless another tenant has their key.
+async fn remove_rows(
+    there: &Fleet,
+    left: &TenantRecord,
+    schema: &Ident,
+    id: MoveId,
+) -> Result<(), Error> {
+    let site = there.site_of_rows(left)?;
+    let rows = RowsAt { fleet: there, site: &site, record: left, are_shared: true };
+    let mut lease = there.lease_for(&site).await?;
+    let is_given_up = rows.is_given_up(&mut lease).await?;
+    drop(lease);
+    row_fence::remove(there, schema, id).await?;
+    match is_given_up {
+        true => rows.delete(true).await,
+        false => Ok(()),
+    }
 }
 
 /// Drops a schema that was kept.
@@ -97,7 +188,7 @@ async fn leave(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
 /// # Errors
 ///
 /// [`Database`](ErrorKind::Database) if objects outside depend on it.
-pub(super) async fn drop_kept(fleet: &Fleet, kept_as: &Ident) -> Result<(), Error> {
+async fn drop_kept(fleet: &Fleet, kept_as: &Ident) -> Result<(), Error> {
     let mut lease = fleet.lease().await?;
     let outside = objects_outside(&mut lease, kept_as).await?;
     drop(lease);

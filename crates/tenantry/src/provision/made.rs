@@ -103,6 +103,17 @@ impl Provisioner {
         apply_all(set, site, &options, role, lease).await.map(drop).map_err(migration)
     }
 
+    /// Applies all files to the schema of a tenant that moves.
+    pub(crate) async fn make_tables_for_move(
+        &self,
+        site: &Site,
+        role: Option<&Ident>,
+        lease: &mut Lease,
+    ) -> Result<(), Error> {
+        self.lint()?;
+        self.make_in_steps(site, role, &CreateOptions::default(), lease).await
+    }
+
     /// Removes an abandoned schema, or keeps it for inspection. The lease holds its lock until then, unless the lease
     /// was lost.
     pub(super) async fn give_up(&self, lease: Option<Lease>, schema: &Ident, keep: bool) {

@@ -13,6 +13,11 @@ impl Mark {
         Self(RandomState::new().hash_one(0_u8))
     }
 
+    /// Returns the mark of a move's database: the number of the move.
+    pub(super) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+
     /// Reads it from the hexadecimal digits at the start of a text.
     pub(super) fn at_start_of(text: &str) -> Option<Self> {
         let digits = text.get(..DIGITS)?;

@@ -53,6 +53,7 @@ pub use database_spares::{DatabaseSpares, DatabaseSparesReport, SparesOnServer};
 pub(crate) use distributed::distribute;
 pub(crate) use elsewhere::{SpareDatabases, ensure_schema, name_of_schema, oid_of_schema};
 pub(crate) use import::Imported;
+pub(crate) use in_rows::RowsAt;
 pub(crate) use inventory::outside as objects_outside;
 pub use options::{CreateOptions, DropOptions};
 pub(crate) use provisional::{Provisional, is_unfinished};

@@ -15,8 +15,8 @@ mod what;
 pub(crate) use confine::{confine, release};
 pub use options::SeedOptions;
 pub(crate) use record::{
-    Noted, copy_rows, ensure_table, forget_rows, has as has_record, list_rows, note as record,
-    note_rows,
+    Noted, copy_rows, ensure_table, forget_rows, has as has_record, list, list_rows,
+    note as record, note_rows,
 };
 pub use report::{SeedOutcome, SeedReport, TenantSeed};
 pub(crate) use run::{Ran, caught, in_transaction, outside};

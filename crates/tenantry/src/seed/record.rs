@@ -8,6 +8,9 @@ use crate::{catalog::Site, pool::keep_to_owner, sql::Sql, tenant::Ident};
 /// The table that records the seeds of tenants that are isolated by row, by their key.
 const OF_ROWS: &str = "_tenantry_row_seeds";
 
+/// The table that records the seeds of a schema.
+const OF_SCHEMA: &str = "_tenantry_seeds";
+
 /// The result of recording that a schema has a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Noted {
@@ -37,7 +40,7 @@ pub(crate) async fn note(conn: &mut PgConnection, site: &Site, seed: &str) -> sq
 
 /// Returns `true` if a schema, or a tenant's rows in it, have a seed.
 pub(crate) async fn has(conn: &mut PgConnection, site: &Site, seed: &str) -> sqlx::Result<bool> {
-    let table = if site.rows.is_some() { OF_ROWS } else { "_tenantry_seeds" };
+    let table = if site.rows.is_some() { OF_ROWS } else { OF_SCHEMA };
     if !has_table(conn, &site.schema, table).await? {
         return Ok(false);
     }
@@ -72,6 +75,17 @@ pub(crate) async fn list_rows(conn: &mut PgConnection, site: &Site) -> sqlx::Res
     sql.ident(&site.schema).text(".").text(OF_ROWS);
     sql.text(" s where s.tenant_key operator(pg_catalog.=) ").literal(&rows.key);
     sql.text(" order by s.name");
+    let names = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
+    names.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Returns the seeds of a schema, by name.
+pub(crate) async fn list(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<Vec<String>> {
+    if !has_table(conn, schema, OF_SCHEMA).await? {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::new("select s.name from ");
+    sql.ident(schema).text(".").text(OF_SCHEMA).text(" s order by s.name");
     let names = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
     names.iter().map(|row| row.try_get(0)).collect()
 }

@@ -10,7 +10,7 @@ use crate::{
     catalog::{CatalogChange, discovery::failed},
     error::{Error, ErrorKind},
     sql::Sql,
-    tenant::{Ident, TenantId, TenantRecord, TenantState},
+    tenant::{Ident, IsolationKind, TenantId, TenantRecord, TenantState},
 };
 
 /// End of a select of tenants.
@@ -88,11 +88,18 @@ impl TableCatalog {
             }
             CatalogChange::Moved(to) => {
                 sql.text(" set state = 'active', server = ");
-                match &to.server {
-                    Some(server) => sql.literal(server),
-                    None => sql.text("null"),
-                };
+                recorded(&mut sql, to.server.as_deref());
                 sql.text(", epoch = ").number(to.epoch);
+                if to.isolation.is_some() {
+                    sql.text(", container = ");
+                    container(&mut sql, to);
+                    sql.text(", isolation = ");
+                    recorded(&mut sql, to.isolation.map(IsolationKind::as_str));
+                    sql.text(", database = ");
+                    recorded(&mut sql, to.database.as_ref().map(Ident::as_str));
+                    sql.text(", key = ");
+                    recorded(&mut sql, to.key.as_deref());
+                }
                 &to.id
             }
             CatalogChange::Dropped(tenant) => tenant,
@@ -226,10 +233,15 @@ fn is_placed(sql: &mut Sql, state: TenantState, epoch: u64) {
     sql.text(" and epoch operator(pg_catalog.=) ").number(epoch);
 }
 
-/// Appends the recorded container, or null if it follows the name template.
-fn container(sql: &mut Sql, record: &TenantRecord) {
-    match &record.container {
-        Some(container) => sql.literal(container.as_str()),
+/// Appends a value, or null.
+fn recorded(sql: &mut Sql, value: Option<&str>) {
+    match value {
+        Some(value) => sql.literal(value),
         None => sql.text("null"),
     };
+}
+
+/// Appends the recorded container, or null if it follows the name template.
+fn container(sql: &mut Sql, record: &TenantRecord) {
+    recorded(sql, record.container.as_ref().map(Ident::as_str));
 }

@@ -139,7 +139,7 @@ pub(in crate::moves) async fn why_not(ends: &Ends) -> Result<Vec<String>, Error>
         reasons.push("the tenant has no tables".to_owned());
     }
     drop(lease);
-    let mut lease = ends.target.lease().await?;
+    let mut lease = ends.target_server().lease().await?;
     let target = sqlx::raw_sql(OF_TARGET).fetch_one(&mut *lease).await?;
     let role: &str = target.try_get(2)?;
     if !target.try_get::<bool, _>(0)? {

@@ -135,7 +135,7 @@ pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Fa
 /// Waits until the marker of the fence is on the target, and so is everything before it.
 pub(in crate::moves) async fn await_marker(ends: &Ends, id: MoveId) -> Result<(), Failure> {
     let mut lease = ends.target.lease().await?;
-    match arrives(&mut lease, find_sql(&ends.shared, &id.digits()), BRIEF).await? {
+    match arrives(&mut lease, find_sql(&ends.book, &id.digits()), BRIEF).await? {
         true => Ok(()),
         false => {
             let attempted =

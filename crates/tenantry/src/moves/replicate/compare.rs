@@ -50,7 +50,7 @@ pub(in crate::moves) async fn compare(ends: &Ends, id: MoveId) -> Result<(), Fai
     let (from, to) = (ends.subject_at_source().await?, ends.subject_at_target().await?);
     let model = read_once(source, &from).await?;
     let options = CloneOptions::default().data(true);
-    let plan = planned(&model, &options, &to)?;
+    let plan = planned(ends, &model, &options, &to)?;
     let copy = target.lease_for(&target.site_of(schema)).await?;
     let (mut reader, mut copy) = at_one_moment(ends, id, copy).await?;
     let compared =
@@ -74,7 +74,7 @@ async fn at_one_moment(
     id: MoveId,
     mut copy: Lease,
 ) -> Result<(TenantTransaction, TenantTransaction), Failure> {
-    let Ends { source, schema, shared, .. } = ends;
+    let Ends { source, schema, book, .. } = ends;
     let mut marking = source.lease().await?;
     let mut lease = source.lease_for(&source.site_of(schema)).await?;
     let tables = tables_of(&mut lease, schema).await?;
@@ -92,8 +92,8 @@ async fn at_one_moment(
     locked.await.map_err(|error| Failure::of_locks(error, attempted))?;
     execute(&mut reader, LOOK).await?;
     let marker = new_marker(id);
-    sqlx::raw_sql(write_sql(shared, &marker)).execute(&mut *marking).await?;
-    if !arrives(&mut copy, find_sql(shared, &marker), ARRIVES_WITHIN).await? {
+    sqlx::raw_sql(write_sql(book, &marker)).execute(&mut *marking).await?;
+    if !arrives(&mut copy, find_sql(book, &marker), ARRIVES_WITHIN).await? {
         let attempted =
             format!("comparing the rows: the target is more than {ARRIVES_WITHIN:?} behind");
         return Err(Failure::Blocked(Error::new(ErrorKind::Timeout, attempted)));

@@ -9,7 +9,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// The table of markers, in the shared schema of both servers.
+/// The table of markers, in the schema of the records in both databases.
 pub(super) const MARKERS: OwnTable = OwnTable {
     name: "tenantry_markers",
     columns: "move pg_catalog.text primary key",

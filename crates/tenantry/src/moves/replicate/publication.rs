@@ -50,6 +50,19 @@ pub(super) async fn publish(
     Ok(())
 }
 
+/// Creates the slot of the subscription, unless it is there. It waits for all transactions of the server.
+pub(super) async fn create_slot(conn: &mut PgConnection, name: &Ident) -> Result<(), Error> {
+    sqlx::raw_sql("set statement_timeout = '120s'").execute(&mut *conn).await?;
+    let mut sql = Sql::new("select pg_catalog.pg_create_logical_replication_slot(");
+    sql.literal(name.as_str()).text(
+        ", 'pgoutput') where not exists (select \
+       from pg_catalog.pg_replication_slots s where s.slot_name operator(pg_catalog.=) ",
+    );
+    sql.literal(name.as_str()).text(")");
+    sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
+}
+
 /// Removes the publication and the slots: that of the subscription, and those by which it copied tables.
 pub(super) async fn remove(
     conn: &mut PgConnection,

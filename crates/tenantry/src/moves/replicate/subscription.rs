@@ -24,6 +24,7 @@ pub(super) async fn subscribe(
     conn: &mut PgConnection,
     name: &Ident,
     conninfo: &Conninfo,
+    has_slot: bool,
 ) -> Result<(), Error> {
     if find(conn, name).await?.is_some() {
         return Ok(());
@@ -31,7 +32,8 @@ pub(super) async fn subscribe(
     sqlx::raw_sql(LIMITS).execute(&mut *conn).await?;
     let mut sql = Sql::new("create subscription ");
     sql.ident(name).text(" connection ").literal(conninfo.as_str()).text(" publication ");
-    sql.ident(name).text(" with").text(" (").assign("slot_name").literal(name.as_str()).text(")");
+    sql.ident(name).text(" with").text(" (").assign("slot_name").literal(name.as_str());
+    sql.text(if has_slot { ", create_slot = false)" } else { ")" });
     sqlx::raw_sql(sql.finish()).execute(conn).await?;
     Ok(())
 }

@@ -26,21 +26,26 @@ pub(in crate::moves) async fn start(
     attempt: Attempt<'_>,
     conninfo: &Conninfo,
 ) -> Result<(), Failure> {
-    let Ends { source, target, schema, shared, .. } = ends;
+    let Ends { source, target, schema, book, .. } = ends;
     let name = name_of(attempt.id);
     let mut lease = target.lease().await?;
-    MARKERS.ensure(&mut lease, shared).await?;
-    let is_there = attempt.noted(&mut lease).await?.is_some();
+    MARKERS.ensure(&mut lease, book).await?;
+    let is_there = attempt.on_target().noted(&mut lease).await?.is_some();
     drop(lease);
     if !is_there {
         create(ends, attempt).await?;
     }
     let mut lease = source.lease().await?;
-    MARKERS.ensure(&mut lease, shared).await?;
-    publication::publish(&mut lease, &name, schema, shared).await?;
+    MARKERS.ensure(&mut lease, book).await?;
+    publication::publish(&mut lease, &name, schema, book).await?;
+    // Within one server, creating it together with the subscription would wait for that.
+    let has_slot = ends.are_on_one_server();
+    if has_slot {
+        publication::create_slot(&mut lease, &name).await?;
+    }
     drop(lease);
     let mut lease = target.lease().await?;
-    subscription::subscribe(&mut lease, &name, conninfo).await?;
+    subscription::subscribe(&mut lease, &name, conninfo, has_slot).await?;
     Ok(())
 }
 
@@ -51,7 +56,7 @@ async fn create(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
     let model = read_once(&ends.source, &from).await?;
     let to = ends.subject_at_target().await?;
     let options = CloneOptions::default().data(true);
-    let plan = planned(&model, &options, &to)?;
+    let plan = planned(ends, &model, &options, &to)?;
     let way = Way { from: &from, model: &model, to: &to };
     let lease = target.lease_for(&target.site_of(schema)).await?;
     let mut tx = TenantTransaction::open(lease).await?;
@@ -73,12 +78,12 @@ pub(in crate::moves) async fn check(
     let Ends { target, schema, .. } = ends;
     let (from, to) = (ends.subject_at_source().await?, ends.subject_at_target().await?);
     let options = CloneOptions::default().data(true);
-    let plan = planned(model, &options, &to)?;
+    let plan = planned(ends, model, &options, &to)?;
     let way = Way { from: &from, model, to: &to };
     let lease = target.lease_for(&target.site_of(schema)).await?;
     let mut tx = TenantTransaction::open(lease).await?;
     let checked = async {
-        attempt.lock(&mut tx).await?;
+        attempt.on_target().lock(&mut tx).await?;
         Ok(Copying::new(way, &plan, &options, None).checking(&mut tx).await?)
     };
     let checked = checked.await;
@@ -108,13 +113,13 @@ pub(in crate::moves) async fn drop_all(ends: &Ends, id: MoveId) -> Result<(), Fa
     let name = name_of(id);
     let mut lease = ends.target.lease().await?;
     let oid = subscription::remove(&mut lease, &name).await?;
-    if MARKERS.exists(&mut lease, &ends.shared).await? {
-        sqlx::raw_sql(delete_sql(&ends.shared, id)).execute(&mut *lease).await?;
+    if MARKERS.exists(&mut lease, &ends.book).await? {
+        sqlx::raw_sql(delete_sql(&ends.book, id)).execute(&mut *lease).await?;
     }
     drop(lease);
     let mut lease = ends.source.lease().await?;
-    if MARKERS.exists(&mut lease, &ends.shared).await? {
-        sqlx::raw_sql(delete_sql(&ends.shared, id)).execute(&mut *lease).await?;
+    if MARKERS.exists(&mut lease, &ends.book).await? {
+        sqlx::raw_sql(delete_sql(&ends.book, id)).execute(&mut *lease).await?;
     }
     publication::remove(&mut lease, &name, oid).await?;
     Ok(())

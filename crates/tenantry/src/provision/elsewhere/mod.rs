@@ -18,6 +18,7 @@
 mod create;
 mod database;
 mod drop;
+mod for_move;
 mod found;
 mod rename;
 mod rights;

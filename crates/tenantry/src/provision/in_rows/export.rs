@@ -116,16 +116,20 @@ impl Provisioner {
 }
 
 /// An export of a tenant's rows.
-struct Export<'a> {
-    id: &'a TenantId,
-    site: &'a Site,
-    of: &'a Arc<RowsOfTenant>,
-    options: &'a ExportOptions,
+pub(super) struct Export<'a> {
+    pub(super) id: &'a TenantId,
+    pub(super) site: &'a Site,
+    pub(super) of: &'a Arc<RowsOfTenant>,
+    pub(super) options: &'a ExportOptions,
 }
 
 impl Export<'_> {
     /// Locks the tables, and takes the snapshot after that.
-    async fn begin(&self, conn: &mut PgConnection, tables: &[Table]) -> Result<(), Error> {
+    pub(super) async fn begin(
+        &self,
+        conn: &mut PgConnection,
+        tables: &[Table],
+    ) -> Result<(), Error> {
         let mut sql = Sql::default();
         in_snapshot_sql(&mut sql);
         sql.text("set transaction read only; ");
@@ -138,7 +142,7 @@ impl Export<'_> {
     }
 
     /// Returns what the file has, and its tables in their order.
-    async fn describe(
+    pub(super) async fn describe(
         &self,
         conn: &mut PgConnection,
         known: &[Table],
@@ -158,12 +162,12 @@ impl Export<'_> {
             key_column: self.of.of.key_column().to_string(),
             server_version: version.try_get(0)?,
             seeds: list_rows(conn, self.site).await?,
-            tables: tables.iter().map(described).collect(),
+            tables: described_all(&tables),
         };
         Ok((header, tables))
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         conn: &mut PgConnection,
         header: &Header,
@@ -207,6 +211,11 @@ fn unread(table: &Table) -> impl Fn(sqlx::Error) -> Error {
         let attempted = format!("reading the rows of table {}", table.name);
         Error::new(error.kind(), attempted).with_source(error)
     }
+}
+
+/// Returns tables as the file describes them.
+pub(super) fn described_all(tables: &[Table]) -> Vec<file::Table> {
+    tables.iter().map(described).collect()
 }
 
 /// Returns a table as the file describes it.

@@ -16,6 +16,7 @@ mod file;
 mod fit;
 mod inherited;
 mod key;
+mod moving;
 mod order;
 mod pair;
 mod received;
@@ -23,3 +24,5 @@ mod rename;
 mod restore;
 mod sifted;
 mod tables;
+
+pub(crate) use moving::RowsAt;

@@ -150,12 +150,13 @@ fn create_options(options: &RestoreOptions) -> CreateOptions {
 }
 
 /// The tenant that gets the rows.
-struct Target {
+pub(super) struct Target {
     /// Works in the database of the rows.
-    there: Provisioner,
-    record: TenantRecord,
-    site: Site,
-    is_new: bool,
+    pub(super) there: Provisioner,
+    pub(super) record: TenantRecord,
+    pub(super) site: Site,
+    /// It has no rows, and its key is claimed.
+    pub(super) is_new: bool,
 }
 
 /// The tables with rows that were restored, and with those that were deleted.
@@ -183,11 +184,28 @@ impl Target {
     async fn restore_within(
         &self,
         tx: &mut TenantTransaction,
-        mut file: FileReader<'_>,
+        file: FileReader<'_>,
         header: &Header,
         options: &RestoreOptions,
     ) -> Result<Restored, Error> {
         let Self { there, site, record, is_new } = self;
+        let restored = self.fill(tx, file, header, options).await?;
+        note_rows(tx, site, &header.seeds).await?;
+        if *is_new {
+            there.fleet.write(tx, CatalogChange::Created(record)).await?;
+        }
+        Ok(restored)
+    }
+
+    /// Writes the rows of a file.
+    pub(super) async fn fill(
+        &self,
+        tx: &mut TenantTransaction,
+        mut file: FileReader<'_>,
+        header: &Header,
+        options: &RestoreOptions,
+    ) -> Result<Restored, Error> {
+        let site = &self.site;
         let Some(of) = &site.rows else {
             return Err(Error::new(ErrorKind::Placement, "it has tables of its own"));
         };
@@ -206,10 +224,6 @@ impl Target {
         };
         received.insert(tx, &rows).await?;
         received.check(tx).await?;
-        note_rows(tx, site, &header.seeds).await?;
-        if *is_new {
-            there.fleet.write(tx, CatalogChange::Created(record)).await?;
-        }
         let named = fits.iter().zip(rows);
         let restored =
             named.map(|(fit, rows)| TableRows { table: fit.copies.table.into(), rows }).collect();

@@ -125,3 +125,41 @@ pub(in crate::provision) fn note_key_sql(site: &Site, of: &RowsOfTenant) -> SqlS
     );
     sql.finish()
 }
+
+/// Records that the key is not its tenant's any more, whose rows are kept, and that no other tenant can get it.
+pub(in crate::provision) fn keep_key_sql(site: &Site, of: &RowsOfTenant) -> SqlStr {
+    let mut sql = Sql::new("insert into ");
+    sql.ident(&site.schema).text(".").text(RETIRED_KEYS).text(" (digest, retired_at) values (");
+    sql.integer(KeyDigest::of(&site.schema, &of.key).get()).text(
+        ", '9999-01-01') on conflict (digest) do update set \
+         retired_at = excluded.retired_at, taken_at = null, waits_for = null",
+    );
+    sql.finish()
+}
+
+/// Records that a tenant has its key again: those who have looked it up before look it up anew.
+pub(in crate::provision) fn take_key_back_sql(site: &Site, of: &RowsOfTenant) -> SqlStr {
+    let mut sql = Sql::new("update ");
+    sql.ident(&site.schema).text(".").text(RETIRED_KEYS);
+    sql.text(
+        " set retired_at = pg_catalog.clock_timestamp(), taken_at = pg_catalog.clock_timestamp() where ",
+    );
+    Retired::key_of(site, of).is_its(&mut sql);
+    sql.finish()
+}
+
+/// Returns `true` if the key was given up and no tenant has it since.
+pub(in crate::provision) async fn is_given_up(
+    conn: &mut PgConnection,
+    site: &Site,
+    of: &RowsOfTenant,
+) -> Result<bool, Error> {
+    let retired = Retired::key_of(site, of);
+    if !retired.has_table(conn).await? {
+        return Ok(false);
+    }
+    let mut sql = Sql::new("select from ");
+    retired.rows(&mut sql);
+    sql.text(" and r.taken_at is null");
+    Ok(sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?.is_some())
+}

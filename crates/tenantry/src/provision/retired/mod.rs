@@ -13,7 +13,8 @@ use std::time::Duration;
 use sqlx::{PgConnection, Row, SqlStr};
 
 pub(super) use self::keys::{
-    KeyThen, claim_key, claim_key_in_snapshot, ensure_table_of_keys, note_key_sql,
+    KeyThen, claim_key, claim_key_in_snapshot, ensure_table_of_keys, is_given_up, keep_key_sql,
+    note_key_sql, take_key_back_sql,
 };
 use self::look::{look, remember};
 use super::{Provisioner, holders};
@@ -30,6 +31,9 @@ const TABLE: &str = "tenantry_retired";
 /// The minimum time for which a name or key is reserved: twice the time for which a session is assumed to be that of
 /// its tenant without a recheck, so that no statement can still begin for the old one.
 const QUARANTINE: Duration = SEEN_AS.saturating_mul(2);
+
+/// No quarantine is as long as this: the key is kept with rows that have moved.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The lock for creating the table.
 const LOCK: u64 = 7_234_619_037_116;
@@ -219,6 +223,13 @@ impl InUse {
     fn of(self, retired: Retired<'_>) -> Error {
         let (whose, gone) = retired.described();
         let (attempted, after) = match self {
+            Self::Quarantined { retry_after } if retry_after > LONG => {
+                let attempted = format!(
+                    "{whose} has moved to another place, and its rows are kept here: sweep them first, or give the new \
+                     tenant another key"
+                );
+                return Error::new(ErrorKind::NameInUse, attempted);
+            }
             Self::Quarantined { retry_after: after } => (
                 format!(
                     "{whose} was {gone} less than {QUARANTINE:?} ago; try again in {after:.1?}"

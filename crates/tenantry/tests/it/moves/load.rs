@@ -33,7 +33,18 @@ impl Writers {
         each: usize,
         may_fail: bool,
     ) -> Self {
-        let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI32::new(1_000)));
+        Self::start_at(1_000, managers, tenant, each, may_fail)
+    }
+
+    /// The first row has this id.
+    pub(super) fn start_at(
+        first: i32,
+        managers: &[TenantManager],
+        tenant: &str,
+        each: usize,
+        may_fail: bool,
+    ) -> Self {
+        let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI32::new(first)));
         let mut tasks = JoinSet::new();
         for manager in managers {
             for _ in 0..each {
@@ -74,7 +85,7 @@ async fn write(
                 in_doubt += 1;
                 sleep(Duration::from_millis(20)).await;
             }
-            Err(error) => panic!("{id}: {error}"),
+            Err(error) => panic!("{tenant} {id}: {error:?}"),
         }
         sleep(Duration::from_millis(1)).await;
     }

@@ -1,10 +1,13 @@
-//! Tenants move from one server to another: what arrives, what is kept, and what faults leave behind.
+//! Tenants move from one server to another, and from one kind of isolation to another: what arrives, what is kept, and what faults leave behind.
 
 mod announced;
 mod arrives;
 mod drained;
 mod failures;
 mod killed;
+mod kinds;
+mod kinds_killed;
+mod kinds_refused;
 mod load;
 mod movers;
 mod refused;

@@ -40,9 +40,8 @@ impl<'a> FileReader<'a> {
         let (buffer, hash) = (Vec::new(), Sha256::new());
         let mut file = Self { from, buffer, taken: 0, hash, begins_line: true, rows: 0, tables: 0 };
         while file.left().len() < MAGIC.len() && file.read().await? {}
-        let begins = |with| file.left().starts_with(with);
-        if !begins(MAGIC) {
-            return Err(refused(match begins(&MAGIC[..MAGIC.len() - 2]) {
+        if !file.left().starts_with(MAGIC) {
+            return Err(refused(match file.left().starts_with(&MAGIC[..MAGIC.len() - 2]) {
                 true => "its format is that of another version",
                 false => "it is not a file with the rows of a tenant, as export_rows writes it",
             }));
