@@ -682,7 +682,7 @@ impl TenantManager {
         Archiver::new(self.0.fleet.clone())
     }
 
-    /// Creates a [`Mover`], which moves tenants between [servers](ManagerBuilder::server).
+    /// Creates a [`Mover`], which moves tenants between [servers](ManagerBuilder::server) and kinds of isolation.
     pub fn mover(&self) -> Mover {
         Mover::new(self.0.fleet.clone())
     }

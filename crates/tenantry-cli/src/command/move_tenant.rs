@@ -4,8 +4,9 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tenantry::{
+    Ident, IsolationKind,
     citus::CitusNode,
-    moves::{DrainOptions, MoveOptions, MoveReport, Mover, NodeMoveOptions},
+    moves::{Destination, DrainOptions, MoveOptions, MoveReport, Mover, NodeMoveOptions},
 };
 
 use crate::{
@@ -27,10 +28,16 @@ pub(crate) struct Move {
     /// Move all tenants of this server to others; it must be draining, or never get new tenants otherwise
     #[arg(long, value_name = "SERVER")]
     drain: Option<String>,
-    /// The server that it moves to, by its name in the configuration; with --drain, several can be given, and without
+    /// The server that it moves to, by its name in the configuration [default: the one that it is on]; with --drain, several can be given, and without
     /// any, `tenants.placement` chooses
-    #[arg(long, value_name = "SERVER", requires = "whom", conflicts_with_all = ["list", "take_over", "sweep"], required_unless_present_any = ["drain", "list", "take_over", "sweep", "cancel", "node"])]
+    #[arg(long, value_name = "SERVER", requires = "whom", conflicts_with_all = ["list", "take_over", "sweep"], required_unless_present_any = ["drain", "list", "take_over", "sweep", "cancel", "node", "isolation"])]
     to: Vec<String>,
+    /// How it is isolated there: `schema`, `row` or `database` [default: as it is now]
+    #[arg(long, value_name = "KIND", requires = "tenant", conflicts_with_all = ["cancel", "node", "drain", "list", "take_over", "sweep"])]
+    isolation: Option<IsolationKind>,
+    /// The name of its database there [default: by the template, or as it is now]
+    #[arg(long, value_name = "NAME", value_parser = |name: &str| Ident::parse(name), requires = "tenant", conflicts_with_all = ["cancel", "node", "drain", "list", "take_over", "sweep"])]
+    database: Option<Ident>,
     /// How many tenants of the server move at the same time [default: 1]
     #[arg(long, value_name = "N", requires = "drain", conflicts_with_all = ["tenant", "list", "take_over", "sweep"])]
     at_once: Option<usize>,
@@ -89,14 +96,14 @@ impl Move {
         if let Some(server) = &self.drain {
             let options = |moves| self.draining(on, moves);
             return match self.dry_run {
-                true => drain_server::plan(on, &mover, server, options(self.options())).await,
-                false => drain_server::drain(on, &mover, server, options, self.options()).await,
+                true => drain_server::plan(on, &mover, server, options(self.options(on)?)).await,
+                false => drain_server::drain(on, &mover, server, options, self.options(on)?).await,
             };
         }
         match (&self.tenant, self.to.as_slice()) {
-            (Some(tenant), [to]) if self.dry_run => self.plan(on, &mover, tenant, to).await,
-            (Some(tenant), [to]) => self.move_it(on, &mover, tenant, to).await,
-            (Some(tenant), []) => cancel(on, &mover, tenant).await,
+            (Some(tenant), []) if self.cancel => cancel(on, &mover, tenant).await,
+            (Some(tenant), [] | [_]) if self.dry_run => self.plan(on, &mover, tenant).await,
+            (Some(tenant), [] | [_]) => self.move_it(on, &mover, tenant).await,
             (Some(_), _) => Err(Failure::new("a tenant moves to one server: give `--to` once")),
             (None, _) if self.list => list(on, &mover).await,
             (None, _) if self.sweep => sweep(on, &mover).await,
@@ -111,30 +118,39 @@ impl Move {
         self.max_failures.into_iter().fold(options, DrainOptions::max_failures)
     }
 
-    fn options(&self) -> MoveOptions {
+    fn destination(&self) -> Destination {
+        let to = self.to.first().map(Destination::from).unwrap_or_default();
+        let to = self.isolation.into_iter().fold(to, Destination::isolated_by);
+        self.database.iter().cloned().fold(to, Destination::database)
+    }
+
+    fn options(&self, on: &Context) -> Result<MoveOptions, Failure> {
         let mut options = MoveOptions::default().verify(!self.no_verify);
+        if let Some(migrations) = on.tenant_migrations()? {
+            options = options.tenants(migrations);
+        }
         if let Some(limit) = self.max_pause {
             options = options.max_pause(limit);
         }
         if let Some(time) = self.keep {
             options = options.keep(time);
         }
-        options
+        Ok(options)
     }
 
-    async fn plan(&self, on: &Context, mover: &Mover, tenant: &str, to: &str) -> Ended {
-        let options = self.options();
-        let plan =
-            on.interruptible("nothing was changed", mover.plan(tenant, to, &options)).await?;
+    async fn plan(&self, on: &Context, mover: &Mover, tenant: &str) -> Ended {
+        let options = self.options(on)?;
+        let planning = mover.plan(tenant, self.destination(), &options);
+        let plan = on.interruptible("nothing was changed", planning).await?;
         on.output.report(&plan, || plan.to_string())?;
         Ok(if plan.obstacles.is_empty() { Exit::Fine } else { Exit::Problems })
     }
 
-    async fn move_it(&self, on: &Context, mover: &Mover, tenant: &str, to: &str) -> Ended {
+    async fn move_it(&self, on: &Context, mover: &Mover, tenant: &str) -> Ended {
         let progress = on.output.progress("move");
         progress.say("examining");
-        let options = telling(self.options(), progress.clone());
-        let moving = mover.move_tenant(tenant, to, options);
+        let options = telling(self.options(on)?, progress.clone());
+        let moving = mover.move_tenant(tenant, self.destination(), options);
         let report =
             on.interruptible("the move is undone, unless the tenant is there already", moving);
         let report = report.await?;
@@ -178,6 +194,9 @@ async fn list(on: &Context, mover: &Mover) -> Ended {
             .map(|of| {
                 let mut line =
                     format!("{}: {} from {} to {}", of.tenant_id, of.stage, of.from, of.to);
+                if of.from_isolation != of.to_isolation {
+                    line.push_str(&format!(" ({} to {})", of.from_isolation, of.to_isolation));
+                }
                 if of.is_abandoned {
                     line.push_str(", abandoned: take it over with `tenantry move --take-over`");
                 }

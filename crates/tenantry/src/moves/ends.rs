@@ -114,7 +114,8 @@ impl Ends {
     /// Returns both places, for the record of the move.
     pub(super) fn places(&self) -> Result<Places, Error> {
         let place = |record: &TenantRecord| self.control.lookup().place(record);
-        Ok(Places::between(&place(&self.record)?, &place(&self.placed)?))
+        let (from, to) = (place(&self.record)?, place(&self.placed)?);
+        Ok(Places::between((&from, &self.record), (&to, &self.placed)))
     }
 
     /// Returns the servers, and the kinds if these differ, in words.

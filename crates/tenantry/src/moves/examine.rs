@@ -12,6 +12,7 @@ use super::{
     ends::Ends,
     estimate::Measured,
     failure::told,
+    id::book,
     replicate::why_not,
     sample::{self, Sample},
 };
@@ -84,6 +85,28 @@ const MISSING: &str = "\
     select pg_catalog.string_agg(m.name, ', ' order by m.name) from pg_catalog.unnest($1::pg_catalog.text[]) as m (name) \
     where not exists (select from pg_catalog.pg_available_extensions a \
       where a.name::pg_catalog.text operator(pg_catalog.=) m.name)";
+
+/// What a database has besides a schema: other schemas with objects that belong to no extension, large objects, event
+/// triggers and settings. Parameters: the schema, and that of the records of moves.
+const BESIDE: &str = "\
+    select \
+      (select pg_catalog.string_agg(n.nspname::pg_catalog.text, ', ' order by n.nspname) from pg_catalog.pg_namespace n \
+        where n.nspname operator(pg_catalog.<>) all (array[$1, $2, 'information_schema']::pg_catalog.name[]) \
+          and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_') \
+          and (exists (select from pg_catalog.pg_class c where c.relnamespace operator(pg_catalog.=) n.oid \
+            and not exists (select from pg_catalog.pg_depend d where d.objid operator(pg_catalog.=) c.oid \
+              and d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+              and d.deptype operator(pg_catalog.=) any (array['e', 'i', 'a']::pg_catalog.\"char\"[]))) \
+          or exists (select from pg_catalog.pg_proc p where p.pronamespace operator(pg_catalog.=) n.oid \
+            and not exists (select from pg_catalog.pg_depend d where d.objid operator(pg_catalog.=) p.oid \
+              and d.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+              and d.deptype operator(pg_catalog.=) 'e')))), \
+      (select nullif(pg_catalog.count(*), 0)::pg_catalog.text from pg_catalog.pg_largeobject_metadata), \
+      (select pg_catalog.string_agg(e.evtname::pg_catalog.text, ', ' order by e.evtname) from pg_catalog.pg_event_trigger e), \
+      (select pg_catalog.string_agg(s.name, ', ' order by s.name) from pg_catalog.pg_db_role_setting r \
+        join pg_catalog.pg_database d on d.oid operator(pg_catalog.=) r.setdatabase \
+          and d.datname operator(pg_catalog.=) pg_catalog.current_database() \
+        cross join lateral pg_catalog.unnest(r.setconfig) as s (name))";
 
 /// How much longer it takes to copy rows between tables than to read them.
 const WRITING: u32 = 5;
@@ -271,10 +294,32 @@ impl<'a> Examination<'a> {
             );
             self.found(ObstacleKind::Privilege, what);
         }
+        if self.ends.from_kind() == IsolationKind::Database {
+            let beside = sqlx::query(BESIDE).bind(schema.as_str()).bind(book().as_str());
+            let row = beside.persistent(false).fetch_one(&mut *lease).await?;
+            self.beside(&row)?;
+        }
         let outside = objects_outside(&mut lease, schema).await?;
         if !outside.is_empty() {
             let what = format!("{} outside of the schema depends on it", outside.join(", "));
             self.found(ObstacleKind::Outside, what);
+        }
+        Ok(())
+    }
+
+    /// Names what a tenant's database has besides its schema.
+    fn beside(&mut self, row: &sqlx::postgres::PgRow) -> Result<(), Error> {
+        for (column, what) in ["other schemas with objects", "large objects", "event triggers"]
+            .into_iter()
+            .enumerate()
+        {
+            if let Some(found) = row.try_get::<Option<&str>, _>(column)? {
+                let what = format!("it would not be copied: its database has {what}: {found}");
+                self.found(ObstacleKind::NotCarried, what);
+            }
+        }
+        if let Some(settings) = row.try_get::<Option<&str>, _>(3)? {
+            self.remarks.push(format!("the settings of its database are not copied: {settings}"));
         }
         Ok(())
     }
@@ -296,6 +341,11 @@ impl<'a> Examination<'a> {
         self.structure = began.elapsed() * WRITING;
         for what in found.left_behind {
             self.found(ObstacleKind::NotCarried, what);
+        }
+        for table in found.in_common {
+            let what =
+                format!("the rows of table {table} are not copied: all tenants share that table");
+            self.remarks.push(what);
         }
         Ok(())
     }

@@ -14,9 +14,10 @@ use super::stage::{MoveMethod, MoveStage};
 /// What a stage needs before the next one can be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Work {
-    /// Check everything, and try the structure out on the target.
+    /// Raise the number of the attempt, and prepare the target: its database, and tables for rows.
     Check,
-    /// Lock the tables against changes of their structure and against vacuum, which disturbs no request.
+    /// Lock the tables against changes of their structure and against vacuum, which disturbs no request. Tables of all
+    /// tenants are only read.
     Hold,
     /// Create the structure on the target, and start replication.
     StartCopy,
@@ -24,7 +25,7 @@ pub(super) enum Work {
     AwaitCopy,
     /// Let the target catch up; then as [`Hold`](Self::Hold).
     CatchUp,
-    /// Lock the tables and rename the schema on the source.
+    /// Lock the tables and rename the schema on the source, or create triggers that refuse the tenant's rows.
     Fence,
     /// Bring what is missing to the target, and compare.
     Fill,
@@ -32,7 +33,7 @@ pub(super) enum Work {
     Nothing,
     /// Tidy up the target.
     Finish,
-    /// Give the schema on the source its name back.
+    /// Give the schema on the source its name back, or let the tenant's rows pass.
     Restore,
     /// Remove what was made on the target.
     CleanUp,

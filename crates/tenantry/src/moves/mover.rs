@@ -66,7 +66,8 @@ impl Mover {
     /// # Errors
     ///
     /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`Placement`](ErrorKind::Placement) if there is no such server,
-    /// or it drains; [`Config`](ErrorKind::Config) if the tenant is there already; and connection errors. What
+    /// or it drains; [`Config`](ErrorKind::Config) if the tenant is there already, or a database is named for another kind;
+    /// and connection errors. What
     /// prevents the move is part of the plan.
     ///
     /// # Cancel safety
@@ -89,8 +90,8 @@ impl Mover {
         plan.map_err(|error| error.with_tenant_unless_named(&id))
     }
 
-    /// Moves a tenant to another server: its schema with all contents. The tenant is served meanwhile, except for a
-    /// pause during which its requests wait.
+    /// Moves a tenant to another server, or to another kind of isolation: its schema with all contents, or its rows. The
+    /// tenant is served meanwhile, except for a pause during which its requests wait.
     ///
     /// Everything that could prevent the move is checked before anything is changed. From then on, each step is
     /// recorded in a table `tenantry_moves` of the shared schema. If a step fails before the tenant is served on the
@@ -100,7 +101,8 @@ impl Mover {
     /// [`Busy`](ErrorKind::Busy). Afterwards, handles in all processes go on at the target. A transaction that was
     /// open, and has written, delays the move; one that has only read fails at its next statement.
     ///
-    /// The schema on the source is kept under another name, for as long as [`keep`](MoveOptions::keep) says.
+    /// The schema on the source is kept under another name, or the rows stay in the tables of all tenants, for as long as
+    /// [`keep`](MoveOptions::keep) says.
     ///
     /// # Errors
     ///
@@ -333,8 +335,8 @@ impl Mover {
         self.read(Which::All).await
     }
 
-    /// Drops the schemas that tenants have left on their former servers, and whose [time](MoveOptions::keep) is over.
-    /// One that cannot be dropped does not affect the others.
+    /// Removes what tenants have left at their former places, and whose [time](MoveOptions::keep) is over: schemas,
+    /// databases, and rows in the tables of all tenants. What cannot be removed does not affect the others.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ pub struct Obstacle {
 pub enum ObstacleKind {
     /// The tenant is suspended, on its way already, or incomplete.
     State,
-    /// The tenant has no schema in the database of its server's URL.
+    /// A kind of isolation is not configured, or not supported on the target.
     Isolation,
     /// The catalog cannot record moves, or something else decides where the tenant is.
     Catalog,
@@ -34,13 +34,13 @@ pub enum ObstacleKind {
     Version,
     /// A role lacks a privilege, or does not exist on the target.
     Privilege,
-    /// The target already has a schema of that name, or had one until a moment ago.
+    /// The target already has a schema, database or key of that name, or had one until a moment ago.
     Name,
-    /// The structure cannot be created on the target, such as for a missing extension.
+    /// The structure cannot be created on the target, such as for a missing extension, or shared tables differ.
     Structure,
     /// Objects outside of the schema depend on it.
     Outside,
-    /// The schema has something that a copy lacks, such as a publication or large objects.
+    /// The tenant has something that a copy lacks, such as a publication, large objects, or rows without its key.
     NotCarried,
     /// Requests would wait for longer than [`max_pause`](super::MoveOptions::max_pause).
     Pause,

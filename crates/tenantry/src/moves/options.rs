@@ -67,8 +67,8 @@ impl MoveOptions {
         self
     }
 
-    /// Sets how long the schema is kept on the source, under another name, before [`sweep`](super::Mover::sweep)
-    /// drops it. Default: 7 days.
+    /// Sets how long the schema is kept on the source, under another name, or the rows in the tables of all tenants,
+    /// before [`sweep`](super::Mover::sweep) removes them. Default: 7 days.
     pub fn keep(mut self, time: Duration) -> Self {
         self.keep = time;
         self

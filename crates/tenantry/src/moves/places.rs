@@ -24,17 +24,33 @@ pub(super) struct Spot {
     pub(super) database: Option<Ident>,
     /// Its key in the tables of all tenants.
     pub(super) key: Option<Arc<str>>,
+    /// What the catalog records of it.
+    recorded: Recorded,
+}
+
+/// The parts of a record that place a tenant on its server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Recorded {
+    isolation: Option<IsolationKind>,
+    container: Option<Ident>,
+    database: Option<Ident>,
+    key: Option<Arc<str>>,
 }
 
 impl Places {
     /// Returns the places of a move between schemas of the same name.
     pub(super) fn of_schema(schema: &Ident) -> Self {
-        let spot =
-            Spot { kind: IsolationKind::Schema, schema: schema.clone(), database: None, key: None };
+        let recorded = Recorded { container: Some(schema.clone()), ..Recorded::default() };
+        let (kind, schema) = (IsolationKind::Schema, schema.clone());
+        let spot = Spot { kind, schema, database: None, key: None, recorded };
         Self { from: spot.clone(), to: spot }
     }
 
-    pub(super) fn between(from: &Placement, to: &Placement) -> Self {
+    /// Returns the places of two records.
+    pub(super) fn between(
+        from: (&Placement, &TenantRecord),
+        to: (&Placement, &TenantRecord),
+    ) -> Self {
         Self { from: Spot::of(from), to: Spot::of(to) }
     }
 
@@ -69,8 +85,10 @@ impl Places {
 }
 
 impl Spot {
-    fn of(place: &Placement) -> Self {
+    fn of((place, record): (&Placement, &TenantRecord)) -> Self {
+        let TenantRecord { isolation, container, database, key, .. } = record.clone();
         Self {
+            recorded: Recorded { isolation, container, database, key },
             kind: place.isolation(),
             schema: place.container().clone(),
             database: place.database().cloned(),
@@ -79,39 +97,59 @@ impl Spot {
     }
 
     fn written(&self) -> Value {
+        let Recorded { isolation, container, database, key } = &self.recorded;
+        let name = |name: &Option<Ident>| name.as_ref().map(|name| name.as_str().to_owned());
         json!({
             "isolation": self.kind.as_str(),
             "schema": self.schema.as_str(),
-            "database": self.database.as_ref().map(Ident::as_str),
+            "database": name(&self.database),
             "key": self.key,
+            "recorded": {
+                "isolation": isolation.map(IsolationKind::as_str),
+                "container": name(container),
+                "database": name(database),
+                "key": key,
+            },
         })
     }
 
     fn read(spot: &Value) -> Option<Self> {
-        let name = |name: &str| match &spot[name] {
-            Value::Null => Some(None),
-            Value::String(text) => Ident::parse(text).ok().map(Some),
-            _ => None,
-        };
+        let recorded = &spot["recorded"];
         Some(Self {
-            kind: spot["isolation"].as_str()?.parse().ok()?,
-            schema: name("schema")??,
-            database: name("database")?,
+            kind: kind_in(spot)??,
+            schema: name_in(spot, "schema")??,
+            database: name_in(spot, "database")?,
             key: spot["key"].as_str().map(Into::into),
+            recorded: Recorded {
+                isolation: kind_in(recorded)?,
+                container: name_in(recorded, "container")?,
+                database: name_in(recorded, "database")?,
+                key: recorded["key"].as_str().map(Into::into),
+            },
         })
     }
 
     /// Returns a record that places a tenant there.
     pub(super) fn record(&self, server: &str, of: &TenantRecord) -> TenantRecord {
-        let is_own = self.kind != IsolationKind::Row;
-        TenantRecord {
-            server: other_than_main(server),
-            isolation: Some(self.kind),
-            container: is_own.then(|| self.schema.clone()),
-            database: self.database.clone(),
-            key: self.key.clone().or_else(|| of.key.clone()),
-            ..of.clone()
-        }
+        let Recorded { isolation, container, database, key } = self.recorded.clone();
+        let server = other_than_main(server);
+        TenantRecord { server, isolation, container, database, key, ..of.clone() }
+    }
+}
+
+/// Reads a kind, or null. `None` if it is neither.
+fn kind_in(of: &Value) -> Option<Option<IsolationKind>> {
+    match &of["isolation"] {
+        Value::Null => Some(None),
+        kind => kind.as_str()?.parse().ok().map(Some),
+    }
+}
+
+/// Reads a name, or null. `None` if it is neither.
+fn name_in(of: &Value, name: &str) -> Option<Option<Ident>> {
+    match &of[name] {
+        Value::Null => Some(None),
+        name => Ident::parse(name.as_str()?).ok().map(Some),
     }
 }
 
@@ -136,6 +174,7 @@ mod tests {
             schema: ident("app"),
             database: None,
             key: Some("a'b\"c".into()),
+            recorded: Recorded { isolation: Some(IsolationKind::Row), ..Recorded::default() },
         };
         let database = Spot { database: Some(ident("acme")), ..schema.to.clone() };
         for places in [schema.clone(), Places { from: rows, to: database }] {

@@ -56,6 +56,8 @@ pub(crate) struct RowsFound {
     pub(crate) bytes: u64,
     /// What would be lost, in words.
     pub(crate) left_behind: Vec<String>,
+    /// Tables with rows that every tenant has in common at the target.
+    pub(crate) in_common: Vec<String>,
 }
 
 /// The rows that have got to the target.
@@ -134,8 +136,8 @@ impl<'a> RowsAt<'a> {
         let known = self.read(&mut lease).await?;
         refuse_missing_tables(self.site, of, &known)?;
         tables::refuse_unreadable(&mut lease, &self.site.schema, &known).await?;
-        let left_behind = match self.are_shared {
-            true => Vec::new(),
+        let (left_behind, in_common) = match self.are_shared {
+            true => Default::default(),
             false => self.left_behind(&mut lease, &known).await?,
         };
         let mut sql = Sql::new("set row_security to on; select (");
@@ -152,23 +154,24 @@ impl<'a> RowsAt<'a> {
         let bytes = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
         lease.settle().await;
         let tables = known.into_iter().map(|table| table.name).collect();
-        Ok(RowsFound { tables, bytes, left_behind })
+        Ok(RowsFound { tables, bytes, left_behind, in_common })
     }
 
     /// Names what a tenant with tables of its own would lose: rows of tables without the column of the key, and rows with
-    /// another key.
+    /// another key. Also returns the former tables that are shared at the target.
     async fn left_behind(
         &self,
         conn: &mut PgConnection,
         keyed: &[Table],
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<(Vec<String>, Vec<String>), Error> {
         let (of, schema) = (self.of()?, &self.site.schema);
         let unkeyed = sqlx::query_scalar(UNKEYED)
             .bind(schema.as_str())
             .bind(of.of.key_column().as_str())
             .persistent(false);
         let unkeyed: Vec<String> = unkeyed.fetch_all(&mut *conn).await?;
-        let mut left = Vec::new();
+        let is_shared = |table: &str| of.of.shared_names().iter().any(|of| of.as_str() == table);
+        let (mut left, mut in_common) = (Vec::new(), Vec::new());
         let mut sql = Sql::new("set row_security to on; select t.name, t.other from (");
         for (place, table) in unkeyed.iter().enumerate() {
             sql.text(if place == 0 { "select " } else { " union all select " });
@@ -190,12 +193,18 @@ impl<'a> RowsAt<'a> {
         for row in sqlx::raw_sql(sql.finish()).fetch_all(conn).await? {
             let (table, is_other): (&str, bool) = (row.try_get(0)?, row.try_get(1)?);
             let key = of.of.key_column();
-            left.push(match is_other {
-                true => format!("table {table} has rows with another {key} than {:?}", of.key),
-                false => format!("table {table} has rows, and no column {key}"),
-            });
+            match is_other {
+                true => {
+                    left.push(format!("table {table} has rows with another {key} than {:?}", of.key));
+                }
+                false if is_shared(table) => in_common.push(table.to_owned()),
+                false => left.push(format!(
+                    "table {table} has rows, and no column {key}; list it with Rows::shared_tables if the tables of all \
+                     tenants have these rows"
+                )),
+            }
         }
-        Ok(left)
+        Ok((left, in_common))
     }
 
     /// Names what keeps the tables of a place from taking the rows of another one.
@@ -316,8 +325,8 @@ impl<'a> RowsAt<'a> {
             for sequence in feeding(writer, target.oid).await? {
                 let source = sources.iter().find(|source| source.column == sequence.column);
                 let Some(source) = source else { continue };
-                // All tenants draw from a shared sequence: it is not used up for one of them.
-                if !(to.are_shared && sequence.would_run_short(source.last)) {
+                // The sequence of all tenants may be far ahead of the tenant's own values.
+                if !sequence.would_run_short(source.last) {
                     sequence.advance(writer, source.last).await?;
                 }
             }

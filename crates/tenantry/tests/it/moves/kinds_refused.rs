@@ -57,10 +57,10 @@ async fn each_obstacle_is_named() -> TestResult {
         (
             "schema",
             to(Row),
-            "insert into tenant_schema.countries values ('de')",
-            "delete from tenant_schema.countries",
+            "insert into tenant_schema.files values ('a')",
+            "delete from tenant_schema.files",
             ObstacleKind::NotCarried,
-            "table countries has rows, and no column tenant_id",
+            "table files has rows, and no column tenant_id",
         ),
         (
             "schema",
