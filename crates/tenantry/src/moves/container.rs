@@ -42,7 +42,7 @@ pub(super) async fn prepare(
             make_extensions(ends).await?;
         }
     }
-    match (ends.are_rows(), ends.to_kind()) {
+    match (ends.are_rows(), ends.target_kind()) {
         (true, IsolationKind::Row) => Ok(()),
         (true, _) => make_tables(ends, attempt, migrations).await,
         // What the structure needs is there now. It is tried out before requests wait.
@@ -73,7 +73,7 @@ const EXTENSIONS: &str = "\
 
 /// Returns the extensions of the source that the tenant uses there, with their schemas.
 pub(super) async fn extensions(ends: &Ends) -> Result<Vec<(String, Ident)>, Error> {
-    let is_own = ends.from_kind() == IsolationKind::Database;
+    let is_own = ends.source_kind() == IsolationKind::Database;
     let reached = ends.control.lookup().extension_schemas().iter();
     let schemas: Vec<_> = reached.chain([&ends.schema]).map(|schema| schema.as_str()).collect();
     let mut lease = ends.source.lease().await?;

@@ -30,8 +30,8 @@ pub(super) struct Ends {
     pub(super) to_schema: Ident,
     /// The schema of the records of moves, in both databases.
     pub(super) book: Ident,
-    from_kind: IsolationKind,
-    to_kind: IsolationKind,
+    source_kind: IsolationKind,
+    target_kind: IsolationKind,
 }
 
 impl Ends {
@@ -91,8 +91,8 @@ impl Ends {
                 true => book(),
                 false => control.shared_site().schema,
             },
-            from_kind: from.isolation(),
-            to_kind: to.isolation(),
+            source_kind: from.isolation(),
+            target_kind: to.isolation(),
             control: control.clone(),
             record,
             placed,
@@ -120,7 +120,7 @@ impl Ends {
 
     /// Returns the servers, and the kinds if these differ, in words.
     pub(super) fn in_words(&self) -> String {
-        let (from, to, was, is) = (self.from(), self.to(), self.from_kind, self.to_kind);
+        let (from, to, was, is) = (self.from(), self.to(), self.source_kind, self.target_kind);
         match was == is {
             true => format!("from server {from} to {to}"),
             false => format!("from server {from} ({was}) to {to} ({is})"),
@@ -128,18 +128,18 @@ impl Ends {
     }
 
     /// Returns how the tenant is kept apart on the source.
-    pub(super) fn from_kind(&self) -> IsolationKind {
-        self.from_kind
+    pub(super) fn source_kind(&self) -> IsolationKind {
+        self.source_kind
     }
 
     /// Returns how the tenant is kept apart on the target.
-    pub(super) fn to_kind(&self) -> IsolationKind {
-        self.to_kind
+    pub(super) fn target_kind(&self) -> IsolationKind {
+        self.target_kind
     }
 
     /// Returns `true` if the tenant leaves, or gets into, the tables of all tenants: its rows move, and not its tables.
     pub(super) fn are_rows(&self) -> bool {
-        [self.from_kind, self.to_kind].contains(&IsolationKind::Row)
+        [self.source_kind, self.target_kind].contains(&IsolationKind::Row)
     }
 
     /// Returns maintenance of the target's server, in the database of its URL. That of the tenant may not exist yet.
@@ -159,13 +159,13 @@ impl Ends {
 
     /// Returns the tenant's rows on the source, of this site.
     pub(super) fn rows_of_source<'a>(&'a self, site: &'a Site) -> RowsAt<'a> {
-        let are_shared = self.from_kind == IsolationKind::Row;
+        let are_shared = self.source_kind == IsolationKind::Row;
         RowsAt { fleet: &self.source, site, record: &self.record, are_shared }
     }
 
     /// Returns the tenant's rows on the target, of this site.
     pub(super) fn rows_of_target<'a>(&'a self, site: &'a Site) -> RowsAt<'a> {
-        let are_shared = self.to_kind == IsolationKind::Row;
+        let are_shared = self.target_kind == IsolationKind::Row;
         RowsAt { fleet: &self.target, site, record: &self.placed, are_shared }
     }
 
@@ -197,12 +197,12 @@ impl Ends {
 
     /// Returns the site of the tenant's rows on the source, in tables of this schema if they are its own.
     pub(super) fn rows_at_source(&self, schema: &Ident) -> Result<Site, Error> {
-        rows_at(&self.source, &self.record, schema, self.from_kind)
+        rows_at(&self.source, &self.record, schema, self.source_kind)
     }
 
     /// Returns the site of the tenant's rows on the target.
     pub(super) fn rows_at_target(&self) -> Result<Site, Error> {
-        rows_at(&self.target, &self.placed, &self.to_schema, self.to_kind)
+        rows_at(&self.target, &self.placed, &self.to_schema, self.target_kind)
     }
 
     /// Returns how to read the schema on the source.

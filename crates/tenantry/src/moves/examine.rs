@@ -180,13 +180,13 @@ impl<'a> Examination<'a> {
             self.found(ObstacleKind::Isolation, what);
         }
         if self.ends.are_rows()
-            && self.ends.to_kind() != IsolationKind::Row
+            && self.ends.target_kind() != IsolationKind::Row
             && self.options.migrations.is_none()
         {
             let what = "its tables have to be created: give the migrations to MoveOptions::tenants";
             self.found(ObstacleKind::Structure, what);
         }
-        if self.ends.to_kind() == IsolationKind::Row
+        if self.ends.target_kind() == IsolationKind::Row
             && let Some(citus) = target.find_citus().await?
         {
             let what = format!("the target has {citus}, where isolation by row is not supported");
@@ -267,7 +267,7 @@ impl<'a> Examination<'a> {
         if self.ends.are_rows() {
             self.rows().await?;
         }
-        if self.ends.from_kind() == IsolationKind::Row {
+        if self.ends.source_kind() == IsolationKind::Row {
             return self.shared_tables().await;
         }
         let Ends { source, schema, .. } = self.ends;
@@ -294,7 +294,7 @@ impl<'a> Examination<'a> {
             );
             self.found(ObstacleKind::Privilege, what);
         }
-        if self.ends.from_kind() == IsolationKind::Database {
+        if self.ends.source_kind() == IsolationKind::Database {
             let beside = sqlx::query(BESIDE).bind(schema.as_str()).bind(book().as_str());
             let row = beside.persistent(false).fetch_one(&mut *lease).await?;
             self.beside(&row)?;
@@ -378,7 +378,7 @@ impl<'a> Examination<'a> {
     }
 
     async fn target(&mut self) -> Result<(), Error> {
-        if self.ends.to_kind() == IsolationKind::Row {
+        if self.ends.target_kind() == IsolationKind::Row {
             return self.target_of_rows().await;
         }
         self.rights().await?;
@@ -586,8 +586,8 @@ impl<'a> Examination<'a> {
             tenant_id: ends.id().clone(),
             from: ends.from().into(),
             to: ends.to().into(),
-            from_isolation: ends.from_kind(),
-            to_isolation: ends.to_kind(),
+            from_isolation: ends.source_kind(),
+            to_isolation: ends.target_kind(),
             schema: ends.schema.as_str().into(),
             method,
             bytes,

@@ -123,7 +123,7 @@ pub(super) async fn fill_rows(
     verify: bool,
 ) -> Result<Copied, Failure> {
     let Ends { target, to_schema, .. } = ends;
-    let schema = if ends.from_kind() == IsolationKind::Row { &ends.schema } else { kept_as };
+    let schema = if ends.source_kind() == IsolationKind::Row { &ends.schema } else { kept_as };
     let (from, to) = (ends.rows_at_source(schema)?, ends.rows_at_target()?);
     let rows = ends.rows_of_source(&from);
     let (moved, mut writer) = rows.pass_to(ends.rows_of_target(&to), verify).await?;
@@ -132,7 +132,7 @@ pub(super) async fn fill_rows(
             let attempted = format!("the copy differs from its source: {what}");
             return Err(Error::new(ErrorKind::Move, attempted).into());
         }
-        match ends.to_kind() {
+        match ends.target_kind() {
             // What is undone are the rows with the tenant's key.
             IsolationKind::Row => attempt.on_target().note(&mut writer, to_schema).await,
             _ => attempt.on_target().lock(&mut writer).await,

@@ -80,7 +80,7 @@ pub(super) struct Run {
 
 /// What is ready to become the fence.
 enum Holding {
-    Schema(fence::Held),
+    Schema(Box<fence::Held>),
     Rows(row_fence::Held),
 }
 
@@ -340,9 +340,9 @@ impl Run {
                 container::prepare(&self.ends, attempt, self.row.method, migrations).await
             }
             Work::Hold => {
-                self.held = Some(match self.ends.from_kind() {
+                self.held = Some(match self.ends.source_kind() {
                     IsolationKind::Row => Holding::Rows(row_fence::hold(&self.ends).await?),
-                    _ => Holding::Schema(fence::hold(&self.ends).await?),
+                    _ => Holding::Schema(Box::new(fence::hold(&self.ends).await?)),
                 });
                 Ok(())
             }
@@ -355,7 +355,7 @@ impl Run {
                     Holding::Rows(held) => {
                         return row_fence::fence(&self.ends, held, attempt).await;
                     }
-                    Holding::Schema(held) => held,
+                    Holding::Schema(held) => *held,
                 };
                 let is_replicated = self.row.method == MoveMethod::Replication;
                 let marker = is_replicated.then(|| replicate::mark_sql(attempt.book, attempt.id));
@@ -384,7 +384,7 @@ impl Run {
             }
             Work::Nothing => Ok(()),
             Work::Finish => tidy::finish(&self.ends, self.attempt(), self.row.method).await,
-            Work::Restore => match self.ends.from_kind() {
+            Work::Restore => match self.ends.source_kind() {
                 IsolationKind::Row => row_fence::restore(&self.ends, self.attempt()).await,
                 _ => fence::restore(&self.ends, self.attempt(), &self.kept_as()).await,
             },
@@ -405,7 +405,7 @@ impl Run {
                 let mut held = fence::hold(&self.ends).await?;
                 replicate::forget_publication(&mut held.model, self.mine.id);
                 self.remarks = replicate::check(&self.ends, self.attempt(), &held.model).await?;
-                self.held = Some(Holding::Schema(held));
+                self.held = Some(Holding::Schema(Box::new(held)));
                 Ok(())
             }
         }

@@ -28,7 +28,7 @@ pub(super) async fn clean_up(
     let Ends { source, target, .. } = ends;
     let at_source = Some((source, attempt.on_source()));
     let at_target = Some((target, attempt.on_target()));
-    if ends.from_kind() == IsolationKind::Row {
+    if ends.source_kind() == IsolationKind::Row {
         row_fence::remove(source, &ends.schema, attempt.id).await?;
     }
     let number = attempt.id.number();
@@ -53,7 +53,7 @@ pub(super) async fn clean_up(
         None => None,
     };
     drop(lease);
-    match (name, ends.to_kind()) {
+    match (name, ends.target_kind()) {
         (Some(_), IsolationKind::Row) => {
             let site = ends.rows_at_target()?;
             ends.rows_of_target(&site).delete(false).await?;
@@ -80,10 +80,10 @@ pub(super) async fn finish(
     if method == MoveMethod::Replication {
         replicate::drop_all(ends, attempt.id).await?;
     }
-    if ends.from_kind() == IsolationKind::Row {
+    if ends.source_kind() == IsolationKind::Row {
         row_fence::loosen(ends, attempt).await?;
     }
-    if ends.to_kind() != IsolationKind::Row {
+    if ends.target_kind() != IsolationKind::Row {
         analyze(ends, attempt).await?;
     }
     let at_source = Some((&ends.source, attempt.on_source()));
