@@ -101,7 +101,8 @@ const BESIDE: &str = "\
             and not exists (select from pg_catalog.pg_depend d where d.objid operator(pg_catalog.=) p.oid \
               and d.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
               and d.deptype operator(pg_catalog.=) 'e')))), \
-      (select nullif(pg_catalog.count(*), 0)::pg_catalog.text from pg_catalog.pg_largeobject_metadata), \
+      (select case when pg_catalog.count(*) operator(pg_catalog.>) 0 then pg_catalog.count(*)::pg_catalog.text end \
+        from pg_catalog.pg_largeobject_metadata), \
       (select pg_catalog.string_agg(e.evtname::pg_catalog.text, ', ' order by e.evtname) from pg_catalog.pg_event_trigger e), \
       (select pg_catalog.string_agg(s.name, ', ' order by s.name) from pg_catalog.pg_db_role_setting r \
         join pg_catalog.pg_database d on d.oid operator(pg_catalog.=) r.setdatabase \

@@ -55,6 +55,10 @@ const TRIGGERS: [(&str, &str, &[&str]); 3] = [
     ("_d", " before delete on ", &["old"]),
 ];
 
+/// The statement that refuses a row, as a table that does not exist is.
+const REFUSE: &str = "raise exception using errcode = '42P01', \
+                      message = 'the tenant moves, or has moved, to another place: begin again'; ";
+
 /// How long dropping a trigger waits for a lock at a time: others wait behind it.
 const MOMENT: &str = "begin; set local lock_timeout = '200ms'; drop trigger if exists ";
 
@@ -233,15 +237,12 @@ fn function(sql: &mut Sql, ends: &Ends, rows: RowsAt<'_>, id: MoveId, pass: Pass
         body.text(", true) operator(pg_catalog.=) ").literal(rows.key()).text(" then ");
     }
     if pass != Pass::All {
-        body.text(
-            "raise exception using errcode = '42P01', \
-             message = 'the tenant moves, or has moved, to another place: begin again'; ",
-        );
+        body.text(REFUSE);
     }
     body.text(if pass == Pass::Others { "end if; " } else { "" });
     body.text("if tg_op operator(pg_catalog.=) 'DELETE' then return old; end if; return new; end");
     sql.text("create or replace function ").ident(&ends.schema).text(".").ident(&name_of(id));
-    sql.text("() returns trigger language plpgsql as ").body(&body).text("; ");
+    sql.text("() returns pg_catalog.trigger language plpgsql as ").body(&body).text("; ");
 }
 
 /// Appends the statements that create the triggers of a table.
