@@ -20,7 +20,7 @@ test-versions *VERSIONS:
     .ci/versions {{VERSIONS}}
 
 # Run the core's tests with all cases of the largest matrices, of which a usual run covers a part
-test-thorough *FILTER="kills every_case names_of_schemas":
+test-thorough *FILTER="kill every_case names_of_schemas":
     TENANTRY_THOROUGH=1 cargo test -p tenantry --test it -- {{FILTER}}
 
 # Render the diagrams of the documentation; needs Graphviz

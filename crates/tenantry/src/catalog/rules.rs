@@ -428,6 +428,15 @@ impl Rules {
         .confined_to(self.isolations.key(record))
     }
 
+    /// Shares the memory of the server's name with the other tenants there.
+    fn sharing_server(&self, record: TenantRecord) -> TenantRecord {
+        let known = record.server.as_ref().and_then(|server| self.servers.get_key_value(server));
+        match known {
+            Some((server, _)) => TenantRecord { server: Some(Arc::clone(server)), ..record },
+            None => record,
+        }
+    }
+
     /// Creates a tenant from its record as the catalog had it at this time, with the limits that it has
     /// now and in the future. Its container is that schema now; `None` leaves that to the first session
     /// that is bound.
@@ -439,6 +448,7 @@ impl Rules {
         limits: Arc<LiveLimits>,
         looked_up: Instant,
     ) -> Result<Known, Error> {
+        let record = self.sharing_server(record);
         let class = match placement.database() {
             // A session cannot change its database, so its connections serve no other tenant.
             Some(_) => Class::Dedicated,
