@@ -96,8 +96,12 @@ impl Watched {
         // Locked before the pool is looked at, so that no older look comes after a newer one.
         let labels = self.labels.as_ref().map(|labels| labels.lock());
         let detail = if labels.is_some() { Detail::Tenants } else { Detail::Totals };
-        let mut pool = server.serving().snapshot(detail);
+        let serving = server.serving();
+        let mut pool = serving.snapshot(detail);
         let mut families = Families::default();
+        if !Arc::ptr_eq(serving, &server) {
+            read_direct(&mut families, &server.snapshot(Detail::Totals));
+        }
         read_pool(&mut families, &pool);
         if let Some(budget) = &pool.budget {
             read_budget(&mut families, budget);
@@ -199,9 +203,7 @@ fn read_pool(families: &mut Families, pool: &PoolSnapshot) {
     ] {
         families.one(entry, value as f64);
     }
-    let pending = pool.total - pool.idle - pool.leased;
-    let states = [("idle", pool.idle), ("leased", pool.leased), ("pending", pending)];
-    families.each(&list::CONNECTIONS, states.map(|(state, count)| ([state], count as f64)));
+    families.each(&list::CONNECTIONS, by_state(pool));
     let states = [("idle", shared_idle), ("leased", shared_leased)];
     families.each(&list::SHARED_CONNECTIONS, states.map(|(state, count)| ([state], count as f64)));
     let states = BreakerState::ALL.into_iter();
@@ -222,6 +224,18 @@ fn read_pool(families: &mut Families, pool: &PoolSnapshot) {
         ([reason.as_str()], count as f64)
     });
     families.each(&list::EVICTIONS, reasons);
+}
+
+/// Reads the pool past a pooler in transaction mode.
+fn read_direct(families: &mut Families, pool: &PoolSnapshot) {
+    families.one(&list::DIRECT_CONNECTIONS_MAX, pool.max as f64);
+    families.each(&list::DIRECT_CONNECTIONS, by_state(pool));
+}
+
+fn by_state(pool: &PoolSnapshot) -> [([&'static str; 1], f64); 3] {
+    let pending = pool.total - pool.idle - pool.leased;
+    let states = [("idle", pool.idle), ("leased", pool.leased), ("pending", pending)];
+    states.map(|(state, count)| ([state], count as f64))
 }
 
 fn read_budget(families: &mut Families, budget: &BudgetSnapshot) {

@@ -49,6 +49,8 @@ entries! {
     TENANT_POOLS_MAX = Gauge "tenantry_tenant_pools_max" [] "Maximum number of tenant pools in memory, apart from those in use", guide "`pool_max_total`";
     CONNECTIONS = Gauge "tenantry_connections" ["state"] "Connections by state", values "`idle`, `leased`, `pending` (connecting or closing)", otel "`db.client.connection.count`", guide "`pool_connections_total`";
     CONNECTIONS_MAX = Gauge "tenantry_connections_max" [] "Maximum number of connections", otel "`db.client.connection.max`";
+    DIRECT_CONNECTIONS = Gauge "tenantry_direct_connections" ["state"] "Connections past a pooler in transaction mode, by state", values "`idle`, `leased`, `pending` (connecting or closing)";
+    DIRECT_CONNECTIONS_MAX = Gauge "tenantry_direct_connections_max" [] "Maximum number of connections past a pooler in transaction mode";
     BUDGET_CONNECTIONS = Gauge "tenantry_budget_connections" [] "Connections of a shared budget, for all processes together";
     BUDGET_GRANTED = Gauge "tenantry_budget_granted_connections" [] "Connections of a shared budget that this process may have; 0 if it may only ask";
     BUDGET_WANTED = Gauge "tenantry_budget_wanted_connections" [] "Connections of a shared budget that this process wanted when it last asked";

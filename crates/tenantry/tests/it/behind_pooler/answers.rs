@@ -76,6 +76,13 @@ async fn every_answer_is_the_tenants_own() -> TestResult {
         assert_eq!((wrong, failed.len()), (0, 0), "{mode} {sessions}: {:?}", failed.first());
         let report = manager.health(HealthOptions::default()).await;
         assert_eq!((report.healthy, report.pooling), (true, Pooling::Session), "of the direct URL");
+        let registry = prometheus::Registry::new();
+        registry.register(Box::new(manager.collector(Default::default())))?;
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather())?;
+        for line in ["tenantry_connections_max 8", "tenantry_direct_connections_max 4"] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        assert!(text.contains("tenantry_direct_connections{state=\"idle\"}"), "{text}");
         manager.close().await;
     }
     Ok(())
