@@ -593,6 +593,8 @@ impl<'a> Examination<'a> {
             from_isolation: ends.source_kind(),
             to_isolation: ends.target_kind(),
             schema: ends.schema.as_str().into(),
+            to_schema: ends.to_schema.as_str().into(),
+            to_database: ends.new_database().map(|name| name.as_str().into()),
             method,
             bytes,
             bytes_per_second: rate,
