@@ -28,7 +28,8 @@ pub(super) async fn plan(
         };
         (plan.to.to_string(), result)
     };
-    on.output.report(&report, || text(&report, row, "would move"))?;
+    let movable = report.values().filter(|(_, plan)| plan.obstacles.is_empty()).count();
+    on.output.report(&report, || text(&report, row, (movable, "would move")))?;
     let is_free = report.values().all(|(_, plan)| plan.obstacles.is_empty());
     Ok(if is_free { exit(&report) } else { Exit::Problems })
 }
@@ -54,7 +55,7 @@ pub(super) async fn drain(
         let result: Vec<_> = waited.into_iter().chain(notes).collect();
         (moved.to.to_string(), result.join("; "))
     };
-    on.output.report(&report, || text(&report, row, "moved"))?;
+    on.output.report(&report, || text(&report, row, (report.done, "moved")))?;
     let is_fine =
         report.values().all(|(_, moved)| moved.left.is_none() && moved.remarks.is_empty());
     match exit(&report) {
@@ -73,8 +74,12 @@ fn exit<T>(report: &EachReport<T>) -> Exit {
     }
 }
 
-/// Renders each tenant with its target and result.
-fn text<T>(report: &EachReport<T>, row: impl Fn(&T) -> (String, String), done: &str) -> String {
+/// Renders each tenant with its target and result, and how many were done.
+fn text<T>(
+    report: &EachReport<T>,
+    row: impl Fn(&T) -> (String, String),
+    (count, done): (usize, &str),
+) -> String {
     let mut table = Table::new(["tenant", "to", "result"]);
     for of in &report.tenants {
         let (to, result) = match &of.outcome {
@@ -87,6 +92,6 @@ fn text<T>(report: &EachReport<T>, row: impl Fn(&T) -> (String, String), done: &
         table.row([of.tenant_id.to_string(), to, result]);
     }
     let tenants = counted(report.total, "tenant");
-    let summary = format!("{} of {tenants} {done}", report.done);
+    let summary = format!("{count} of {tenants} {done}");
     if table.is_empty() { summary } else { format!("{table}\n\n{summary}") }
 }

@@ -49,7 +49,7 @@ pub(crate) enum Command {
     /// List, create, clone, suspend, resume, rename and drop tenants
     #[command(subcommand)]
     Tenant(tenant::Tenant),
-    /// Move a tenant to another server
+    /// Move tenants to another server or another kind of isolation
     Move(move_tenant::Move),
     /// Write a tenant to a folder, and create tenants from such folders
     #[command(subcommand)]

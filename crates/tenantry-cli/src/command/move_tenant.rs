@@ -6,7 +6,10 @@ use serde::Serialize;
 use tenantry::{
     Ident, IsolationKind,
     citus::CitusNode,
-    moves::{Destination, DrainOptions, MoveOptions, MoveReport, Mover, NodeMoveOptions},
+    moves::{
+        Destination, DrainOptions, MoveOptions, MoveRecord, MoveReport, MoveStage, Mover,
+        NodeMoveOptions,
+    },
 };
 
 use crate::{
@@ -30,7 +33,7 @@ pub(crate) struct Move {
     drain: Option<String>,
     /// The server that it moves to, by its name in the configuration [default: the one that it is on]; with --drain, several can be given, and without
     /// any, `tenants.placement` chooses
-    #[arg(long, value_name = "SERVER", requires = "whom", conflicts_with_all = ["list", "take_over", "sweep"], required_unless_present_any = ["drain", "list", "take_over", "sweep", "cancel", "node", "isolation"])]
+    #[arg(long, value_name = "SERVER", requires = "whom", conflicts_with_all = ["list", "take_over", "sweep"])]
     to: Vec<String>,
     /// How it is isolated there: `schema`, `row` or `database` [default: as it is now]
     #[arg(long, value_name = "KIND", requires = "tenant", conflicts_with_all = ["cancel", "node", "drain", "list", "take_over", "sweep"])]
@@ -102,6 +105,12 @@ impl Move {
         }
         match (&self.tenant, self.to.as_slice()) {
             (Some(tenant), []) if self.cancel => cancel(on, &mover, tenant).await,
+            (Some(tenant), []) if self.isolation.is_none() => {
+                let missing = format!("where tenant {tenant} moves to is missing");
+                let how =
+                    "name a server with `--to`, a kind of isolation with `--isolation`, or both";
+                Err(Failure::new(missing).hint(how))
+            }
             (Some(tenant), [] | [_]) if self.dry_run => self.plan(on, &mover, tenant).await,
             (Some(tenant), [] | [_]) => self.move_it(on, &mover, tenant).await,
             (Some(_), _) => Err(Failure::new("a tenant moves to one server: give `--to` once")),
@@ -197,6 +206,9 @@ async fn list(on: &Context, mover: &Mover) -> Ended {
                 if of.from_isolation != of.to_isolation {
                     line.push_str(&format!(" ({} to {})", of.from_isolation, of.to_isolation));
                 }
+                if let Some(until) = kept_until(of) {
+                    line.push_str(&format!(", {} keeps {} until {until}", of.from, of.kept_as));
+                }
                 if of.is_abandoned {
                     line.push_str(", abandoned: take it over with `tenantry move --take-over`");
                 }
@@ -210,6 +222,13 @@ async fn list(on: &Context, mover: &Mover) -> Ended {
     };
     on.output.report(&moves, text)?;
     Ok(if moves.iter().any(|of| of.is_abandoned) { Exit::Warnings } else { Exit::Fine })
+}
+
+/// Returns when the old copy of a move may be dropped, if there is one.
+fn kept_until(of: &MoveRecord) -> Option<String> {
+    let until = of.keep_until.filter(|_| of.stage == MoveStage::Done && of.swept_at.is_none())?;
+    let until = jiff::Timestamp::try_from(until).ok()?;
+    Some(until.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 async fn sweep(on: &Context, mover: &Mover) -> Ended {
@@ -227,7 +246,11 @@ async fn sweep(on: &Context, mover: &Mover) -> Ended {
                 ),
             })
             .collect();
-        if lines.is_empty() { "nothing to drop".to_owned() } else { lines.join("\n") }
+        if lines.is_empty() {
+            "nothing to drop: `tenantry move --list` shows how long old copies are kept".to_owned()
+        } else {
+            lines.join("\n")
+        }
     };
     on.output.report(&swept, text)?;
     Ok(if swept.iter().any(|of| of.error.is_some()) { Exit::Problems } else { Exit::Fine })

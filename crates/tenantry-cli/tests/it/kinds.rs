@@ -319,6 +319,7 @@ async fn a_tenant_is_moved_to_another_server() {
     let blocked = run("move acme --to eu-1 --dry-run --max-pause 1ms --json").await.ended_with(1);
     assert_eq!(blocked.json()["obstacles"][0]["kind"], "pause");
     run("move acme --to mars").await.ended_with(2).says("there is no server \"mars\"");
+    run("move acme").await.ended_with(2).says("with `--isolation`");
     run("move acme --cancel").await.ended_with(2).says("it is on no move");
     run("move").await.ended_with(2);
 
@@ -326,7 +327,8 @@ async fn a_tenant_is_moved_to_another_server() {
     assert_eq!(moved["toServer"], "eu-1");
     assert!(moved["pauseMs"].as_f64().is_some_and(|pause| pause > 0.0), "{moved}");
     run("tenant show acme").await.ended_with(0).says("server      eu-1").says("epoch       2");
-    run("move --list").await.ended_with(0).says("acme: done from main to eu-1");
+    let listed = run("move --list").await.ended_with(0);
+    listed.says("acme: done from main to eu-1, main keeps tenantry_moved_").says(" until 20");
     run("move acme --to eu-1").await.ended_with(2).says("it is on server eu-1 already");
     run("move --take-over").await.ended_with(0).says("no abandoned moves");
     run("move --sweep").await.ended_with(0).says("dropped tenantry_moved_");
@@ -371,6 +373,8 @@ async fn a_server_is_drained() {
     let blocked =
         run("move --drain eu-1 --dry-run --max-pause 1ms --json").await.ended_with(1).json();
     assert_eq!(blocked["tenants"][0]["value"]["obstacles"][0]["kind"], "pause");
+    let blocked = run("move --drain eu-1 --dry-run --max-pause 1ms").await.ended_with(1);
+    blocked.says("0 of 3 tenants would move");
     run("move --drain eu-1 --to mars").await.ended_with(2).says("there is no server \"mars\"");
     run("move --drain eu-1 --at-once 0").await.ended_with(2).says("at_once must be at least 1");
     let drained = run("move --drain eu-1 --to main --at-once 2").await.ended_with(0);

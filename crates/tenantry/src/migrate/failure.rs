@@ -193,7 +193,7 @@ impl Failure {
     }
 
     pub(super) fn schema_missing() -> Self {
-        Self::new(FailureReason::SchemaMissing, "the tenant's schema does not exist")
+        Self::new(FailureReason::SchemaMissing, "the schema does not exist")
     }
 
     /// A schema that needs a baseline before files are run in it.

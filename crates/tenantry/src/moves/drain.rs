@@ -12,7 +12,7 @@ use crate::{
     fan_out::targets::Named,
     provision::Provisioner,
     servers::TenantsByServer,
-    tenant::{NoServer, TenantId, TenantRecord, TenantState},
+    tenant::{MAIN, NoServer, TenantId, TenantRecord, TenantState},
 };
 
 /// Failed moves after which no further one is begun.
@@ -169,10 +169,14 @@ impl Mover {
         let provisioner = Provisioner::new(fleet.clone());
         provisioner.check_known(server)?;
         if !new_tenants.never_go_to(server) {
-            let attempted = format!(
-                "draining server {server}: it still gets new tenants; set `draining` in its options, or exclude it \
-                 from the placement policy"
-            );
+            let how = match server {
+                MAIN => "exclude it from the placement policy".to_owned(),
+                _ => format!(
+                    "set `draining` in its options (`servers.{server}.draining` on the command line), or exclude it \
+                     from the placement policy"
+                ),
+            };
+            let attempted = format!("draining server {server}: it still gets new tenants; {how}");
             return Err(Error::new(ErrorKind::Placement, attempted));
         }
         for target in to {

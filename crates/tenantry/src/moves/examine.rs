@@ -504,7 +504,10 @@ impl<'a> Examination<'a> {
         let source = &self.ends.source;
         let mut from = source.lease_for(&source.site_of(schema)).await?;
         let mut to = self.ends.target_server().lease().await?;
-        let sample = sample::take(&mut from, &mut to, schema).await;
+        let site = self.ends.rows_at_source(schema).ok();
+        let rows = site.as_ref().and_then(|site| site.rows.as_deref());
+        let sample = sample::take(&mut from, &mut to, schema, rows).await;
+        from.settle().await;
         to.settle().await;
         sample
     }
@@ -590,6 +593,8 @@ impl<'a> Examination<'a> {
             from_isolation: ends.source_kind(),
             to_isolation: ends.target_kind(),
             schema: ends.schema.as_str().into(),
+            to_schema: ends.to_schema.as_str().into(),
+            to_database: ends.new_database().map(|name| name.as_str().into()),
             method,
             bytes,
             bytes_per_second: rate,

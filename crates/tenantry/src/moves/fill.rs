@@ -3,7 +3,12 @@
 use sqlx::PgConnection;
 
 use super::{
-    MoveMethod, MoveStage, attempts::Attempt, ends::Ends, failure::Failure, progress::Teller,
+    MoveMethod, MoveStage,
+    attempts::Attempt,
+    ends::Ends,
+    failure::Failure,
+    progress::Teller,
+    unforced::{force, lift},
 };
 use crate::{
     clone::{
@@ -30,6 +35,11 @@ pub(super) struct Frozen<'a> {
     pub(super) method: MoveMethod,
 }
 
+/// Limits of what waits for locks while requests wait. Autovacuum gives way after `deadlock_timeout`, 1 s by default.
+const LIMITS: &str = "set local lock_timeout = '2s'; set local statement_timeout = '10s'";
+
+const READERS: &str = "waiting for transactions that have read the tenant's tables and are open";
+
 /// Copies the frozen schema to the target, or what its rows have not brought there. If this fails, nothing changes
 /// there.
 pub(super) async fn fill(
@@ -52,12 +62,16 @@ pub(super) async fn fill(
     let mut reader = TenantTransaction::open(lease).await?;
     let mut sql = Sql::default();
     in_snapshot_sql(&mut sql);
-    sql.text("set local search_path to pg_catalog");
+    sql.text("set local search_path to pg_catalog; ").text(LIMITS);
     sqlx::raw_sql(sql.finish()).execute(&mut *reader).await?;
     let lease = target.lease_for(&target.site_of(to_schema)).await?;
     let mut writer = TenantTransaction::open(lease).await?;
     let path = &source.site_of(frozen.kept_as).occupant.binding.search_path;
     let copying = async {
+        // Nobody else uses the tables any more, but for transactions that have only read.
+        lift(&mut reader, frozen.kept_as)
+            .await
+            .map_err(|error| Failure::of_locks(error, READERS))?;
         let mut source = Source { conn: &mut reader, path };
         let copying = Copying::new(way, &plan, &options, None);
         let copied = match frozen.method {
@@ -65,7 +79,9 @@ pub(super) async fn fill(
             MoveMethod::Replication => copying.completing(&mut source, &mut writer).await?,
         };
         if frozen.verify {
+            let lifted = lift(&mut writer, to_schema).await?;
             compare(&plan, (&mut reader, &from), (&mut writer, &to)).await?;
+            force(&mut writer, to_schema, &lifted).await?;
         }
         distribute(target, &mut writer, to_schema).await?;
         match frozen.method {

@@ -46,6 +46,7 @@ mod simulation;
 mod stage;
 mod tidy;
 mod to_node;
+mod unforced;
 
 pub use destination::Destination;
 pub use drain::DrainOptions;

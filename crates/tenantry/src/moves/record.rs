@@ -108,6 +108,12 @@ pub struct MoveReport {
     /// The schema that had its tables.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
+    /// The schema that has its tables.
+    #[serde(rename = "toSchemaName")]
+    pub to_schema: Arc<str>,
+    /// The database of its own that it is in.
+    #[serde(rename = "toDatabase", skip_serializing_if = "Option::is_none")]
+    pub to_database: Option<Arc<str>>,
     /// What stays on the source: the name of its schema from now on, or its rows in words. `Mover::sweep` removes it once
     /// its time is over.
     pub kept_as: Arc<str>,
@@ -140,7 +146,8 @@ impl std::fmt::Display for MoveReport {
             tenant_id,
             from,
             to,
-            schema,
+            to_schema,
+            to_database,
             kept_as,
             method,
             rows,
@@ -152,7 +159,10 @@ impl std::fmt::Display for MoveReport {
         let (was, is) = (self.from_isolation, self.to_isolation);
         let word = if *tables == 1 { "table" } else { "tables" };
         write!(f, "moved tenant {tenant_id} {}", Between { from, was, to, is })?;
-        write!(f, " by {method}: schema {schema}")?;
+        write!(f, " by {method}: schema {to_schema}")?;
+        if let Some(database) = to_database {
+            write!(f, " in database {database}")?;
+        }
         // With replication, the target's server has copied them.
         if *method == MoveMethod::UnderFence {
             write!(f, ", {rows} rows in {tables} {word}")?;
@@ -196,6 +206,12 @@ pub struct MovePlan {
     /// The schema with its tables.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
+    /// The schema that would have its tables.
+    #[serde(rename = "toSchemaName")]
+    pub to_schema: Arc<str>,
+    /// The database of its own that it would be in.
+    #[serde(rename = "toDatabase", skip_serializing_if = "Option::is_none")]
+    pub to_database: Option<Arc<str>>,
     /// How the rows would get to the target.
     pub method: MoveMethod,
     /// Bytes of its tables and indexes.
@@ -220,7 +236,14 @@ impl std::fmt::Display for MovePlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { tenant_id, from, to, schema, method, bytes, pause, obstacles, .. } = self;
         let between = Between { from, was: self.from_isolation, to, is: self.to_isolation };
-        write!(f, "tenant {tenant_id}: schema {schema} {between} by {method}, {bytes} bytes")?;
+        write!(f, "tenant {tenant_id}: schema {schema} {between}")?;
+        if self.to_schema != *schema {
+            write!(f, " as schema {}", self.to_schema)?;
+        }
+        if let Some(database) = &self.to_database {
+            write!(f, " in database {database}")?;
+        }
+        write!(f, " by {method}, {bytes} bytes")?;
         write!(f, "; requests would wait for about {pause:.1?}")?;
         obstacles.iter().try_for_each(|obstacle| write!(f, "\nobstacle: {obstacle}"))?;
         for reason in &self.not_replicated {

@@ -203,6 +203,8 @@ impl Run {
                 from: row.from,
                 to: row.to,
                 schema: row.schema,
+                to_schema: row.of.places.to.schema.as_str().into(),
+                to_database: row.of.places.to.database.as_ref().map(|name| name.as_str().into()),
                 from_isolation: row.from_isolation,
                 to_isolation: row.to_isolation,
                 kept_as: row.kept_as,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row};
 
-use crate::{error::Error, sql::Sql, tenant::Ident};
+use crate::{catalog::RowsOfTenant, error::Error, seed::set_key, sql::Sql, tenant::Ident};
 
 /// Bytes of a sample.
 const SAMPLE: i64 = 4 * 1024 * 1024;
@@ -42,20 +42,30 @@ pub(super) struct Sample {
     pub(super) rate: Option<f64>,
 }
 
-/// Streams a sample of rows into a temporary table.
+/// Streams a sample of rows into a temporary table: with the tenant's key if it has one, since policies may apply.
 pub(super) async fn take(
     from: &mut PgConnection,
     to: &mut PgConnection,
     schema: &Ident,
+    rows: Option<&RowsOfTenant>,
 ) -> Result<Sample, Error> {
+    let mut sql = Sql::new("begin; set local row_security to on; ");
+    if let Some(rows) = rows {
+        set_key(&mut sql, rows);
+    }
+    sqlx::raw_sql(sql.finish()).execute(&mut *from).await?;
     let found = sqlx::raw_sql(table_sql(schema).finish()).fetch_optional(&mut *from).await?;
-    let Some(found) = found else { return Ok(Sample::default()) };
+    let Some(found) = found else {
+        sqlx::raw_sql("rollback").execute(from).await?;
+        return Ok(Sample::default());
+    };
     let (table, rows): (&str, i64) = (found.try_get(0)?, found.try_get(1)?);
     let make = "begin; create temporary table pg_temp.tenantry_sample (line pg_catalog.text) on commit drop";
     sqlx::raw_sql(make).execute(&mut *to).await?;
     let (_, per_table) = stream(from, to, (schema, table), 0).await?;
     let (bytes, took) = stream(from, to, (schema, table), rows.clamp(1, 50_000)).await?;
     sqlx::raw_sql("rollback").execute(to).await?;
+    sqlx::raw_sql("rollback").execute(from).await?;
     let took = took.saturating_sub(per_table).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let rate = bytes as f64 / took.max(1e-6);

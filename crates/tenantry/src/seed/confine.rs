@@ -47,7 +47,8 @@ pub(crate) async fn release(conn: &mut PgConnection, site: &Site) -> Result<(), 
     Ok(())
 }
 
-fn set_key(sql: &mut Sql, rows: &RowsOfTenant) {
+/// Appends the statement that gives a transaction the tenant's key.
+pub(crate) fn set_key(sql: &mut Sql, rows: &RowsOfTenant) {
     let Setting { class, name } = rows.of.key_setting();
     sql.text("set local ").ident(class).text(".").ident(name);
     sql.text(" to ").literal(&rows.key).text("; ");

@@ -12,7 +12,7 @@ mod seeder;
 mod turn;
 mod what;
 
-pub(crate) use confine::{confine, release};
+pub(crate) use confine::{confine, release, set_key};
 pub use options::SeedOptions;
 pub(crate) use record::{
     Noted, copy_rows, ensure_table, forget_rows, has as has_record, list, list_rows,

@@ -42,7 +42,9 @@ async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let tenants = on.tenants();
     let containers = tenants.iter().flat_map(|tenants| tenants.iter());
     let containers = containers.filter_map(|record| lookup.container(record).ok());
+    let of_rows = lookup.isolations().rows().tables_schema();
     let everybodys = lookup.extension_schemas().iter().chain([fleet.shared().schema()]);
+    let everybodys = everybodys.chain(of_rows);
     let known: Vec<_> =
         containers.chain(everybodys.cloned()).map(|name| name.to_string()).collect();
     let asked = sqlx::query_as(ROLE).bind(known).bind(POWERS).persistent(false);
@@ -174,9 +176,9 @@ impl Role {
         let names: Vec<_> = self.beyond.iter().take(NAMED).map(String::as_str).collect();
         let more = if total > names.len() { ", …" } else { "" };
         let what = format!(
-            "{} may use {} that belong to no tenant: {}{more}",
+            "{} may use {} no tenant: {}{more}",
             self.name,
-            counted(total, "schema", "schemas"),
+            counted(total, "schema that belongs to", "schemas that belong to"),
             names.join(", ")
         );
         let orphans = self.beyond.iter().filter_map(|name| Ident::parse(name).ok());

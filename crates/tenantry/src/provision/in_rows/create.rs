@@ -189,8 +189,13 @@ pub(super) fn refuse_missing_tables(
     if !tables.is_empty() {
         return Ok(());
     }
+    let (place, target) = match site.server() {
+        Some(server) => (format!(" on server {server}"), format!("(rows on {server})")),
+        None => (String::new(), "(rows)".to_owned()),
+    };
     let attempted = format!(
-        "schema {} has no table with the column {}: apply the tenants' migrations to it first, which a run calls (rows)",
+        "schema {}{place} has no table with the column {}: create the schema if it is missing, and migrate its tables \
+         first, by the name {target:?}",
         site.schema,
         of.of.key_column()
     );

@@ -148,7 +148,7 @@ async fn a_server_that_still_gets_tenants_or_is_unknown_is_not_drained() -> Test
     };
     let (kind, text) = refused("main", DrainOptions::default()).await;
     assert_eq!(kind, ErrorKind::Placement);
-    assert!(text.contains("it still gets new tenants; set `draining`"), "{text}");
+    assert!(text.contains("it still gets new tenants; exclude it"), "{text}");
     let (kind, text) = refused("us-1", DrainOptions::default()).await;
     assert_eq!(kind, ErrorKind::Placement);
     assert!(text.contains("there is no server \"us-1\"; there are main, eu-1"), "{text}");
