@@ -9,7 +9,7 @@ use crate::{
     fleet::Fleet,
     provision::{Provisioner, RowsAt, refuse_unfinished},
     reading::subject_of,
-    schema::read::Subject,
+    schema::{Attribute, ObjectKind, SchemaModel, read::Subject},
     tenant::{Ident, IsolationKind, Placement, TenantId, TenantRecord, TenantState},
 };
 
@@ -167,6 +167,22 @@ impl Ends {
     pub(super) fn rows_of_target<'a>(&'a self, site: &'a Site) -> RowsAt<'a> {
         let are_shared = self.target_kind == IsolationKind::Row;
         RowsAt { fleet: &self.target, site, record: &self.placed, are_shared }
+    }
+
+    /// Returns the model of the source for the target. The schema `public` of a database belongs to the owner of that, and
+    /// has privileges and a comment of its own; a schema of the same name as others does not.
+    pub(super) fn for_target(&self, mut model: SchemaModel) -> SchemaModel {
+        if self.source_kind == IsolationKind::Database && self.target_kind == IsolationKind::Schema {
+            let schemas = model.objects.iter_mut().filter(|(key, _)| key.kind == ObjectKind::Schema);
+            for (_, schema) in schemas.filter(|_| self.schema.as_str() == "public") {
+                schema.remove(Attribute::Owner);
+                schema.remove(Attribute::Grants);
+                if schema.text(Attribute::Comment) == Some("standard public schema") {
+                    schema.remove(Attribute::Comment);
+                }
+            }
+        }
+        model
     }
 
     /// Returns the name of the database that the move creates.

@@ -296,7 +296,6 @@ async fn a_tenant_goes_through_all_kinds_although_policies_apply_to_the_owner() 
     use IsolationKind::{Database, Row, Schema};
     let scene = Scene::maintained_by("owner", &[]).await;
     scene.create("acme", Schema).await;
-    // Not from the schema `public` of a database to a schema: that belongs to pg_database_owner, and so would the copy.
     for (server, kind) in [
         ("eu-1", Schema),
         ("main", Database),
@@ -305,6 +304,7 @@ async fn a_tenant_goes_through_all_kinds_although_policies_apply_to_the_owner() 
         ("eu-1", Row),
         ("main", Database),
         ("eu-1", Database),
+        ("main", Schema),
         ("main", Row),
     ] {
         let to = Destination::server(server).isolated_by(kind);
