@@ -1,8 +1,8 @@
 //! Lets sequences continue after values that were written beside them.
 
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use crate::{error::Error, sql::Sql};
+use crate::{error::Error, sql::Sql, tenant::Ident};
 
 /// The greatest number of values to draw from a sequence one by one.
 const DRAWN: i64 = 10_000;
@@ -74,18 +74,40 @@ impl Feeding {
 /// Reads the sequences that provide values of a table's integer columns.
 pub(crate) async fn feeding(conn: &mut PgConnection, table: i64) -> Result<Vec<Feeding>, Error> {
     let rows = sqlx::query(SEQUENCES).bind(table).persistent(false).fetch_all(conn).await?;
-    let sequence = |row: &sqlx::postgres::PgRow| {
-        Ok(Feeding {
-            oid: row.try_get("oid")?,
-            name: row.try_get("name")?,
-            column: row.try_get("column")?,
-            last: row.try_get("last")?,
-            increment: row.try_get("increment")?,
-            greatest: row.try_get("greatest")?,
-        })
-    };
-    rows.iter().map(sequence).collect()
+    rows.iter().map(read).collect()
 }
+
+/// Reads all sequences of a schema that the role may use, as if each had a column without a name and of its own type.
+pub(crate) async fn sequences_of(
+    conn: &mut PgConnection,
+    schema: &Ident,
+) -> Result<Vec<Feeding>, Error> {
+    let rows = sqlx::query(ALL).bind(schema.as_str()).persistent(false).fetch_all(conn).await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &PgRow) -> Result<Feeding, Error> {
+    Ok(Feeding {
+        oid: row.try_get("oid")?,
+        name: row.try_get("name")?,
+        column: row.try_get("column")?,
+        last: row.try_get("last")?,
+        increment: row.try_get("increment")?,
+        greatest: row.try_get("greatest")?,
+    })
+}
+
+/// The sequences of a schema. Parameter: its name.
+const ALL: &str = "\
+    select s.seqrelid::pg_catalog.int8 as oid, c.relname::pg_catalog.text as name, '' as column, \
+      s.seqincrement as increment, s.seqmax as greatest, \
+      coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid::pg_catalog.regclass), \
+        s.seqstart operator(pg_catalog.-) s.seqincrement) as last \
+    from pg_catalog.pg_sequence s \
+    join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) s.seqrelid \
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+    where n.nspname::pg_catalog.text operator(pg_catalog.=) $1 \
+      and pg_catalog.has_sequence_privilege(s.seqrelid, 'usage') order by 2";
 
 /// The sequences of a table's integer columns: of its identity columns, and in its defaults. Parameter: its oid.
 const SEQUENCES: &str = "\

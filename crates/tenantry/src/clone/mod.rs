@@ -41,7 +41,7 @@ pub use anonymized::{AnonymizeReport, Leak, MaskedColumn, Proof};
 pub(crate) use content::{Content, contents, different, set_alike};
 pub(crate) use copy::{Copied, Copying, Ends, Source, export, share_sql};
 pub(crate) use error::{failed, failed_in_secret};
-pub(crate) use feeding::{Feeding, feeding};
+pub(crate) use feeding::{Feeding, feeding, sequences_of};
 pub(crate) use keyed::{
     KeyOrder, KeyedTable, Reading, Tables as KeyedTables, tables as keyed_tables,
 };

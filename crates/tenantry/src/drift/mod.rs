@@ -63,8 +63,13 @@ pub struct Drift {
 
 /// What Tenantry makes beside the migrations: records of seeds and of keys that were given up, and the triggers that keep
 /// the rows of a tenant that has moved.
-const OWN: [&str; 4] =
-    ["_tenantry_seeds", "_tenantry_row_seeds", "_tenantry_retired_keys", "tenantry_fence_*"];
+const OWN: [&str; 5] = [
+    "_tenantry_seeds",
+    "_tenantry_row_seeds",
+    "_tenantry_retired_keys",
+    "tenantry_fence_*",
+    "~tenantry_fence_*",
+];
 
 impl Drift {
     pub(crate) fn new(fleet: Fleet) -> Self {

@@ -8,8 +8,11 @@ use sqlx::{PgConnection, Row, postgres::types::Oid};
 use super::{failure::Failure, id::MoveId, own_table::OwnTable};
 use crate::{error::Error, provision::ensure_schema, sql::Sql, tenant::Ident};
 
+/// The table of the moves in a database, with the attempt that works there.
+pub(super) const MOVERS: &str = "tenantry_movers";
+
 const TABLE: OwnTable = OwnTable {
-    name: "tenantry_movers",
+    name: MOVERS,
     columns: "move pg_catalog.text primary key, attempt pg_catalog.int8 not null, schema pg_catalog.oid",
     index: None,
     lock: 7_234_619_037_120,

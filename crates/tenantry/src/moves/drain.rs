@@ -96,6 +96,8 @@ impl fmt::Debug for DrainOptions {
 
 /// The tenants of a server, each with where it goes to.
 struct Leaving {
+    /// The server.
+    from: Arc<str>,
     named: Vec<Named>,
     tenants: Vec<(TenantRecord, Result<Arc<str>, NoServer>)>,
 }
@@ -133,7 +135,8 @@ impl Mover {
     ///
     /// The report lists every tenant that the server had at the beginning: a failed move, which is undone, neither
     /// ends the run nor hides another one, until there are [too many](DrainOptions::max_failures). Suspended tenants
-    /// are skipped; resume them to move them. Calling it again moves what is left.
+    /// are skipped; resume them to move them. So are those that another process has moved meanwhile. Calling it again
+    /// moves what is left.
     ///
     /// # Errors
     ///
@@ -198,10 +201,14 @@ impl Mover {
         new_tenants.set_count(counts, began.elapsed());
         let chosen = new_tenants.spread(&tenants, to, fastrand::f64);
         let named = tenants.iter().map(|record| Named::of(fleet, record)).collect();
-        Ok(Leaving { named, tenants: tenants.into_iter().zip(chosen).collect() })
+        Ok(Leaving {
+            from: server.into(),
+            named,
+            tenants: tenants.into_iter().zip(chosen).collect(),
+        })
     }
 
-    /// Works on each tenant that is not suspended and has somewhere to go.
+    /// Works on each tenant that is not suspended, and is there still when its turn comes.
     async fn each_of<T, F, W>(
         &self,
         leaving: &Leaving,
@@ -219,6 +226,9 @@ impl Mover {
             if record.state == TenantState::Suspended {
                 return EachOutcome::Skipped;
             }
+            if self.has_left(&record.id, &leaving.from).await {
+                return EachOutcome::Skipped;
+            }
             let done = match to {
                 Ok(to) => work(record.id.clone(), Arc::clone(to)).await,
                 Err(none) => Err(Provisioner::new(fleet.clone()).no_server(none)),
@@ -229,5 +239,11 @@ impl Mover {
             }
         };
         visit_each(fleet, each, &leaving.named, visit).await
+    }
+
+    /// Returns `true` if a tenant is on another server by now.
+    async fn has_left(&self, id: &TenantId, server: &str) -> bool {
+        let now = self.fleet().record(id).await;
+        now.is_ok_and(|now| self.fleet().home_of(&now).is_ok_and(|home| home.server() != server))
     }
 }

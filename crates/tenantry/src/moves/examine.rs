@@ -8,7 +8,9 @@ use std::{
 use sqlx::Row;
 
 use super::{
-    MoveMethod, MoveOptions, MovePlan, Obstacle, ObstacleKind, container,
+    MoveMethod, MoveOptions, MovePlan, Obstacle, ObstacleKind,
+    attempts::MOVERS,
+    container,
     ends::Ends,
     estimate::Measured,
     failure::told,
@@ -49,8 +51,8 @@ impl Facts {
     }
 }
 
-/// Tables whose rows this role may not read or lock, whether it may rename the schema, and the bytes of the tables
-/// and their indexes.
+/// The bytes of the tables and their indexes, tables whose rows this role may not read or lock, whether it may rename the
+/// schema, its name, and tables whose policies apply to it.
 fn source_sql(schema: &Ident) -> Sql {
     let mut sql = Sql::new(
         "select coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::pg_catalog.int8, \
@@ -59,7 +61,9 @@ fn source_sql(schema: &Ident) -> Sql {
                or not pg_catalog.has_table_privilege(c.oid, 'update, delete, truncate')), \
            pg_catalog.bool_and(pg_catalog.pg_has_role(n.nspowner, 'usage')) \
              and pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create'), \
-           pg_catalog.quote_ident(current_user::pg_catalog.text) \
+           pg_catalog.quote_ident(current_user::pg_catalog.text), \
+           pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) filter ( \
+             where c.relkind operator(pg_catalog.<>) 'm' and pg_catalog.row_security_active(c.oid)) \
          from pg_catalog.pg_namespace n left join pg_catalog.pg_class c \
            on c.relnamespace operator(pg_catalog.=) n.oid \
            and c.relkind operator(pg_catalog.=) any (array['r', 'm', 'p']::pg_catalog.\"char\"[]) \
@@ -69,16 +73,25 @@ fn source_sql(schema: &Ident) -> Sql {
     sql
 }
 
-/// Whether the role may create a function in a schema, its name, and the tables of a list that it may not fence.
-/// Parameters: the schema, and the tables.
+/// Whether the role may create a function in a schema, its name, and the tables of a list that it may not fence: only
+/// their owner can drop a trigger. Parameters: the schema, and the tables.
 const MAY_FENCE: &str = "\
     select pg_catalog.has_schema_privilege(n.oid, 'create'), pg_catalog.quote_ident(current_user::pg_catalog.text), \
       (select pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) \
         from pg_catalog.pg_class c where c.relnamespace operator(pg_catalog.=) n.oid \
           and c.relname::pg_catalog.text operator(pg_catalog.=) any ($2) \
-          and not (pg_catalog.has_table_privilege(c.oid, 'trigger') \
-            and pg_catalog.has_table_privilege(c.oid, 'update, delete, truncate'))) \
+          and not pg_catalog.pg_has_role(c.relowner, 'usage')) \
     from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1";
+
+/// Whether the role may have a table in a schema, or it is there, and its name. Parameters: the schema, and the table.
+const MAY_RECORD: &str = "\
+    select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n \
+          on n.oid operator(pg_catalog.=) c.relnamespace \
+        where n.nspname::pg_catalog.text operator(pg_catalog.=) $1 and c.relname::pg_catalog.text operator(pg_catalog.=) $2) \
+      or coalesce((select pg_catalog.has_schema_privilege(n.oid, 'create') from pg_catalog.pg_namespace n \
+          where n.nspname::pg_catalog.text operator(pg_catalog.=) $1), \
+        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')), \
+      pg_catalog.quote_ident(current_user::pg_catalog.text)";
 
 /// Extensions that the server does not have. Parameter: their names.
 const MISSING: &str = "\
@@ -88,7 +101,7 @@ const MISSING: &str = "\
 
 /// What a database has besides a schema: other schemas with objects that belong to no extension, large objects, event
 /// triggers and settings. Parameters: the schema, and that of the records of moves.
-const BESIDE: &str = "\
+pub(super) const BESIDE: &str = "\
     select \
       (select pg_catalog.string_agg(n.nspname::pg_catalog.text, ', ' order by n.nspname) from pg_catalog.pg_namespace n \
         where n.nspname operator(pg_catalog.<>) all (array[$1, $2, 'information_schema']::pg_catalog.name[]) \
@@ -149,6 +162,7 @@ impl<'a> Examination<'a> {
         if this.kinds().await? {
             this.catalog().await?;
             this.servers().await?;
+            this.records().await?;
             this.source().await?;
             this.way().await?;
             this.target().await?;
@@ -264,6 +278,30 @@ impl<'a> Examination<'a> {
         Ok(())
     }
 
+    /// Whether the role may record the move in both databases. Without these records, it could not even be undone.
+    async fn records(&mut self) -> Result<(), Error> {
+        let Ends { source, target, book, .. } = self.ends;
+        let (before, new) = (self.obstacles.len(), self.ends.new_database());
+        let places = [Some(source), Some(target).filter(|_| new.is_none())];
+        for fleet in places.into_iter().flatten() {
+            let mut lease = fleet.lease().await?;
+            let may = sqlx::query(MAY_RECORD).bind(book.as_str()).bind(MOVERS).persistent(false);
+            let row = may.fetch_one(&mut *lease).await?;
+            let (may_record, role): (bool, &str) = (row.try_get(0)?, row.try_get(1)?);
+            if !may_record {
+                let what = format!(
+                    "on server {}, the role {role} may not create the table {MOVERS} in the schema {book}: grant it create \
+                     on that schema, or on the database if there is no such schema",
+                    fleet.home().server()
+                );
+                if self.obstacles[before..].iter().all(|of| *of.what != *what) {
+                    self.found(ObstacleKind::Privilege, what);
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn source(&mut self) -> Result<(), Error> {
         if self.ends.are_rows() {
             self.rows().await?;
@@ -285,6 +323,15 @@ impl<'a> Examination<'a> {
         if let Some(tables) = row.try_get::<Option<&str>, _>(1)? {
             let what = format!(
                 "on the source, the role {role} may not read or lock: {tables}; make it a member of their owner"
+            );
+            self.found(ObstacleKind::Privilege, what);
+        }
+        if let Some(tables) = row.try_get::<Option<&str>, _>(4)?
+            && !self.ends.are_rows()
+        {
+            let what = format!(
+                "on the source, policies of these tables apply to the role {role}, and could hide rows from it: \
+                 {tables}; give the role bypassrls on both servers, or alter the tables with no force row level security"
             );
             self.found(ObstacleKind::Privilege, what);
         }
@@ -370,8 +417,8 @@ impl<'a> Examination<'a> {
         }
         if let Some(tables) = unfenced {
             let what = format!(
-                "on the source, the role {role} may not lock, or create triggers of: {tables}; make it a member of \
-                 their owner"
+                "on the source, the role {role} may not lock, or create and drop triggers of: {tables}; make it a \
+                 member of their owner"
             );
             self.found(ObstacleKind::Privilege, what);
         }
@@ -457,6 +504,14 @@ impl<'a> Examination<'a> {
         let rows = self.ends.rows_of_target(&to);
         for what in rows.refusals(self.ends.rows_of_source(&from)).await? {
             self.found(ObstacleKind::Structure, what);
+        }
+        if let Some(other) = rows.sharer(&self.ends.control).await? {
+            let what = format!(
+                "its key {:?} in schema {} is also the key of tenant {other} there",
+                rows.key(),
+                self.ends.to_schema
+            );
+            self.found(ObstacleKind::Name, what);
         }
         match rows.refuse_key_in_use().await {
             Err(error) if error.kind() == ErrorKind::NameInUse => {

@@ -149,8 +149,15 @@ pub(super) async fn fill_rows(
             return Err(Error::new(ErrorKind::Move, attempted).into());
         }
         match ends.target_kind() {
-            // What is undone are the rows with the tenant's key.
-            IsolationKind::Row => attempt.on_target().note(&mut writer, to_schema).await,
+            IsolationKind::Row => {
+                // It can have been created since the move began. From now on, the lock of the key keeps others out.
+                if let Some(other) = ends.rows_of_target(&to).sharer(&ends.control).await? {
+                    let attempted = format!("its key is also the key of tenant {other}");
+                    return Err(Error::new(ErrorKind::Move, attempted).into());
+                }
+                // What is undone are the rows with the tenant's key.
+                attempt.on_target().note(&mut writer, to_schema).await
+            }
             _ => attempt.on_target().lock(&mut writer).await,
         }
     };

@@ -49,11 +49,20 @@ enum Pass {
 }
 
 /// The triggers of a table: what their names end with, when they fire, and the rows that they look at.
-const TRIGGERS: [(&str, &str, &[&str]); 3] = [
+///
+/// Those before a change refuse it before a row is returned. Those after it see what other triggers have made of a row
+/// that fire later.
+const TRIGGERS: [(&str, &str, &[&str]); 5] = [
     ("_i", " before insert on ", &["new"]),
     ("_u", " before update on ", &["old", "new"]),
     ("_d", " before delete on ", &["old"]),
+    ("_ai", " after insert on ", &["new"]),
+    ("_au", " after update on ", &["new"]),
 ];
+
+/// What the names of the triggers begin with. Triggers fire in the order of their names, and this is the last character of
+/// ASCII: others may set the key first.
+const LAST: &str = "~";
 
 /// The statement that refuses a row, as a table that does not exist is.
 const REFUSE: &str = "raise exception using errcode = '42P01', \
@@ -222,7 +231,7 @@ async fn drop_trigger(
     Ok(())
 }
 
-/// Returns the name of the function, with which those of the triggers begin.
+/// Returns the name of the function, which is part of those of the triggers.
 fn name_of(id: MoveId) -> Ident {
     let name = format!("tenantry_fence_{}", id.digits());
     Ident::parse(&name).expect("it is short and has no NUL")
@@ -255,7 +264,7 @@ fn triggers(
 ) -> Result<(), Error> {
     let function = name_of(id);
     for (end, fires, aliases) in TRIGGERS {
-        sql.text("create trigger ").name(&format!("{function}{end}")).text(fires);
+        sql.text("create trigger ").name(&format!("{LAST}{function}{end}")).text(fires);
         sql.ident(schema).text(".").name(table).text(" for each row when (");
         for (place, alias) in aliases.iter().enumerate() {
             sql.text(if place == 0 { "" } else { " or " });

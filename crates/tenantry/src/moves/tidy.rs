@@ -1,14 +1,15 @@
 //! Removes what a move has made, and the schemas that it has kept.
 
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 
 use super::{
     MoveMethod, MoveRecord,
     attempts::{Attempt, Entry},
     container,
     ends::Ends,
+    examine::BESIDE,
     failure::Failure,
-    id::MoveId,
+    id::{MoveId, book},
     replicate, row_fence,
 };
 use crate::{
@@ -56,7 +57,11 @@ pub(super) async fn clean_up(
     match (name, ends.target_kind()) {
         (Some(_), IsolationKind::Row) => {
             let site = ends.rows_at_target()?;
-            ends.rows_of_target(&site).delete(false).await?;
+            let rows = ends.rows_of_target(&site);
+            // A tenant only gets a key without rows: if another one has it, an interrupted attempt has deleted them.
+            if rows.sharer(&ends.control).await?.is_none() {
+                rows.delete(false).await?;
+            }
         }
         (Some(name), _) if name != ends.to_schema => {
             let attempted = format!("removing its copy: the schema is called {name} now");
@@ -150,18 +155,37 @@ pub(super) async fn remove_left(control: &Fleet, found: &MoveRecord) -> Result<(
     match from.kind {
         IsolationKind::Row => remove_rows(&there, &left, &from.schema, id).await,
         IsolationKind::Database => {
+            let site = there.site_at(&left, &from.schema);
+            if !Provisioner::new(control.clone()).has_database(&site).await? {
+                return Ok(());
+            }
             let mut lease = there.lease().await?;
             let is_its = oid_of_schema(&mut lease, &id.kept_name()).await?.is_some();
-            drop(lease);
             if !is_its {
                 let attempted = "the database of its name has not been left by it";
                 return Err(Error::new(ErrorKind::Placement, attempted));
             }
-            let site = there.site_at(&left, &from.schema);
+            refuse_others(&mut lease, &id.kept_name()).await?;
+            drop(lease);
             Provisioner::new(control.clone()).drop_left_database(&site).await
         }
         _ => drop_kept(&there, &id.kept_name()).await,
     }
+}
+
+/// Refuses to drop the database that a tenant has left, if others have put something into it.
+async fn refuse_others(conn: &mut PgConnection, kept_as: &Ident) -> Result<(), Error> {
+    let beside = sqlx::query(BESIDE).bind(kept_as.as_str()).bind(book().as_str());
+    let row = beside.persistent(false).fetch_one(conn).await?;
+    for (column, what) in ["other schemas with objects", "large objects"].into_iter().enumerate() {
+        if let Some(found) = row.try_get::<Option<&str>, _>(column)? {
+            let attempted = format!(
+                "its database has {what} by now: {found}; drop these, or drop the database yourself"
+            );
+            return Err(Error::new(ErrorKind::Placement, attempted));
+        }
+    }
+    Ok(())
 }
 
 /// Deletes rows that were left in the tables of all tenants, unless another tenant has their key.
@@ -175,12 +199,12 @@ async fn remove_rows(
     let rows = RowsAt { fleet: there, site: &site, record: left, are_shared: true };
     let mut lease = there.lease_for(&site).await?;
     let is_given_up = rows.is_given_up(&mut lease).await?;
-    drop(lease);
-    row_fence::remove(there, schema, id).await?;
-    match is_given_up {
-        true => rows.delete(true).await,
-        false => Ok(()),
+    lease.settle().await;
+    if is_given_up {
+        rows.refuse_kept_in_use().await?;
     }
+    row_fence::remove(there, schema, id).await?;
+    rows.delete(true).await
 }
 
 /// Drops a schema that was kept.

@@ -222,18 +222,27 @@ impl Provisioner {
         site: &Site,
     ) -> Result<(), Error> {
         // A catalog that cannot list does not know.
-        let others = self.fleet.list().await.unwrap_or_default();
+        match self.sharer(record, site).await.ok().flatten() {
+            None => Ok(()),
+            Some(other) => {
+                let attempted = format!("its container also belongs to tenant {other}");
+                Err(Error::new(ErrorKind::Placement, attempted))
+            }
+        }
+    }
+
+    /// Returns another tenant that the catalog places there, too.
+    pub(super) async fn sharer(
+        &self,
+        record: &TenantRecord,
+        site: &Site,
+    ) -> Result<Option<TenantId>, Error> {
+        let others = self.fleet.list().await?;
         let shares = |other: &TenantRecord| {
             let same = self.site_of_any(other).is_ok_and(|other| other.spot() == site.spot());
             same && other.id != record.id
         };
-        match others.iter().find(|other| shares(other)) {
-            None => Ok(()),
-            Some(other) => {
-                let attempted = format!("its container also belongs to tenant {}", other.id);
-                Err(Error::new(ErrorKind::Placement, attempted))
-            }
-        }
+        Ok(others.into_iter().find(|other| shares(other)).map(|other| other.id))
     }
 
     /// Removes a tenant whose creation failed at the end.

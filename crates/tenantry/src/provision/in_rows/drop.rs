@@ -164,6 +164,9 @@ impl Provisioner {
         options: &DropOptions,
         key: KeyThen,
     ) -> Result<Deleted, Error> {
+        if key == KeyThen::Kept && !retired::is_given_up(conn, site, of).await? {
+            return Ok((Vec::new(), 0));
+        }
         let tables = tables::read(conn, site, of).await?;
         tables::refuse_unreadable(conn, &site.schema, &tables).await?;
         let rows = Rows { site, of, tables: &tables, options };
@@ -175,7 +178,7 @@ impl Provisioner {
         let transactions = delete_all(conn, &rows, &mut counts).await?;
         let mut tx = conn.begin().await?;
         forget_rows(&mut tx, site).await?;
-        if key == KeyThen::Reserved {
+        if key != KeyThen::Free {
             sqlx::raw_sql(retired::note_key_sql(site, of)).execute(&mut *tx).await?;
         }
         tx.commit().await?;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     catalog::{RowsOfTenant, Site},
-    clone::{Content, different, feeding, set_alike},
+    clone::{Content, different, feeding, sequences_of, set_alike},
     db::TenantTransaction,
     error::{Error, ErrorKind},
     fleet::Fleet,
@@ -121,12 +121,19 @@ impl<'a> RowsAt<'a> {
         retired::is_given_up(conn, self.site, self.of()?).await
     }
 
-    /// Deletes the rows in batches. The key is reserved for a while if sessions may still have it.
-    pub(crate) async fn delete(&self, was_served: bool) -> Result<(), Error> {
+    /// Deletes the rows in batches. Those that were kept are not deleted if another tenant has their key by now, which is
+    /// reserved for a while otherwise.
+    pub(crate) async fn delete(&self, were_kept: bool) -> Result<(), Error> {
         let provisioner = Provisioner::new(self.fleet.clone());
-        let key = if was_served { KeyThen::Reserved } else { KeyThen::Free };
+        let key = if were_kept { KeyThen::Kept } else { KeyThen::Free };
         let (options, of) = (DropOptions::default(), self.of()?);
         provisioner.delete_rows(self.site, of, &options, key).await.map(drop)
+    }
+
+    /// Refuses rows that were kept, while a session that has not heard that the tenant has moved can have their key.
+    pub(crate) async fn refuse_kept_in_use(&self) -> Result<(), Error> {
+        let of = self.of()?;
+        Provisioner::new(self.fleet.clone()).refuse_kept_in_use(self.site, of).await
     }
 
     /// Looks at the rows before they leave, and measures them.
@@ -239,6 +246,11 @@ impl<'a> RowsAt<'a> {
         Ok(found)
     }
 
+    /// Returns another tenant with the same key in the same tables, as far as the catalog knows.
+    pub(crate) async fn sharer(&self, control: &Fleet) -> Result<Option<TenantId>, Error> {
+        Provisioner::new(control.clone()).sharer(self.record, self.site).await
+    }
+
     /// Refuses a key that sessions may still have, or that is kept for the rows of a tenant that has moved.
     pub(crate) async fn refuse_key_in_use(&self) -> Result<(), Error> {
         Provisioner::new(self.fleet.clone()).refuse_retired_key(self.site).await
@@ -283,6 +295,13 @@ impl<'a> RowsAt<'a> {
         let export = Export { id: self.id(), site: self.site, of: self.of()?, options: &options };
         export.begin(reader, known).await?;
         self.lock_out_migrations(reader).await?;
+        if !self.are_shared {
+            // The tenant was served since its tables were examined.
+            let (left, _) = self.left_behind(reader, known).await?;
+            if !left.is_empty() {
+                return Err(Error::new(ErrorKind::Move, left.join("; ")));
+            }
+        }
         let (mut header, tables) = export.describe(reader, known).await?;
         if !self.are_shared {
             header.seeds = seed::list(reader, &self.site.schema).await?;
@@ -317,18 +336,31 @@ impl<'a> RowsAt<'a> {
         writer: &mut PgConnection,
     ) -> Result<(), Error> {
         let targets = to.read(writer).await?;
+        let mut fed = Vec::new();
         for table in tables {
             let Some(target) = targets.iter().find(|target| target.name == table.name) else {
                 continue;
             };
             let sources = feeding(reader, table.oid).await?;
             for sequence in feeding(writer, target.oid).await? {
+                fed.push(sequence.name.clone());
                 let source = sources.iter().find(|source| source.column == sequence.column);
                 let Some(source) = source else { continue };
                 // The sequence of all tenants may be far ahead of the tenant's own values.
                 if !sequence.would_run_short(source.last) {
                     sequence.advance(writer, source.last).await?;
                 }
+            }
+        }
+        // Others provide numbers that the application asks for.
+        let sources = sequences_of(reader, &self.site.schema).await?;
+        for sequence in sequences_of(writer, &to.site.schema).await? {
+            let source = sources.iter().find(|source| source.name == sequence.name);
+            let source = source.filter(|_| !fed.contains(&sequence.name));
+            if let Some(source) = source
+                && !sequence.would_run_short(source.last)
+            {
+                sequence.advance(writer, source.last).await?;
             }
         }
         Ok(())

@@ -2,7 +2,11 @@
 
 use sqlx::{PgConnection, SqlStr};
 
-use super::{super::Provisioner, LOCK, Retired, look::look};
+use super::{
+    super::Provisioner,
+    KEPT, LOCK, Retired,
+    look::{Since, look, look_into},
+};
 use crate::{
     catalog::{RowsOfTenant, Site},
     error::Error,
@@ -15,6 +19,9 @@ use crate::{
 pub(in crate::provision) enum KeyThen {
     /// The tenant was served: its key is reserved for a while.
     Reserved,
+    /// The rows were kept after their tenant had moved. Unless another tenant has the key by now, they are deleted, and
+    /// it is reserved for a while.
+    Kept,
     /// The tenant was never served.
     Free,
 }
@@ -31,6 +38,27 @@ impl Provisioner {
         match &site.rows {
             Some(of) => self.refuse_in_use(Retired::key_of(site, of)).await,
             None => Ok(()),
+        }
+    }
+
+    /// Refuses the key of rows that were kept, as long as a session may not have heard that their tenant has moved. It
+    /// would write rows that nobody sees any more.
+    pub(in crate::provision) async fn refuse_kept_in_use(
+        &self,
+        site: &Site,
+        of: &RowsOfTenant,
+    ) -> Result<(), Error> {
+        let retired = Retired::key_of(site, of);
+        let mut lease = self.fleet.lease().await?;
+        if !retired.has_table(&mut lease).await? {
+            return Ok(());
+        }
+        match look_into(&mut lease, retired, Since::Kept).await? {
+            None => Ok(()),
+            Some(found) => {
+                found.remember(&mut lease, retired).await?;
+                Err(found.of_kept())
+            }
         }
     }
 }
@@ -130,8 +158,9 @@ pub(in crate::provision) fn note_key_sql(site: &Site, of: &RowsOfTenant) -> SqlS
 pub(in crate::provision) fn keep_key_sql(site: &Site, of: &RowsOfTenant) -> SqlStr {
     let mut sql = Sql::new("insert into ");
     sql.ident(&site.schema).text(".").text(RETIRED_KEYS).text(" (digest, retired_at) values (");
-    sql.integer(KeyDigest::of(&site.schema, &of.key).get()).text(
-        ", '9999-01-01') on conflict (digest) do update set \
+    sql.integer(KeyDigest::of(&site.schema, &of.key).get());
+    sql.text(", pg_catalog.clock_timestamp() operator(pg_catalog.+) ").literal(KEPT).text(
+        "::pg_catalog.interval) on conflict (digest) do update set \
          retired_at = excluded.retired_at, taken_at = null, waits_for = null",
     );
     sql.finish()

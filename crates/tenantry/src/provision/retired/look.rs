@@ -6,13 +6,22 @@ use sqlx::{PgConnection, Row, SqlStr};
 
 use super::{
     super::holders::{self, Held},
-    InUse, QUARANTINE, Retired,
+    InUse, KEPT, QUARANTINE, Retired,
 };
 use crate::{
     error::Error,
     pool::{KeyDigest, PINS, PINS_OF_KEYS, pin_hash},
     sql::Sql,
 };
+
+/// Since when a name or key is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Since {
+    /// Since it was retired.
+    Retired,
+    /// Since it was given up together with rows that are [kept](KEPT).
+    Kept,
+}
 
 /// Checks whether a name or key is free: it was never retired, the name's schema is the one that had it before, or the
 /// quarantine is over and so is every transaction that may have begun before its end.
@@ -21,7 +30,7 @@ pub(super) async fn look(
     retired: Retired<'_>,
 ) -> Result<Option<InUse>, Error> {
     match retired.has_table(conn).await? {
-        true => look_into(conn, retired).await,
+        true => look_into(conn, retired, Since::Retired).await,
         false => Ok(None),
     }
 }
@@ -30,14 +39,18 @@ pub(super) async fn look(
 ///
 /// The server does not read its locks and its sessions at the same moment, so a transaction that begins in between has
 /// a lock and no start. It is a new one, unless a second look finds it without a start again.
-async fn look_into(conn: &mut PgConnection, retired: Retired<'_>) -> Result<Option<InUse>, Error> {
-    let Some(first) = Look::take(conn, retired).await? else {
+pub(super) async fn look_into(
+    conn: &mut PgConnection,
+    retired: Retired<'_>,
+    since: Since,
+) -> Result<Option<InUse>, Error> {
+    let Some(first) = Look::take(conn, retired, since).await? else {
         return Ok(None);
     };
     if first.starting.is_empty() {
         return Ok(first.in_use(conn).await);
     }
-    let Some(mut second) = Look::take(conn, retired).await? else {
+    let Some(mut second) = Look::take(conn, retired, since).await? else {
         return Ok(None);
     };
     second.starting.retain(|transaction| first.starting.contains(transaction));
@@ -63,8 +76,12 @@ struct Look {
 
 impl Look {
     /// Looks at a name or key; there is nothing to tell of one that was never retired.
-    async fn take(conn: &mut PgConnection, retired: Retired<'_>) -> Result<Option<Self>, Error> {
-        let Some(row) = sqlx::raw_sql(look_sql(retired)).fetch_optional(conn).await? else {
+    async fn take(
+        conn: &mut PgConnection,
+        retired: Retired<'_>,
+        since: Since,
+    ) -> Result<Option<Self>, Error> {
+        let Some(row) = sqlx::raw_sql(look_sql(retired, since)).fetch_optional(conn).await? else {
             return Ok(None);
         };
         Ok(Some(Self {
@@ -117,12 +134,16 @@ pub(super) async fn remember(
 /// Every role sees a virtual transaction in [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html);
 /// only its own role sees when it, and its session, began. Transactions of other databases, and of the server itself,
 /// are irrelevant. The sessions are read anew: a migration of the same transaction may have read them before.
-fn look_sql(retired: Retired<'_>) -> SqlStr {
+fn look_sql(retired: Retired<'_>, since: Since) -> SqlStr {
     let mut sql = Sql::new("with retired as (select r.waits_for, ");
     is_back(&mut sql, retired);
     sql.text(" as is_back, ");
     pin_of(&mut sql, retired);
-    sql.text(" as pin, r.retired_at operator(pg_catalog.+) ");
+    sql.text(" as pin, r.retired_at");
+    if since == Since::Kept {
+        sql.text(" operator(pg_catalog.-) ").literal(KEPT).text("::pg_catalog.interval");
+    }
+    sql.text(" operator(pg_catalog.+) ");
     let seconds = format!("{}s", QUARANTINE.as_secs());
     sql.literal(&seconds).text("::pg_catalog.interval as free_at, ");
     sql.text("pg_catalog.pg_stat_clear_snapshot() from ");

@@ -32,6 +32,9 @@ const TABLE: &str = "tenantry_retired";
 /// its tenant without a recheck, so that no statement can still begin for the old one.
 const QUARANTINE: Duration = SEEN_AS.saturating_mul(2);
 
+/// The time of a key that is kept with the rows of a tenant that has moved: so much later than it was given up.
+const KEPT: &str = "60000000 hours";
+
 /// No quarantine is as long as this: the key is kept with rows that have moved.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -127,13 +130,13 @@ impl Provisioner {
     /// Refuses what is not free.
     async fn refuse_in_use(&self, retired: Retired<'_>) -> Result<(), Error> {
         let mut lease = self.fleet.lease().await?;
-        let found = look(&mut lease, retired).await?;
-        if let Some(InUse::Open { unknown, .. }) = &found
-            && !unknown.is_empty()
-        {
-            remember(&mut lease, retired, unknown).await?;
+        match look(&mut lease, retired).await? {
+            None => Ok(()),
+            Some(found) => {
+                found.remember(&mut lease, retired).await?;
+                Err(found.of(retired))
+            }
         }
-        found.map_or(Ok(()), |found| Err(found.of(retired)))
     }
 
     /// Claims a name in the transaction in which a schema got it, unless the name is reserved. The session that
@@ -219,6 +222,36 @@ impl Retired<'_> {
 }
 
 impl InUse {
+    /// Records the transactions that have to end.
+    async fn remember(&self, conn: &mut PgConnection, retired: Retired<'_>) -> Result<(), Error> {
+        match self {
+            Self::Open { unknown, .. } if !unknown.is_empty() => {
+                remember(conn, retired, unknown).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the error for rows that were kept, and cannot be removed yet.
+    fn of_kept(self) -> Error {
+        let (attempted, after) = match self {
+            Self::Quarantined { retry_after: after } => (
+                format!(
+                    "a process may not have heard yet that the tenant has moved: sweep again in {after:.1?}"
+                ),
+                after,
+            ),
+            Self::Open { who, .. } => (
+                format!(
+                    "a transaction or lease that began before the tenant had moved is still open{who}: end it, and \
+                     sweep again"
+                ),
+                RETRY_AFTER,
+            ),
+        };
+        Error::new(ErrorKind::Busy, attempted).with_retry_after(after)
+    }
+
     /// Returns the error for a name or key.
     fn of(self, retired: Retired<'_>) -> Error {
         let (whose, gone) = retired.described();

@@ -175,3 +175,32 @@ async fn a_server_that_still_gets_tenants_or_is_unknown_is_not_drained() -> Test
     assert_eq!(places(&two).await, "acme active main");
     Ok(())
 }
+
+/// Two processes can drain a server to different targets: a tenant moves once.
+#[tokio::test]
+async fn a_tenant_that_has_left_meanwhile_is_not_moved_again() -> TestResult {
+    let three = Three::with(&["a", "b"]).await;
+    let manager = three.manager();
+    // The move of the first tenant waits for this transaction.
+    let mut tx = manager.tenant("a").await?.begin().await?;
+    run(&mut *tx, "insert into users values (7, 'x')").await;
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let moves = MoveOptions::default().fence_tries(20).on_progress({
+        let begun = Arc::clone(&begun);
+        move |_| begun.notify_one()
+    });
+    let options = DrainOptions::default().to(["eu-1"]).moves(moves);
+    let other = three.manager();
+    let meanwhile = async {
+        begun.notified().await;
+        let moved = other.mover().move_tenant("b", "eu-2", MoveOptions::default()).await;
+        tx.commit().await.expect("it is committed");
+        moved
+    };
+    let mover = manager.mover();
+    let (report, moved) = tokio::join!(mover.drain("main", options), meanwhile);
+    moved?;
+    assert_eq!(outcomes(&report?), ["a to eu-1", "b skipped"]);
+    assert_eq!(places(&three.two).await, "a active eu-1, b active eu-2");
+    Ok(())
+}

@@ -169,7 +169,7 @@ async fn a_move_whose_rows_do_not_fit_is_undone() -> TestResult {
     let db = scene.manager.tenant("umbrella").await?;
     run(&db, "insert into users values (5, 'five')").await;
     for left in [
-        "select count(*) from pg_trigger where tgname like 'tenantry\\_fence%'",
+        "select count(*) from pg_trigger where tgname like '%tenantry\\_fence%'",
         "select count(*) from pg_proc where proname like 'tenantry\\_fence%'",
         "select count(*) from pg_database where datname like 'db\\_%' or datname like 'tenantry%'",
         "select count(*) from app._tenantry_retired_keys where taken_at is null",
