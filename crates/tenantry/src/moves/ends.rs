@@ -172,8 +172,10 @@ impl Ends {
     /// Returns the model of the source for the target. The schema `public` of a database belongs to the owner of that, and
     /// has privileges and a comment of its own; a schema of the same name as others does not.
     pub(super) fn for_target(&self, mut model: SchemaModel) -> SchemaModel {
-        if self.source_kind == IsolationKind::Database && self.target_kind == IsolationKind::Schema {
-            let schemas = model.objects.iter_mut().filter(|(key, _)| key.kind == ObjectKind::Schema);
+        if self.source_kind == IsolationKind::Database && self.target_kind == IsolationKind::Schema
+        {
+            let schemas =
+                model.objects.iter_mut().filter(|(key, _)| key.kind == ObjectKind::Schema);
             for (_, schema) in schemas.filter(|_| self.schema.as_str() == "public") {
                 schema.remove(Attribute::Owner);
                 schema.remove(Attribute::Grants);

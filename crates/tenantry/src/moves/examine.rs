@@ -52,7 +52,8 @@ impl Facts {
 }
 
 /// The bytes of the tables and their indexes, tables whose rows this role may not read or lock, whether it may rename the
-/// schema, its name, and tables whose policies apply to it.
+/// schema, its name, and tables whose policies apply to it and which it does not own: those of its own it can
+/// [read](super::unforced).
 fn source_sql(schema: &Ident) -> Sql {
     let mut sql = Sql::new(
         "select coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::pg_catalog.int8, \
@@ -63,7 +64,8 @@ fn source_sql(schema: &Ident) -> Sql {
              and pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create'), \
            pg_catalog.quote_ident(current_user::pg_catalog.text), \
            pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) filter ( \
-             where c.relkind operator(pg_catalog.<>) 'm' and pg_catalog.row_security_active(c.oid)) \
+             where c.relkind operator(pg_catalog.<>) 'm' and pg_catalog.row_security_active(c.oid) \
+               and not (c.relforcerowsecurity and pg_catalog.pg_has_role(c.relowner, 'usage'))) \
          from pg_catalog.pg_namespace n left join pg_catalog.pg_class c \
            on c.relnamespace operator(pg_catalog.=) n.oid \
            and c.relkind operator(pg_catalog.=) any (array['r', 'm', 'p']::pg_catalog.\"char\"[]) \
@@ -331,7 +333,7 @@ impl<'a> Examination<'a> {
         {
             let what = format!(
                 "on the source, policies of these tables apply to the role {role}, and could hide rows from it: \
-                 {tables}; give the role bypassrls on both servers, or alter the tables with no force row level security"
+                 {tables}; give the role bypassrls on both servers, or make it a member of their owner"
             );
             self.found(ObstacleKind::Privilege, what);
         }
