@@ -175,7 +175,7 @@ impl Mover {
             let how = match server {
                 MAIN => "exclude it from the placement policy".to_owned(),
                 _ => format!(
-                    "set `draining` in its options (`servers.{server}.draining` on the command line), or exclude it \
+                    "mark it as `draining` in its options (`servers.{server}.draining` on the command line), or exclude it \
                      from the placement policy"
                 ),
             };
