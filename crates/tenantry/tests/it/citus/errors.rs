@@ -86,7 +86,10 @@ async fn a_failed_migration_does_not_tell_of_shards() -> TestResult {
     }
     for (sql, says) in [
         ("create unique index members_age_2024 on members (age);", "\"members_age_2024\""),
-        ("alter table members add constraint old check (age > 50);", "\"old\" of relation \"members\""),
+        (
+            "alter table members add constraint old check (age > 50);",
+            "\"old\" of relation \"members\"",
+        ),
         ("alter table members alter team set not null;", "\"team\" of relation \"members\""),
         ("insert into members values ('b@b.c', 1);", "\"members_email_key\""),
     ] {

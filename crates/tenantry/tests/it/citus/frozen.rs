@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tenantry::{
     Error, ErrorClass, ErrorKind, HealthOptions, PoolOptions, TableCatalog, TenantManager,
     doctor::CheckStatus,
-    migrate::{End, FailureReason, MigrateOptions, Schemas, SchemaState},
+    migrate::{End, FailureReason, MigrateOptions, SchemaState, Schemas},
     provision::CreateOptions,
 };
 use tokio::time::timeout;
@@ -165,7 +165,8 @@ async fn what_is_connected_to_it_ends_and_says_so() -> TestResult {
         assert!(health.healthy, "{health:?}");
     }
     assert!(manager.size() <= 8);
-    let status = timeout(Duration::from_secs(60), migrator.plan(Schemas::AllTenants, &options)).await??;
+    let status =
+        timeout(Duration::from_secs(60), migrator.plan(Schemas::AllTenants, &options)).await??;
     for schema in &status.tenants {
         let id = schema.tenant_id.as_deref().unwrap_or_default();
         assert_eq!(schema.state == SchemaState::Unreachable, concerned.contains(&id), "{schema:?}");

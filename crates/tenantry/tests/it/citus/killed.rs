@@ -26,7 +26,8 @@ fn node((host, port): &(String, i32)) -> CitusNode {
 
 async fn fill(manager: &TenantManager, id: &str, rows: i32) -> Result<(), Error> {
     let db = manager.tenant(id).await?;
-    let fill = "insert into notes (id, text) select n, repeat('x', 200) from generate_series(1, $1) n";
+    let fill =
+        "insert into notes (id, text) select n, repeat('x', 200) from generate_series(1, $1) n";
     sqlx::query(fill).bind(rows).execute(&db).await?;
     Ok(())
 }

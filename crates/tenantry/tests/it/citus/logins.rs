@@ -43,7 +43,9 @@ impl<'a> Roles<'a> {
         for worker in &self.cluster.workers {
             let mut there = self.cluster.on(worker).await;
             for name in &self.names {
-                drop(try_run(&mut there, &format!("reassign owned by {name} to current_user")).await);
+                drop(
+                    try_run(&mut there, &format!("reassign owned by {name} to current_user")).await,
+                );
                 drop(try_run(&mut there, &format!("drop owned by {name}")).await);
             }
         }
@@ -66,7 +68,7 @@ async fn everything_works_without_a_superuser() -> TestResult {
     let app = &names["app"];
     let owner = format!("alter database {} owner to {app}", cluster.name);
     for worker in &cluster.workers {
-        run(&mut cluster.on(worker).await, &owner).await;
+        run(&mut connect(&cluster.url_of(worker, None)).await, &owner).await;
     }
     run(&mut cluster.admin().await, &owner).await;
 

@@ -160,7 +160,8 @@ impl Cluster {
 
     /// Gives up waiting for a node that does not answer after this time.
     async fn limit_connects(&self, time: &str) {
-        let sql = format!("alter database {} set citus.node_connection_timeout = '{time}'", self.name);
+        let sql =
+            format!("alter database {} set citus.node_connection_timeout = '{time}'", self.name);
         run(&mut self.admin().await, &sql).await;
     }
 

@@ -1,18 +1,19 @@
 //! Tenants change their kind of isolation, leave the cluster and come back.
 
+use sqlx::PgConnection;
 use tenantry::{
     ErrorKind, Isolation, IsolationKind, Rows, ServerOptions, TableCatalog,
     archive::{ExportOptions, ImportOptions},
     drift::Reference,
-    migrate::MigrateOptions,
+    migrate::{Lint, MigrateOptions, Migrations},
     moves::{Destination, MoveMethod, MoveOptions, Obstacles},
     provision::CreateOptions,
 };
 
-use super::{Cluster, distributed};
+use super::Cluster;
 use crate::{
     migrate::Files,
-    support::{TestResult, World, observe, run},
+    support::{TestResult, World, free_names, observe, run},
 };
 
 const TABLES: &str = "
@@ -24,14 +25,25 @@ const TABLES: &str = "
     );
     create index orders_owner on orders (owner);";
 
-const PLANS: &str = "create table public.plans (code text primary key); insert into plans values ('free')";
+const PLANS: &str =
+    "create table public.plans (code text primary key); insert into plans values ('free')";
 
 const ROWS: &str = "
     insert into users select n, 'free', n || '@example.com' from generate_series(1, 50) n;
     insert into orders (owner) select n from generate_series(1, 50) n";
 
+/// The distributed schemas of tenants, without the copies that moves keep.
+async fn distributed(admin: &mut PgConnection) -> Vec<String> {
+    let all = super::distributed(admin).await.into_iter();
+    all.filter(|schema| !schema.starts_with("tenantry_moved_")).collect()
+}
+
+fn set_of(files: &Files) -> Migrations {
+    files.read().lint(Lint::default().allow_schema("public"))
+}
+
 fn options(files: &Files) -> MoveOptions {
-    let options = MoveOptions::default().method(MoveMethod::UnderFence).tenants(files.read());
+    let options = MoveOptions::default().method(MoveMethod::UnderFence).tenants(set_of(files));
     options.max_pause(std::time::Duration::from_secs(60))
 }
 
@@ -50,7 +62,7 @@ async fn a_tenant_leaves_the_cluster_and_comes_back() -> TestResult {
         .server("plain", ServerOptions::new(world.database.url()));
     let manager = builder.catalog(catalog.clone()).build()?;
     catalog.create_table(manager.shared()).await?;
-    let provisioner = manager.provisioner().tenants(files.read());
+    let provisioner = manager.provisioner().tenants(set_of(&files));
     for id in ["acme", "globex"] {
         provisioner.create(id, CreateOptions::default()).await?;
         let db = manager.tenant(id).await?;
@@ -64,12 +76,13 @@ async fn a_tenant_leaves_the_cluster_and_comes_back() -> TestResult {
             let sql = "select count(*) from users join orders on owner = users.id \
                        join public.plans on code = plan";
             assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&db).await?, 50, "{id}");
-            let stray = sqlx::query("insert into users values (99, 'none', 'x')").execute(&db).await;
+            let stray =
+                sqlx::query("insert into users values (99, 'none', 'x')").execute(&db).await;
             let error = tenantry::Error::from(stray.expect_err("there is no such plan"));
             assert!(error.is_foreign_key_violation(), "{error:?}");
             assert_eq!(error.constraint(), Some("users_plan_fkey"), "{error:?}");
         }
-        let drift = manager.drift().against(Reference::Migrations(files.read())).run().await?;
+        let drift = manager.drift().against(Reference::Migrations(set_of(&files))).run().await?;
         assert!(drift.is_clean(), "{drift}");
         Ok(())
     };
@@ -81,6 +94,7 @@ async fn a_tenant_leaves_the_cluster_and_comes_back() -> TestResult {
     // Between a distributed and a plain tenant, there is no difference.
     let drift = manager.drift().against_tenant("acme").run().await?;
     assert!(drift.is_clean(), "{drift}");
+    free_names(&mut admin).await;
     mover.move_tenant("acme", "main", options(&files)).await?;
     assert_eq!(distributed(&mut admin).await, ["tenant_acme", "tenant_globex"]);
     check().await?;
@@ -97,7 +111,7 @@ async fn a_tenant_leaves_the_cluster_and_comes_back() -> TestResult {
     sqlx::query("insert into orders (owner) values (1)").execute(&db).await?;
     check().await?;
     files.write("0900_more.sql", "alter table users add column more int;");
-    let migrator = manager.migrator().tenants(files.read());
+    let migrator = manager.migrator().tenants(set_of(&files));
     let report = migrator.migrate_all(MigrateOptions::default()).await?;
     assert_eq!((report.migrated, report.failed), (4, 0), "{report}");
     check().await?;
@@ -120,7 +134,7 @@ async fn a_tenant_moves_to_a_database_and_back_and_to_no_shared_tables() -> Test
         .or_isolation(Isolation::database(&own));
     let manager = builder.catalog(catalog.clone()).build()?;
     catalog.create_table(manager.shared()).await?;
-    let provisioner = manager.provisioner().tenants(files.read());
+    let provisioner = manager.provisioner().tenants(set_of(&files));
     for id in ["acme", "globex"] {
         provisioner.create(id, CreateOptions::default()).await?;
         let db = manager.tenant(id).await?;
@@ -132,7 +146,8 @@ async fn a_tenant_moves_to_a_database_and_back_and_to_no_shared_tables() -> Test
     assert!(plan.to_string().contains("isolation by row is not supported"), "{plan}");
     let refused = mover.move_tenant("acme", to_rows, options(&files)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Move, "{refused:?}");
-    let obstacles = std::error::Error::source(&refused).and_then(|of| of.downcast_ref::<Obstacles>());
+    let obstacles =
+        std::error::Error::source(&refused).and_then(|of| of.downcast_ref::<Obstacles>());
     assert!(obstacles.is_some(), "{refused:?}");
     let begun = "select (to_regclass('public.tenantry_moves') is null)::text";
     assert_eq!(observe(&mut admin, begun).await, "Some(\"true\")");
@@ -141,14 +156,19 @@ async fn a_tenant_moves_to_a_database_and_back_and_to_no_shared_tables() -> Test
         let db = manager.tenant(id).await?;
         Ok(sqlx::query_scalar("select text from notes").fetch_one(&db).await?)
     };
-    mover.move_tenant("acme", Destination::isolation(IsolationKind::Database), options(&files)).await?;
+    mover
+        .move_tenant("acme", Destination::isolation(IsolationKind::Database), options(&files))
+        .await?;
     assert_eq!((read("acme").await?, read("globex").await?), ("acme".into(), "globex".into()));
     assert_eq!(distributed(&mut admin).await, ["tenant_globex"]);
     files.write("0900_more.sql", "alter table notes add column more int;");
-    let migrator = manager.migrator().tenants(files.read());
+    let migrator = manager.migrator().tenants(set_of(&files));
     let report = migrator.migrate_all(MigrateOptions::default()).await?;
     assert_eq!((report.migrated, report.failed), (2, 0), "{report}");
-    mover.move_tenant("acme", Destination::isolation(IsolationKind::Schema), options(&files)).await?;
+    free_names(&mut admin).await;
+    mover
+        .move_tenant("acme", Destination::isolation(IsolationKind::Schema), options(&files))
+        .await?;
     assert_eq!((read("acme").await?, read("globex").await?), ("acme".into(), "globex".into()));
     assert_eq!(distributed(&mut admin).await, ["tenant_acme", "tenant_globex"]);
     manager.close().await;
@@ -170,19 +190,24 @@ async fn writes_during_a_move_are_not_lost() -> TestResult {
         .or_isolation(Isolation::database(&own));
     let manager = builder.catalog(catalog.clone()).build()?;
     catalog.create_table(manager.shared()).await?;
-    let provisioner = manager.provisioner().tenants(files.read());
+    let provisioner = manager.provisioner().tenants(set_of(&files));
     provisioner.create("acme", CreateOptions::default()).await?;
     let db = manager.tenant("acme").await?;
-    let fill = "insert into notes (id, text) select n, repeat('x', 200) from generate_series(1, 20000) n";
+    let fill =
+        "insert into notes (id, text) select n, repeat('x', 200) from generate_series(1, 20000) n";
     sqlx::query(fill).execute(&db).await?;
     let mut written = 20_000;
     for kind in [IsolationKind::Database, IsolationKind::Schema] {
         let options = || {
-            let options = MoveOptions::default().verify(false).tenants(files.read());
+            let options = MoveOptions::default().verify(false).tenants(set_of(&files));
             options.max_pause(std::time::Duration::from_secs(60))
         };
+        if kind == IsolationKind::Schema {
+            free_names(&mut cluster.admin().await).await;
+        }
         let mover = manager.mover();
-        let mut moving = std::pin::pin!(mover.move_tenant("acme", Destination::isolation(kind), options()));
+        let mut moving =
+            std::pin::pin!(mover.move_tenant("acme", Destination::isolation(kind), options()));
         let report = loop {
             let write = async {
                 let db = manager.tenant("acme").await?;
