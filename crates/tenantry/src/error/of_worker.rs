@@ -22,12 +22,28 @@ const FINDS_AWAY: [(&str, &str); 7] = [
     ("shard_transfer.c", "ShardListSizeInBytes"),
 ];
 
+/// The functions that find the connection to a worker broken in the middle of a transaction. Their errors have the code of
+/// an internal one.
+const FINDS_BROKEN: [(&str, &str); 2] = [
+    ("remote_transaction.c", "CheckRemoteTransactionsHealth"),
+    ("remote_transaction.c", "MarkRemoteTransactionFailed"),
+];
+
+/// Returns `true` if the connection to a worker broke in the middle of a transaction.
+pub(super) fn is_broken_off(error: &dyn DatabaseError) -> bool {
+    is_raised_by(error, &FINDS_BROKEN)
+}
+
+fn is_raised_by(error: &dyn DatabaseError, functions: &[(&str, &str)]) -> bool {
+    let at = |error: &PgDatabaseError| {
+        functions.contains(&(error.file()?, error.routine()?)).then_some(())
+    };
+    error.try_downcast_ref().and_then(at).is_some()
+}
+
 /// Returns `true` if an error of class 08, 53 or 57 is about a worker, and not about the coordinator.
 pub(super) fn tells_of_worker(error: &dyn DatabaseError) -> bool {
-    let found = |error: &PgDatabaseError| {
-        FINDS_AWAY.contains(&(error.file()?, error.routine()?)).then_some(())
-    };
-    is_of_worker(error) || error.try_downcast_ref().and_then(found).is_some()
+    is_of_worker(error) || is_raised_by(error, &FINDS_AWAY)
 }
 
 /// Returns the message of an error without the numbers of shards, if a worker has raised it.
