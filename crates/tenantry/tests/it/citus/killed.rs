@@ -97,7 +97,10 @@ async fn a_worker_dies_in_the_middle() -> TestResult {
             let schema = format!("tenant_{id}");
             let (mut to, mut concerned) = (node(&cluster.workers[0]), cluster.workers[0].clone());
             if matches!(under, Under::Drop | Under::Rename | Under::Move) {
-                provisioner.create(id.as_str(), CreateOptions::default()).await?;
+                // Sessions that were connected to the worker find out once.
+                while provisioner.create(id.as_str(), CreateOptions::default()).await.is_err() {
+                    sleep(Duration::from_millis(100)).await;
+                }
                 fill(&manager, &id, 500).await?;
                 let at = cluster.workers_of(&schema).await[0].clone();
                 let other = cluster.workers.iter().find(|worker| **worker != at);
