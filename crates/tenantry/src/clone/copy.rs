@@ -22,6 +22,7 @@ use super::{
     verify,
 };
 use crate::{
+    citus,
     error::Error,
     migrate::run_script,
     schema::{SchemaModel, read::Subject},
@@ -535,16 +536,24 @@ pub(super) async fn restore(conn: &mut PgConnection, before: &Before) -> Result<
 /// What is between statements in one string.
 const SEPARATOR: &str = ";\n";
 
-/// Runs statements as one string, and counts the completed ones.
+/// Runs statements as one string, and counts the completed ones. A coordinator of Citus passes the whole string on to
+/// workers for a foreign key to a table that all have, and they take one statement only.
 pub(super) async fn run_all(
     conn: &mut PgConnection,
     statements: &[String],
     ended: &mut usize,
 ) -> sqlx::Result<()> {
-    match statements.is_empty() {
-        true => Ok(()),
-        false => run_script(conn, printed_by_server(statements.join(SEPARATOR)), ended).await,
+    if statements.is_empty() {
+        return Ok(());
     }
+    let has_keys = statements.iter().any(|statement| statement.contains(" REFERENCES "));
+    if !has_keys || citus::ask(&mut *conn).await?.is_none() {
+        return run_script(conn, printed_by_server(statements.join(SEPARATOR)), ended).await;
+    }
+    for statement in statements {
+        run_script(&mut *conn, printed_by_server(statement.clone()), ended).await?;
+    }
+    Ok(())
 }
 
 /// Returns the place of the statement that the server does not understand: it reads all before it runs the first.

@@ -179,6 +179,8 @@ impl CloneOptions {
     /// made under a provisional name, in many transactions that share one snapshot of the source, and gets its own name
     /// at the end. When the process is killed meanwhile, the next such clone, or
     /// [`fill_spares`](crate::provision::Provisioner::fill_spares), removes what was left.
+    ///
+    /// In a Citus cluster, whose workers do not share snapshots, it is 1.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self

@@ -4,7 +4,11 @@ use std::{error::Error as StdError, io, sync::Arc};
 
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
-use super::{Error, ErrorClass, of_worker::is_of_worker, own};
+use super::{
+    Error, ErrorClass,
+    of_worker::{is_broken_off, tells_of_worker},
+    own,
+};
 
 /// Classifies an sqlx error.
 pub(crate) fn class_of(error: &sqlx::Error) -> ErrorClass {
@@ -36,7 +40,7 @@ fn of_answer(error: &dyn DatabaseError) -> ErrorClass {
         class,
         ErrorClass::Connection | ErrorClass::TooManyConnections | ErrorClass::Shutdown
     );
-    if is_away && is_of_worker(error) {
+    if is_away && tells_of_worker(error) || is_broken_off(error) {
         return ErrorClass::ClusterNode;
     }
     let raised = error.try_downcast_ref::<PgDatabaseError>().is_some_and(|e| e.routine().is_some());

@@ -1,6 +1,8 @@
 //! Errors that the coordinator of a Citus cluster passes on from a worker: they are recognized by the function that
 //! raises them, which no language changes, and the names of objects are only in their message.
 
+use std::borrow::Cow;
+
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 /// The source file of Citus with the functions that pass on a worker's error, or the loss of the connection to it.
@@ -8,6 +10,70 @@ const FILE: &str = "remote_commands.c";
 
 /// The functions.
 const ROUTINES: [&str; 2] = ["ReportResultError", "ReportConnectionError"];
+
+/// The functions of Citus that find out by themselves that a worker does not answer, with their source files.
+const FINDS_AWAY: [(&str, &str); 7] = [
+    ("adaptive_executor.c", "CheckConnectionTimeout"),
+    ("connection_management.c", "FinishConnectionListEstablishment"),
+    ("connection_management.c", "WaitEventSetFromMultiConnectionStates"),
+    ("metadata_utility.c", "DistributedRelationSizeOnWorker"),
+    ("remote_commands.c", "BuildWaitEventSet"),
+    ("remote_commands.c", "WaitForAllConnections"),
+    ("shard_transfer.c", "ShardListSizeInBytes"),
+];
+
+/// The functions that find the connection to a worker broken in the middle of a transaction. Their errors have the code of
+/// an internal one.
+const FINDS_BROKEN: [(&str, &str); 2] = [
+    ("remote_transaction.c", "CheckRemoteTransactionsHealth"),
+    ("remote_transaction.c", "MarkRemoteTransactionFailed"),
+];
+
+/// Returns `true` if the connection to a worker broke in the middle of a transaction.
+pub(super) fn is_broken_off(error: &dyn DatabaseError) -> bool {
+    is_raised_by(error, &FINDS_BROKEN)
+}
+
+fn is_raised_by(error: &dyn DatabaseError, functions: &[(&str, &str)]) -> bool {
+    let at = |error: &PgDatabaseError| {
+        functions.contains(&(error.file()?, error.routine()?)).then_some(())
+    };
+    error.try_downcast_ref().and_then(at).is_some()
+}
+
+/// Returns `true` if an error of class 08, 53 or 57 is about a worker, and not about the coordinator.
+pub(super) fn tells_of_worker(error: &dyn DatabaseError) -> bool {
+    is_of_worker(error) || is_raised_by(error, &FINDS_AWAY)
+}
+
+/// Returns the message of an error without the numbers of shards, if a worker has raised it.
+pub(crate) fn message_of(error: &dyn DatabaseError) -> Cow<'_, str> {
+    match is_of_worker(error) {
+        true => without_numbers(error.message()).into(),
+        false => error.message().into(),
+    }
+}
+
+/// Removes the numbers of shards from the names in a message: that of a table from all names that have the same, and
+/// the one of an index, whose name always has it.
+fn without_numbers(message: &str) -> String {
+    let ends_with =
+        |before: &str, all: &[&str]| all.iter().any(|words| before.trim_end().ends_with(words));
+    let of_tables = quoted(message).filter(|(before, _)| ends_with(before, &["relation", "table"]));
+    let numbers: Vec<_> = of_tables.filter_map(|(_, name)| Some(shard_of(name)?.1)).collect();
+    let (mut text, mut left) = (String::with_capacity(message.len()), message);
+    for (before, name) in quoted(message) {
+        let is_index = ends_with(before, &["index", "unique constraint", "exclusion constraint"]);
+        let short = shard_of(name).filter(|(_, number)| match numbers.is_empty() {
+            true => is_index,
+            false => numbers.contains(number),
+        });
+        let short = short.map_or(name, |(short, _)| short);
+        text.extend([before, "\"", short, "\""]);
+        left = left.get(before.len() + name.len() + 2..).unwrap_or_default();
+    }
+    text + left
+}
 
 /// Returns `true` if a worker, or the connection to it, has caused the error.
 pub(super) fn is_of_worker(error: &dyn DatabaseError) -> bool {
@@ -64,7 +130,9 @@ impl<'a> Names<'a> {
 /// Returns the names in double quotes, each with the text between it and the one before.
 fn quoted(message: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut parts = message.split('"');
-    std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
+    // A name is followed by more text, which can be empty.
+    let pairs = message.matches('"').count() / 2;
+    std::iter::from_fn(move || Some((parts.next()?, parts.next()?))).take(pairs)
 }
 
 /// Splits the name of a shard's object: `users_102009`.
@@ -77,6 +145,32 @@ fn shard_of(name: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_lose_the_numbers_of_shards_and_no_others() {
+        for (message, expected) in [
+            (
+                "could not create unique index \"users_2024_102009\"",
+                "could not create unique index \"users_2024\"",
+            ),
+            (
+                "check constraint \"q2_2024\" of relation \"users_102009\" is violated by some row",
+                "check constraint \"q2_2024\" of relation \"users\" is violated by some row",
+            ),
+            (
+                "update on table \"a_102009\" violates foreign key constraint \"f_102010\" on table \"b_102010\"",
+                "update on table \"a\" violates foreign key constraint \"f\" on table \"b\"",
+            ),
+            (
+                "invalid input syntax for type integer: \"a_1\"",
+                "invalid input syntax for type integer: \"a_1\"",
+            ),
+            ("a single \" stays", "a single \" stays"),
+            ("", ""),
+        ] {
+            assert_eq!(without_numbers(message), expected);
+        }
+    }
 
     #[test]
     fn names_lose_the_number_of_the_shard_and_no_other() {

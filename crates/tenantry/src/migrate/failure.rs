@@ -9,7 +9,7 @@ use super::{
     lint::{line_of, statements},
 };
 use crate::{
-    error::{Error, ErrorClass, ErrorKind, class_of, own},
+    error::{Error, ErrorClass, ErrorKind, class_of, message_of, own},
     pool::leaves_session_usable,
     tenant::{Home, Ident},
 };
@@ -365,7 +365,7 @@ impl From<Problem> for Failure {
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let (message, sqlstate) = match error.as_database_error() {
-            Some(answer) => (answer.message().to_owned(), answer.code().map(Into::into)),
+            Some(answer) => (message_of(answer).into_owned(), answer.code().map(Into::into)),
             None => (own(&error).map_or_else(|| error.to_string(), ToString::to_string), None),
         };
         let is_of_file = unreadable_answer(&error);

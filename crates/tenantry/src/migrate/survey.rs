@@ -1,9 +1,14 @@
 //! Reads the migration records of many tenants' schemas, with a few statements in total.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::try_join_all;
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use super::{
     Failure, FailureReason, Invalid, invalid,
@@ -44,6 +49,10 @@ const CONCURRENCY: usize = 2;
 /// How long to wait for a schema that another session has locked.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long reading one chunk may take in a Citus cluster. A session of the coordinator that is connected to a node that
+/// hangs does not end a statement, even if its time is over.
+const NODE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Results for schemas, by their index.
 type Found = Vec<(usize, Result<Recorded, Failure>)>;
 
@@ -61,14 +70,19 @@ pub(super) async fn read(
     }
     let mut lease = fleet.lease().await?;
     let (mut found, with_table) = look_for(&mut lease, schemas).await?;
+    let is_citus = lease.citus().await?.is_some_and(|citus| citus.distributes_schemas());
+    let groups = match is_citus {
+        true => by_node(&mut lease, schemas, with_table).await?,
+        false => vec![with_table],
+    };
     // The lease used for the lookup continues with reading.
     let mut first = Some(lease);
-    let chunks = with_table.chunks(READ_AT_ONCE).map(<[usize]>::to_vec);
+    let chunks = groups.iter().flat_map(|group| group.chunks(READ_AT_ONCE).map(<[usize]>::to_vec));
     let chunks = Mutex::new(chunks.collect::<VecDeque<_>>());
     let readers = CONCURRENCY
         .min(fleet.server().places_for_upkeep().saturating_sub(1).max(1))
         .min(chunks.lock().len());
-    let readers = (0..readers).map(|_| reader(fleet, schemas, &chunks, first.take()));
+    let readers = (0..readers).map(|_| reader(fleet, schemas, (&chunks, is_citus), first.take()));
     for (place, recorded) in try_join_all(readers).await?.into_iter().flatten() {
         let seen = found[place].as_ref().map_or_else(|_| Seen::default(), |found| found.seen);
         found[place] = recorded.map(|recorded| Recorded { seen, ..recorded });
@@ -223,11 +237,41 @@ async fn count_tables(
     Ok(())
 }
 
+/// Groups schemas by the node of a Citus cluster that their records are on: one that does not answer concerns no others.
+async fn by_node(
+    lease: &mut Lease,
+    schemas: &[&Ident],
+    places: Vec<usize>,
+) -> Result<Vec<Vec<usize>>, Failure> {
+    let nodes: Vec<(String, i32)> =
+        run(lease, async |conn| sqlx::query_as(NODES).persistent(false).fetch_all(conn).await)
+            .await?;
+    let nodes: HashMap<_, _> = nodes.into_iter().collect();
+    let mut groups = BTreeMap::<_, Vec<usize>>::new();
+    for place in places {
+        groups.entry(nodes.get(schemas[place].as_str())).or_default().push(place);
+    }
+    Ok(groups.into_values().collect())
+}
+
+/// The nodes of the tables of records that are distributed, by schema.
+const NODES: &str = "\
+    select n.nspname::pg_catalog.text, pg_catalog.min(l.groupid) from pg_catalog.pg_class c \
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+    join pg_catalog.pg_dist_shard h on h.logicalrelid operator(pg_catalog.=) c.oid \
+    join pg_catalog.pg_dist_placement l on l.shardid operator(pg_catalog.=) h.shardid \
+    where c.relname operator(pg_catalog.=) '_sqlx_migrations' group by n.nspname";
+
+fn node_hangs() -> Failure {
+    let message = "the node of the Citus cluster that it is on does not answer its coordinator";
+    Failure::new(FailureReason::ClusterUnavailable, message)
+}
+
 /// Reads one chunk after the other.
 async fn reader(
     fleet: &Fleet,
     schemas: &[&Ident],
-    chunks: &Mutex<VecDeque<Vec<usize>>>,
+    (chunks, is_citus): (&Mutex<VecDeque<Vec<usize>>>, bool),
     mut lease: Option<Lease>,
 ) -> Result<Found, Failure> {
     let (mut found, mut is_set) = (Found::new(), false);
@@ -239,8 +283,25 @@ async fn reader(
         };
         if !is_set {
             set_for_reading(&mut held).await?;
+            if is_citus {
+                let limit = "set citus.node_connection_timeout = '5s'";
+                run(&mut held, async |conn| sqlx::raw_sql(limit).execute(conn).await).await?;
+            }
         }
-        read_chunk(&mut held, schemas, &chunk, &mut found).await?;
+        let reading = read_chunk(&mut held, schemas, &chunk, &mut found);
+        let read = match is_citus {
+            true => timeout(NODE_TIMEOUT, reading).await,
+            false => Ok(reading.await),
+        };
+        let Ok(read) = read else {
+            let left =
+                chunk.into_iter().filter(|place| found.iter().all(|(read, _)| read != place));
+            let left: Vec<_> = left.map(|place| (place, Err(node_hangs()))).collect();
+            found.extend(left);
+            is_set = false;
+            continue;
+        };
+        read?;
         held.wear(chunk.len());
         lease = Some(held).filter(|held| !held.is_spent());
         is_set = lease.is_some();
@@ -277,6 +338,10 @@ async fn read_chunk(
                 }
             }
             Err(failure) if failure.reason == FailureReason::Connection => return Err(failure),
+            // All are on the same node.
+            Err(failure) if failure.reason == FailureReason::ClusterUnavailable => {
+                found.extend(part.iter().map(|place| (*place, Err(failure.clone()))));
+            }
             Err(failure) => match part {
                 [] => {}
                 [alone] => found.push((*alone, Err(unreadable(failure)))),

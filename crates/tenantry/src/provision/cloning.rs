@@ -368,7 +368,10 @@ impl New<'_> {
                 "anonymizing: it needs two connections, and the manager's budget has room for one";
             return Err(Error::new(ErrorKind::Config, attempted));
         }
-        let needs_steps = options.connections > 1 && options.data;
+        let citus = self.provisioner.fleet.find_citus().await?;
+        // A snapshot that connections of the coordinator share is none of the workers, which hold the rows.
+        let shares_snapshots = !citus.is_some_and(|citus| citus.distributes_schemas());
+        let needs_steps = options.connections > 1 && options.data && shares_snapshots;
         if needs_steps || plan.locks() > self.room_for_locks().await? {
             let other = Subject { schema: provisional::new_name(), role: to.role.clone() };
             let plan = masked(plan_for(&other.schema)?, masking.as_ref());

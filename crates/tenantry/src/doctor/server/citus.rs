@@ -22,6 +22,9 @@ pub(super) const CHECK: ServerCheck = ServerCheck {
 async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
     let mut lease = on.system().acquire().await.map_err(Error::from)?;
     let Some(citus) = ask(&mut lease).await? else { return Ok(Examined::ok("not used")) };
+    // A node that hangs would take longer than the doctor has for all of them.
+    let limit = "set citus.node_connection_timeout = '3s'";
+    sqlx::raw_sql(limit).execute(&mut *lease).await.map_err(Error::from)?;
     let (nodes, distributed) = match citus.distributes_schemas() {
         true => (read_nodes(&mut lease).await?, read_schemas(&mut lease).await?),
         false => (Vec::new(), HashSet::new()),
@@ -31,6 +34,7 @@ async fn look(on: OnServer<'_>) -> Result<Examined, Error> {
         return Ok(examined);
     }
     let here: Vec<_> = on.tenants().unwrap_or_default().iter().filter(|of| on.has(of)).collect();
+    let examined = examined.findings(unknown_login(&mut lease).await?);
     Ok(examined.findings(plain(on, &here, &distributed)).findings(by_row(on, &here)))
 }
 
@@ -156,6 +160,31 @@ fn by_row(on: OnServer<'_>, here: &[&TenantRecord]) -> Option<Finding> {
         .tenants(Affected::new(count, here.len()))
     })
 }
+
+/// Returns the finding about a login that is a role of all nodes, but not of the cluster's objects in this database.
+/// Citus adds it together with the first object that depends on it, as a superuser, and within a transaction that has
+/// created a schema as the role itself, which it may not.
+async fn unknown_login(conn: &mut PgConnection) -> Result<Option<Finding>, Error> {
+    let unknown: Option<(String,)> =
+        sqlx::query_as(UNKNOWN_LOGIN).persistent(false).fetch_optional(conn).await?;
+    Ok(unknown.map(|(name,)| {
+        Finding::error(
+            format!("the cluster does not know the role {name} in this database"),
+            "tenants cannot be created: must be superuser to alter superuser roles",
+        )
+        .how("let the role create an object of the cluster, outside a transaction; it can be dropped at once")
+        .sql("create type public.known as enum ()")
+        .sql("drop type public.known")
+    }))
+}
+
+/// The name of the role of this session, if it is neither a superuser nor an object of the cluster.
+const UNKNOWN_LOGIN: &str = "\
+    select pg_catalog.quote_ident(r.rolname::pg_catalog.text) from pg_catalog.pg_roles r \
+    where r.rolname operator(pg_catalog.=) current_user and not r.rolsuper \
+      and not exists (select from pg_catalog.pg_dist_object o \
+        where o.classid operator(pg_catalog.=) 'pg_catalog.pg_authid'::pg_catalog.regclass \
+          and o.objid operator(pg_catalog.=) r.oid)";
 
 async fn read_nodes(conn: &mut PgConnection) -> Result<Vec<Node>, Error> {
     type Row = (String, i32, bool, bool, Option<bool>, i64);

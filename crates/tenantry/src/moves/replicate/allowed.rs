@@ -103,6 +103,18 @@ fn tables_sql(schema: &Ident) -> Sql {
     sql
 }
 
+/// Whether Citus distributes tables of a schema.
+fn distributed_sql(schema: &Ident) -> Sql {
+    let mut sql = Sql::new(
+        "select exists (select from pg_catalog.pg_dist_partition p \
+         join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) p.logicalrelid \
+         join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+         where n.nspname operator(pg_catalog.=) ",
+    );
+    sql.literal(schema.as_str()).text(")");
+    sql
+}
+
 /// Returns why logical replication cannot be used; empty if it can.
 pub(in crate::moves) async fn why_not(ends: &Ends) -> Result<Vec<String>, Error> {
     let mut reasons = Vec::new();
@@ -137,6 +149,19 @@ pub(in crate::moves) async fn why_not(ends: &Ends) -> Result<Vec<String>, Error>
     }
     if tables.try_get::<i64, _>(UNFIT.len())? == 0 {
         reasons.push("the tenant has no tables".to_owned());
+    }
+    let citus = ends.source.citus(&mut lease).await?;
+    if citus.is_some_and(|citus| citus.distributes_schemas())
+        && sqlx::raw_sql(distributed_sql(&ends.schema).finish())
+            .fetch_one(&mut *lease)
+            .await?
+            .try_get(0)?
+    {
+        // The subscription would copy the rows, and get no change of them.
+        reasons.push(
+            "workers of a Citus cluster hold the rows, and the source replicates its own only"
+                .to_owned(),
+        );
     }
     drop(lease);
     let mut lease = ends.target_server().lease().await?;

@@ -175,7 +175,8 @@ async fn move_schema(
     let mut sql = Sql::new("set local client_min_messages = warning; ");
     sql.text("select pg_catalog.citus_schema_move(n.oid::pg_catalog.regnamespace, ");
     sql.literal(&node.host).text(", ").number(node.port.into()).text("::pg_catalog.int4, ");
-    sql.literal(options.transfer.as_str()).text("::citus.shard_transfer_mode) ");
+    // Its type has no name here: not every role may use the schema of the extension.
+    sql.literal(options.transfer.as_str()).text(") ");
     sql.text("from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) ");
     sql.literal(schema.as_str());
     let moved = sqlx::raw_sql(sql.finish()).execute(conn).await;

@@ -97,3 +97,44 @@ async fn a_tenant_comes_from_a_plain_server() -> TestResult {
     manager.close().await;
     Ok(())
 }
+
+/// The connections of the coordinator can share a snapshot, and those of the workers do not have it.
+#[tokio::test]
+async fn a_clone_over_several_connections_is_of_one_moment() -> TestResult {
+    let Some(cluster) = Cluster::new("a_clone_over_several_connections").await else {
+        return Ok(());
+    };
+    let (manager, provisioner) =
+        cluster.with_table(&Files::new(&[("0001_tables.sql", TABLES)])).await;
+    provisioner.create("acme", CreateOptions::default()).await?;
+    let db = manager.tenant("acme").await?;
+    for number in 0..4 {
+        let options = CloneOptions::default().data(true).connections(4);
+        let id = format!("copy{number}");
+        let mut cloning = std::pin::pin!(provisioner.clone_tenant("acme", id.as_str(), options));
+        let mut person = number * 100_000;
+        loop {
+            let writing = async {
+                let mut tx = db.begin().await?;
+                let sql = "insert into people (id) values ($1)";
+                sqlx::query(sql).bind(person).execute(&mut *tx).await?;
+                let sql = "insert into letters (person, body) values ($1, 'x')";
+                sqlx::query(sql).bind(person).execute(&mut *tx).await?;
+                tx.commit().await
+            };
+            tokio::select! {
+                cloned = &mut cloning => {
+                    cloned?;
+                    break;
+                }
+                wrote = writing => wrote?,
+            }
+            person += 1;
+        }
+        let sql = "select (select count(*) from people) - (select count(*) from letters)";
+        let copy = manager.tenant(id.as_str()).await?;
+        assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&copy).await?, 0, "{id}");
+    }
+    manager.close().await;
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! Errors name the tenant's tables and constraints, and not their shards.
 
-use tenantry::{Error, ErrorKind, provision::CreateOptions};
+use tenantry::{Error, ErrorKind, migrate::MigrateOptions, provision::CreateOptions};
 
 use super::Cluster;
 use crate::{migrate::Files, support::TestResult};
@@ -67,6 +67,40 @@ async fn names_are_those_of_the_tenant() -> TestResult {
         assert_eq!(names, (constraint, table, column), "{error:?}");
         let taken = kind == ErrorKind::UniqueViolation;
         assert_eq!(error.is_unique_violation_of("members_email_key"), taken);
+    }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_migration_does_not_tell_of_shards() -> TestResult {
+    let Some(cluster) = Cluster::new("a_failed_migration_does_not_tell_of_shards").await else {
+        return Ok(());
+    };
+    let files = Files::new(&[("0001_a.sql", TABLES)]);
+    let (manager, provisioner) = cluster.with_table(&files).await;
+    for id in ["acme", "globex"] {
+        provisioner.create(id, CreateOptions::default()).await?;
+        let db = manager.tenant(id).await?;
+        sqlx::query("insert into members values ('b@b.c', 1)").execute(&db).await?;
+    }
+    for (sql, says) in [
+        ("create unique index members_age_2024 on members (age);", "\"members_age_2024\""),
+        (
+            "alter table members add constraint old check (age > 50);",
+            "\"old\" of relation \"members\"",
+        ),
+        ("alter table members alter team set not null;", "\"team\" of relation \"members\""),
+        ("insert into members values ('b@b.c', 1);", "\"members_email_key\""),
+    ] {
+        files.write("0002_b.sql", sql);
+        let migrator = manager.migrator().tenants(files.read());
+        let report = migrator.migrate_all(MigrateOptions::default()).await?;
+        assert_eq!(report.failed, 2, "{report}");
+        for tenant in &report.tenants {
+            let failure = tenant.error().expect("it has failed").to_string();
+            assert!(failure.contains(says), "{failure}");
+        }
     }
     manager.close().await;
     Ok(())

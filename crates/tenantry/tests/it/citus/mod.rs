@@ -4,8 +4,13 @@
 mod copies;
 mod errors;
 mod finds;
+mod frozen;
+mod killed;
+mod logins;
 mod moves;
+mod names;
 mod nodes;
+mod places;
 mod provisions;
 
 use std::{
@@ -19,6 +24,7 @@ use tenantry::{TableCatalog, TenantManager, provision::Provisioner};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
+    faults::Frozen,
     migrate::Files,
     support::{connect, run, try_run},
 };
@@ -134,6 +140,29 @@ impl Cluster {
     async fn start(&self, worker: &(String, i32)) {
         let mut beside = connect(&self.url_of(worker, None)).await;
         run(&mut beside, &format!("alter database {} allow_connections true", self.name)).await;
+    }
+
+    /// Freezes all processes of a worker, if it runs on this machine: its sockets stay open, and nothing answers.
+    async fn freeze(&self, worker: &(String, i32)) -> Option<Frozen> {
+        let file = "select split_part(pg_read_file('postmaster.pid'), E'\\n', 1)";
+        let pid: String = sqlx::query_scalar(file)
+            .fetch_one(&mut connect(&self.url_of(worker, None)).await)
+            .await
+            .expect("the worker is running");
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        if name.trim() != "postgres" {
+            let told = "citus: the worker does not run on this machine, and is not frozen\n";
+            std::io::stderr().write_all(told.as_bytes()).expect("it can be written");
+            return None;
+        }
+        Some(Frozen::freeze_server(pid))
+    }
+
+    /// Gives up waiting for a node that does not answer after this time.
+    async fn limit_connects(&self, time: &str) {
+        let sql =
+            format!("alter database {} set citus.node_connection_timeout = '{time}'", self.name);
+        run(&mut self.admin().await, &sql).await;
     }
 
     /// The workers that hold tables of a schema.

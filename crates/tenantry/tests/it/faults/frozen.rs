@@ -10,7 +10,11 @@ pub(crate) struct Frozen {
 impl Frozen {
     /// Freezes the postmaster first, so that no process is born while the others are looked for.
     pub(crate) fn freeze(server: &DevServer) -> Self {
-        let postmaster = server.pid().expect("the server is running").to_string();
+        Self::freeze_server(server.pid().expect("the server is running").to_string())
+    }
+
+    /// The same for a server of which only the process is known.
+    pub(crate) fn freeze_server(postmaster: String) -> Self {
         signal("-STOP", std::slice::from_ref(&postmaster));
         let children = Command::new("pgrep").args(["-P", &postmaster]).output();
         let children = children.expect("pgrep is there").stdout;
