@@ -157,7 +157,7 @@ impl Mover {
             bytes_total: plan.bytes,
         };
         match self.drive(ends, mine, row, teller, (said(options), false)).await? {
-            Outcome::Moved(report) => Ok(report),
+            Outcome::Moved(report) => Ok(*report),
             Outcome::Undone(error) => Err(error),
         }
     }
@@ -276,7 +276,7 @@ impl Mover {
             bytes_total: row.bytes,
         };
         match self.drive(ends, mine, row, teller, (Said::default(), true)).await? {
-            Outcome::Moved(report) => Ok(Some(report)),
+            Outcome::Moved(report) => Ok(Some(*report)),
             Outcome::Undone(error) => Err(error),
         }
     }

@@ -93,7 +93,7 @@ pub(super) struct Said {
 
 /// How a move ended, as far as this process has seen it.
 pub(super) enum Outcome {
-    Moved(MoveReport),
+    Moved(Box<MoveReport>),
     Undone(Error),
 }
 
@@ -198,7 +198,7 @@ impl Run {
                 }
                 None => (0, 0),
             };
-            return Ok(Outcome::Moved(MoveReport {
+            return Ok(Outcome::Moved(Box::new(MoveReport {
                 tenant_id: ends.id().clone(),
                 from: row.from,
                 to: row.to,
@@ -215,7 +215,7 @@ impl Run {
                 duration,
                 left,
                 remarks,
-            }));
+            })));
         }
         let why = trouble.unwrap_or_else(|| {
             let why = row.trouble.as_deref().unwrap_or("it was cancelled").to_owned();

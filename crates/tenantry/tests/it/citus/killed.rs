@@ -37,6 +37,18 @@ async fn count(manager: &TenantManager, id: &str) -> Result<i64, Error> {
     Ok(sqlx::query_scalar("select count(*) from notes").fetch_one(&db).await?)
 }
 
+/// Creates a tenant after a worker was restarted: a session that was connected to it finds that out once.
+async fn create_again(provisioner: &Provisioner, id: &str) {
+    for _ in 0..20 {
+        match provisioner.create(id, CreateOptions::default()).await {
+            Ok(_) => return,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{id}: {error:?}"),
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{id} could not be created");
+}
+
 /// The operation that a worker dies under.
 #[derive(Debug, Clone, Copy)]
 enum Under {
@@ -97,10 +109,7 @@ async fn a_worker_dies_in_the_middle() -> TestResult {
             let schema = format!("tenant_{id}");
             let (mut to, mut concerned) = (node(&cluster.workers[0]), cluster.workers[0].clone());
             if matches!(under, Under::Drop | Under::Rename | Under::Move) {
-                // Sessions that were connected to the worker find out once.
-                while provisioner.create(id.as_str(), CreateOptions::default()).await.is_err() {
-                    sleep(Duration::from_millis(100)).await;
-                }
+                create_again(&provisioner, &id).await;
                 fill(&manager, &id, 500).await?;
                 let at = cluster.workers_of(&schema).await[0].clone();
                 let other = cluster.workers.iter().find(|worker| **worker != at);

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use sqlx::PgConnection;
 use tenantry::{
     CatalogColumns, ErrorKind, FixedCatalog, Isolation, IsolationKind, KeyType, Rows, TableCatalog,
-    TenantManager, TenantRecord,
+    TenantDb, TenantManager, TenantRecord,
     moves::{Destination, MoveOptions, MoveStage, ObstacleKind},
     provision::CreateOptions,
 };
@@ -179,6 +180,84 @@ pub(super) fn with_user(url: &str, user: &str) -> String {
     format!("{scheme}://{user}@{host}")
 }
 
+/// All rows of the [tables](rich_tables) that a tenant sees.
+const SEEN: &str = "select (select string_agg(t::text, ';' order by id) from \"My Users\" t) \
+                    || (select string_agg(t::text, ';' order by id) from parts t) \
+                    || (select string_agg(t::text, ';' order by id) from teams t) \
+                    || (select string_agg(t::text, ';' order by id) from leads t)";
+
+/// Tables with columns of many types, whose key has this type.
+fn rich_tables(key_type: KeyType) -> String {
+    let sql_type = key_type.as_str();
+    let key = format!("nullif(current_setting('my.key', true), '')::{sql_type}");
+    let keyed = |name: &str, columns: &str, more: &str| {
+        format!(
+            "create table {name} (\"Org Id\" {sql_type} not null default {key}, {columns}) {more}; \
+             alter table {name} enable row level security; alter table {name} force row level security; \
+             create policy tenantry_all on {name} as permissive for all using (true) with check (true); \
+             create policy tenantry_tenant on {name} as restrictive for all \
+               using (\"Org Id\" = (select {key})) with check (\"Org Id\" = {key}); \
+             grant select, insert, update, delete on {name} to worker;\n"
+        )
+    };
+    keyed(
+        "\"My Users\"",
+        "id int generated always as identity, boss int, f float8, r float4, b bytea, j json, jb jsonb, a text[], \
+         aa int[][], rng int4range, mr nummultirange, ts timestamptz, d date, iv interval, n numeric, u uuid, \
+         o bool, ip inet, mo money, x bit varying, doubled int generated always as (boss * 2) stored, \
+         \"weird \"\"col\" text, primary key (\"Org Id\", id)",
+        "",
+    ) + "alter table \"My Users\" add foreign key (\"Org Id\", boss) references \"My Users\" (\"Org Id\", id);\n"
+        + &keyed(
+            "parts",
+            "id int, team int, at date not null, primary key (\"Org Id\", id, at)",
+            "partition by range (at)",
+        )
+        + "create table parts_1 partition of parts for values from ('2020-01-01') to ('2021-01-01');\n\
+           create table parts_2 partition of parts default;\n"
+        + &keyed("teams", "id int, lead int, primary key (\"Org Id\", id)", "")
+        + &keyed("leads", "id int, team int not null, primary key (\"Org Id\", id)", "")
+        + "alter table teams add foreign key (\"Org Id\", lead) references leads (\"Org Id\", id) deferrable;\n\
+           alter table leads add foreign key (\"Org Id\", team) references teams (\"Org Id\", id) deferrable;\n"
+}
+
+async fn fill_richly(db: &TenantDb) {
+    run(
+        db,
+        "insert into \"My Users\" (boss, f, r, b, j, jb, a, aa, rng, mr, ts, d, iv, n, u, o, ip, mo, x, \"weird \"\"col\") \
+         values (null, 'NaN', 0.1, '\\x00ff5c', '{\"a\" :  1}', '{\"a\": 1.10}', array['a,b', null, '\"', ''], \
+           '{{1,2},{3,4}}', 'empty', '{[1,2),[3,)}', 'infinity', '0044-03-15 bc', '1 mon -3 days 04:05:06.7', \
+           'NaN', gen_random_uuid(), true, '::1/64', -12.34, '1011', E'\\\\N\\ttab\\nnew\\\\.'), \
+         (null, 1e-300, 3.4e38, '', 'null', 'null', '{}', null, '[1,5)', '{}', '-infinity', '-infinity', null, \
+           123456789012345678901234567890.123456789, null, false, null, null, '', '\\N')",
+    )
+    .await;
+    run(db, "update \"My Users\" set boss = (select min(id) from \"My Users\")").await;
+    run(db, "insert into parts (id, team, at) values (1, 1, '2020-05-05'), (2, 2, '2030-01-01')")
+        .await;
+    run(
+        db,
+        "insert into teams (id, lead) values (1, null), (2, null); \
+         insert into leads (id, team) values (1, 1), (2, 2); update teams set lead = 3 - id",
+    )
+    .await;
+}
+
+/// As if an hour had passed since names and keys were given up.
+async fn let_an_hour_pass(admin: &mut PgConnection) {
+    run(
+        &mut *admin,
+        "update app._tenantry_retired_keys set retired_at = retired_at - interval '1 hour'",
+    )
+    .await;
+    run(
+        admin,
+        "do $$ begin if to_regclass('tenantry_retired') is not null then \
+         update tenantry_retired set retired_at = retired_at - interval '1 hour'; end if; end $$",
+    )
+    .await;
+}
+
 /// Values of many types, identities, generated columns, partitions and circles of foreign keys arrive as they were, with
 /// a key of another type, column and setting.
 #[tokio::test]
@@ -192,38 +271,7 @@ async fn rows_of_many_types_arrive_as_they_were() -> TestResult {
         ),
     ] {
         let server = DevServer::start().await?;
-        let sql_type = key_type.as_str();
-        let key = format!("nullif(current_setting('my.key', true), '')::{sql_type}");
-        let keyed = |name: &str, columns: &str, more: &str| {
-            format!(
-                "create table {name} (\"Org Id\" {sql_type} not null default {key}, {columns}) {more}; \
-                 alter table {name} enable row level security; alter table {name} force row level security; \
-                 create policy tenantry_all on {name} as permissive for all using (true) with check (true); \
-                 create policy tenantry_tenant on {name} as restrictive for all \
-                   using (\"Org Id\" = (select {key})) with check (\"Org Id\" = {key}); \
-                 grant select, insert, update, delete on {name} to worker;\n"
-            )
-        };
-        let sql = keyed(
-            "\"My Users\"",
-            "id int generated always as identity, boss int, f float8, r float4, b bytea, j json, jb jsonb, a text[], \
-             aa int[][], rng int4range, mr nummultirange, ts timestamptz, d date, iv interval, n numeric, u uuid, \
-             o bool, ip inet, mo money, x bit varying, doubled int generated always as (boss * 2) stored, \
-             \"weird \"\"col\" text, primary key (\"Org Id\", id)",
-            "",
-        ) + "alter table \"My Users\" add foreign key (\"Org Id\", boss) references \"My Users\" (\"Org Id\", id);\n"
-            + &keyed(
-                "parts",
-                "id int, team int, at date not null, primary key (\"Org Id\", id, at)",
-                "partition by range (at)",
-            )
-            + "create table parts_1 partition of parts for values from ('2020-01-01') to ('2021-01-01');\n\
-               create table parts_2 partition of parts default;\n"
-            + &keyed("teams", "id int, lead int, primary key (\"Org Id\", id)", "")
-            + &keyed("leads", "id int, team int not null, primary key (\"Org Id\", id)", "")
-            + "alter table teams add foreign key (\"Org Id\", lead) references leads (\"Org Id\", id) deferrable;\n\
-               alter table leads add foreign key (\"Org Id\", team) references teams (\"Org Id\", id) deferrable;\n";
-        let files = Files::new(&[("0001_tables.sql", sql)]);
+        let files = Files::new(&[("0001_tables.sql", rich_tables(key_type))]);
         let rows = || {
             let rows = Rows::new().schema("app").expect("an identifier").key(key_type);
             let rows =
@@ -258,33 +306,12 @@ async fn rows_of_many_types_arrive_as_they_were() -> TestResult {
             let options = CreateOptions::default().isolation(IsolationKind::Row).key(key);
             manager.provisioner().tenants(files.read()).create(id, options).await?;
             let db = manager.tenant(id).await?;
-            run(
-                &db,
-                "insert into \"My Users\" (boss, f, r, b, j, jb, a, aa, rng, mr, ts, d, iv, n, u, o, ip, mo, x, \"weird \"\"col\") \
-                 values (null, 'NaN', 0.1, '\\x00ff5c', '{\"a\" :  1}', '{\"a\": 1.10}', array['a,b', null, '\"', ''], \
-                   '{{1,2},{3,4}}', 'empty', '{[1,2),[3,)}', 'infinity', '0044-03-15 bc', '1 mon -3 days 04:05:06.7', \
-                   'NaN', gen_random_uuid(), true, '::1/64', -12.34, '1011', E'\\\\N\\ttab\\nnew\\\\.'), \
-                 (null, 1e-300, 3.4e38, '', 'null', 'null', '{}', null, '[1,5)', '{}', '-infinity', '-infinity', null, \
-                   123456789012345678901234567890.123456789, null, false, null, null, '', '\\N')",
-            )
-            .await;
-            run(&db, "update \"My Users\" set boss = (select min(id) from \"My Users\")").await;
-            run(&db, "insert into parts (id, team, at) values (1, 1, '2020-05-05'), (2, 2, '2030-01-01')").await;
-            run(
-                &db,
-                "insert into teams (id, lead) values (1, null), (2, null); \
-                 insert into leads (id, team) values (1, 1), (2, 2); update teams set lead = 3 - id",
-            )
-            .await;
+            fill_richly(&db).await;
         }
-        let seen = "select (select string_agg(t::text, ';' order by id) from \"My Users\" t) \
-                    || (select string_agg(t::text, ';' order by id) from parts t) \
-                    || (select string_agg(t::text, ';' order by id) from teams t) \
-                    || (select string_agg(t::text, ';' order by id) from leads t)";
         let before: String =
-            sqlx::query_scalar(seen).fetch_one(&manager.tenant("Acme-1_x").await?).await?;
+            sqlx::query_scalar(SEEN).fetch_one(&manager.tenant("Acme-1_x").await?).await?;
         let other: String =
-            sqlx::query_scalar(seen).fetch_one(&manager.tenant("other").await?).await?;
+            sqlx::query_scalar(SEEN).fetch_one(&manager.tenant("other").await?).await?;
         let mut held = stale.tenant("Acme-1_x").await?.acquire().await?;
         for kind in
             [IsolationKind::Schema, IsolationKind::Row, IsolationKind::Database, IsolationKind::Row]
@@ -294,38 +321,26 @@ async fn rows_of_many_types_arrive_as_they_were() -> TestResult {
             moved.unwrap_or_else(|error| panic!("{key_type:?} {kind}: {error:?}"));
             for of in [&manager, &stale] {
                 let db = of.tenant("Acme-1_x").await?;
-                let after: String = sqlx::query_scalar(seen).fetch_one(&db).await?;
+                let after: String = sqlx::query_scalar(SEEN).fetch_one(&db).await?;
                 if db.tenant().placement().isolation() == kind {
                     assert_eq!(after, before, "{key_type:?} {kind}");
                 }
                 let after: String =
-                    sqlx::query_scalar(seen).fetch_one(&of.tenant("other").await?).await?;
+                    sqlx::query_scalar(SEEN).fetch_one(&of.tenant("other").await?).await?;
                 assert_eq!(after, other, "{key_type:?} {kind}");
             }
             // A write of a connection that has heard nothing is refused.
             let late = try_run(&mut *held, "update \"My Users\" set o = o").await;
             assert!(late.is_err(), "{key_type:?} {kind}");
             drop(held);
-            run(
-                &mut admin,
-                "update app._tenantry_retired_keys set retired_at = retired_at - interval '1 hour'",
-            )
-            .await;
-            run(&mut admin, "do $$ begin if to_regclass('tenantry_retired') is not null then \
-                 update tenantry_retired set retired_at = retired_at - interval '1 hour'; end if; end $$").await;
+            let_an_hour_pass(&mut admin).await;
             // The connection that was held is returned in the background.
             eventually("all is swept", async || {
                 let swept = manager.mover().sweep().await.expect("they can be listed");
                 swept.iter().all(|of| of.error.is_none())
             })
             .await;
-            run(
-                &mut admin,
-                "update app._tenantry_retired_keys set retired_at = retired_at - interval '1 hour'",
-            )
-            .await;
-            run(&mut admin, "do $$ begin if to_regclass('tenantry_retired') is not null then \
-                 update tenantry_retired set retired_at = retired_at - interval '1 hour'; end if; end $$").await;
+            let_an_hour_pass(&mut admin).await;
             held = manager.tenant("Acme-1_x").await?.acquire().await?;
         }
         drop(held);
