@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sqlx::Row;
+
 use super::{Destination, id::book, places::Places};
 use crate::{
     catalog::{RowsOfTenant, Site},
@@ -9,7 +11,7 @@ use crate::{
     fleet::Fleet,
     provision::{Provisioner, RowsAt, refuse_unfinished},
     reading::subject_of,
-    schema::{Attribute, ObjectKind, SchemaModel, read::Subject},
+    schema::{Attribute, ObjectKind, SchemaModel, Value, read::Subject},
     tenant::{Ident, IsolationKind, Placement, TenantId, TenantRecord, TenantState},
 };
 
@@ -170,21 +172,28 @@ impl Ends {
     }
 
     /// Returns the model of the source for the target. The schema `public` of a database belongs to the owner of that, and
-    /// has privileges and a comment of its own; a schema of the same name as others does not.
-    pub(super) fn for_target(&self, mut model: SchemaModel) -> SchemaModel {
-        if self.source_kind == IsolationKind::Database && self.target_kind == IsolationKind::Schema
+    /// has privileges and a comment of its own; a schema beside those of others belongs to the role of maintenance.
+    pub(super) async fn for_target(&self, mut model: SchemaModel) -> Result<SchemaModel, Error> {
+        let kinds = (self.source_kind, self.target_kind);
+        if kinds != (IsolationKind::Database, IsolationKind::Schema)
+            || self.schema.as_str() != "public"
         {
-            let schemas =
-                model.objects.iter_mut().filter(|(key, _)| key.kind == ObjectKind::Schema);
-            for (_, schema) in schemas.filter(|_| self.schema.as_str() == "public") {
-                schema.remove(Attribute::Owner);
-                schema.remove(Attribute::Grants);
-                if schema.text(Attribute::Comment) == Some("standard public schema") {
-                    schema.remove(Attribute::Comment);
-                }
+            return Ok(model);
+        }
+        let role = "select pg_catalog.quote_ident(current_user::pg_catalog.text)";
+        let mut lease = self.target.lease().await?;
+        let owner: String = sqlx::raw_sql(role).fetch_one(&mut *lease).await?.try_get(0)?;
+        lease.settle().await;
+        for (_, schema) in
+            model.objects.iter_mut().filter(|(key, _)| key.kind == ObjectKind::Schema)
+        {
+            schema.set(Attribute::Owner, Value::Text(owner.clone()));
+            schema.remove(Attribute::Grants);
+            if schema.text(Attribute::Comment) == Some("standard public schema") {
+                schema.remove(Attribute::Comment);
             }
         }
-        model
+        Ok(model)
     }
 
     /// Returns the name of the database that the move creates.

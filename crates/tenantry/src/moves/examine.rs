@@ -529,7 +529,7 @@ impl<'a> Examination<'a> {
     async fn try_out(&mut self) -> Result<(), Error> {
         let subject = self.ends.subject_at_source().await?;
         let model = read_once(&self.ends.source, &subject).await?;
-        let model = self.ends.for_target(model);
+        let model = self.ends.for_target(model).await?;
         self.not_carried(&model);
         let to = self.ends.subject_at_target().await?;
         let options = CloneOptions::default().data(true);

@@ -362,7 +362,7 @@ impl Run {
                 let is_replicated = self.row.method == MoveMethod::Replication;
                 let marker = is_replicated.then(|| replicate::mark_sql(attempt.book, attempt.id));
                 let fenced = fence::fence(&self.ends, held, attempt, (&kept_as, marker)).await?;
-                self.model = Some(self.ends.for_target(fenced));
+                self.model = Some(self.ends.for_target(fenced).await?);
                 Ok(())
             }
             Work::Fill if self.ends.are_rows() => {
