@@ -29,9 +29,15 @@ const FINDS_BROKEN: [(&str, &str); 2] = [
     ("remote_transaction.c", "MarkRemoteTransactionFailed"),
 ];
 
+/// The function that asks a worker for its disk space. It also refuses one that has too little; Citus translates neither
+/// message.
+const CHECKS_SPACE: (&str, &str) = ("shard_transfer.c", "CheckSpaceConstraints");
+
 /// Returns `true` if the connection to a worker broke in the middle of a transaction.
 pub(super) fn is_broken_off(error: &dyn DatabaseError) -> bool {
-    is_raised_by(error, &FINDS_BROKEN)
+    let has_no_figures =
+        || is_raised_by(error, &[CHECKS_SPACE]) && error.message().starts_with("Could not fetch");
+    is_raised_by(error, &FINDS_BROKEN) || has_no_figures()
 }
 
 fn is_raised_by(error: &dyn DatabaseError, functions: &[(&str, &str)]) -> bool {

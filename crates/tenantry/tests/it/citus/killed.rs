@@ -24,29 +24,30 @@ fn node((host, port): &(String, i32)) -> CitusNode {
     CitusNode::new(host, u16::try_from(*port).expect("a port"))
 }
 
+/// Runs an operation after a worker was restarted: each session that was connected to it finds that out once.
+async fn patiently<T>(run: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 0..20 {
+        match run().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                sleep(Duration::from_millis(100)).await;
+            }
+            done => return done,
+        }
+    }
+    run().await
+}
+
 async fn fill(manager: &TenantManager, id: &str, rows: i32) -> Result<(), Error> {
     let db = manager.tenant(id).await?;
-    let fill =
-        "insert into notes (id, text) select n, repeat('x', 200) from generate_series(1, $1) n";
-    sqlx::query(fill).bind(rows).execute(&db).await?;
-    Ok(())
+    let fill = "insert into notes (id, text) select n, repeat('x', 200) from generate_series(1, $1) n \
+                on conflict do nothing";
+    patiently(async || Ok(sqlx::query(fill).bind(rows).execute(&db).await.map(drop)?)).await
 }
 
 async fn count(manager: &TenantManager, id: &str) -> Result<i64, Error> {
     let db = manager.tenant(id).await?;
-    Ok(sqlx::query_scalar("select count(*) from notes").fetch_one(&db).await?)
-}
-
-/// Creates a tenant after a worker was restarted: a session that was connected to it finds that out once.
-async fn create_again(provisioner: &Provisioner, id: &str) {
-    for _ in 0..20 {
-        match provisioner.create(id, CreateOptions::default()).await {
-            Ok(_) => return,
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{id}: {error:?}"),
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{id} could not be created");
+    let count = "select count(*) from notes";
+    patiently(async || Ok(sqlx::query_scalar(count).fetch_one(&db).await?)).await
 }
 
 /// The operation that a worker dies under.
@@ -109,7 +110,8 @@ async fn a_worker_dies_in_the_middle() -> TestResult {
             let schema = format!("tenant_{id}");
             let (mut to, mut concerned) = (node(&cluster.workers[0]), cluster.workers[0].clone());
             if matches!(under, Under::Drop | Under::Rename | Under::Move) {
-                create_again(&provisioner, &id).await;
+                let create = async || provisioner.create(&*id, CreateOptions::default()).await;
+                patiently(create).await?;
                 fill(&manager, &id, 500).await?;
                 let at = cluster.workers_of(&schema).await[0].clone();
                 let other = cluster.workers.iter().find(|worker| **worker != at);
@@ -169,7 +171,13 @@ async fn a_worker_dies_in_the_middle() -> TestResult {
         assert_eq!(report.total, tenants.len(), "{report}");
         cluster.start(&cluster.workers[0]).await;
     }
-    let report = migrator.migrate_all(MigrateOptions::default()).await?;
+    let mut report = migrator.migrate_all(MigrateOptions::default()).await?;
+    for _ in 0..20 {
+        if report.end == End::Completed {
+            break;
+        }
+        report = migrator.migrate_all(MigrateOptions::default()).await?;
+    }
     assert_eq!((report.end, report.failed), (End::Completed, 0), "{report}");
     at_rest(&manager).await;
     manager.close().await;
