@@ -3,7 +3,7 @@
 
 use sqlx::{PgConnection, Row};
 
-use super::{MoveMethod, attempts::Attempt, ends::Ends, failure::Failure, fill};
+use super::{MoveMethod, attempts::Attempt, ended::ended, ends::Ends, failure::Failure, fill};
 use crate::{
     citus::Sharding,
     db::TenantTransaction,
@@ -152,14 +152,8 @@ async fn make_schema(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
         Provisioner::new(target.clone()).claim_name(&mut tx, to_schema).await?;
         attempt.on_target().note(&mut tx, to_schema).await
     };
-    let made: Result<(), Failure> = made.await;
-    match made {
-        Ok(()) => Ok(Provisioner::new(target.clone()).commit(tx).await?),
-        Err(failure) => {
-            drop(tx.rollback().await);
-            Err(failure)
-        }
-    }
+    let made = made.await;
+    ended(target, tx, made).await
 }
 
 /// Removes what the move has made on the target. `false` if its records are gone with the database.

@@ -627,9 +627,9 @@ impl<'a> Examination<'a> {
         let Self { ends, options, method, .. } = self;
         let Sample { per_table, rate } = self.sample;
         let (bytes, tables, structure) = (self.bytes, self.tables, self.structure);
-        let is_copied = method == MoveMethod::UnderFence;
+        // What rows take is in the time for the structure.
+        let is_copied = method == MoveMethod::UnderFence && !ends.are_rows();
         let verify = options.verify;
-        let is_copied = is_copied && !ends.are_rows();
         let measured = Measured { bytes, tables, per_table, rate, structure, is_copied, verify };
         let pause = measured.pause();
         if pause > options.max_pause {

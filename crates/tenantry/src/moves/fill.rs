@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use super::{
     MoveMethod, MoveStage,
     attempts::Attempt,
+    ended::ended,
     ends::Ends,
     failure::Failure,
     progress::Teller,
@@ -68,7 +69,7 @@ pub(super) async fn fill(
     let mut writer = TenantTransaction::open(lease).await?;
     let path = &source.site_of(frozen.kept_as).occupant.binding.search_path;
     let copying = async {
-        // Nobody else uses the tables any more, but for transactions that have only read.
+        // Only transactions that have read still use the tables.
         lift(&mut reader, frozen.kept_as)
             .await
             .map_err(|error| Failure::of_locks(error, READERS))?;
@@ -92,16 +93,7 @@ pub(super) async fn fill(
     };
     let copied: Result<Copied, Failure> = copying.await;
     drop(reader.rollback().await);
-    match copied {
-        Ok(copied) => {
-            Provisioner::new(target.clone()).commit(writer).await?;
-            Ok(copied)
-        }
-        Err(failure) => {
-            drop(writer.rollback().await);
-            Err(failure)
-        }
-    }
+    ended(target, writer, copied).await
 }
 
 /// Plans a copy of everything.
@@ -161,14 +153,8 @@ pub(super) async fn fill_rows(
             _ => attempt.on_target().lock(&mut writer).await,
         }
     };
-    let written: Result<(), Failure> = written.await;
-    match written {
-        Ok(()) => Provisioner::new(target.clone()).commit(writer).await?,
-        Err(failure) => {
-            drop(writer.rollback().await);
-            return Err(failure);
-        }
-    }
+    let written = written.await;
+    ended(target, writer, written).await?;
     let tables = moved.tables.into_iter();
     let tables = tables.map(|of| ClonedTable { name: of.table.to_string(), rows: of.rows });
     let remarks = Vec::new();

@@ -20,6 +20,7 @@ mod conninfo;
 mod container;
 mod destination;
 mod drain;
+mod ended;
 mod ends;
 mod estimate;
 mod examine;

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::{
     attempts::Attempt,
+    ended::ended,
     ends::Ends,
     failure::Failure,
     id::MoveId,
@@ -23,7 +24,7 @@ use crate::{
     db::TenantTransaction,
     error::{Error, ErrorKind},
     fleet::Fleet,
-    provision::{Provisioner, RowsAt},
+    provision::RowsAt,
     sql::Sql,
     tenant::Ident,
 };
@@ -91,13 +92,8 @@ pub(super) async fn fence(ends: &Ends, held: Held, attempt: Attempt<'_>) -> Resu
     let rows = ends.rows_of_source(&site);
     let lease = source.lease_for(&source.site_of(schema)).await?;
     let mut tx = TenantTransaction::open(lease).await?;
-    match fence_within(&mut tx, ends, &held, rows, attempt).await {
-        Ok(()) => Ok(Provisioner::new(source.clone()).commit(tx).await?),
-        Err(failure) => {
-            drop(tx.rollback().await);
-            Err(failure)
-        }
-    }
+    let fenced = fence_within(&mut tx, ends, &held, rows, attempt).await;
+    ended(source, tx, fenced).await
 }
 
 async fn fence_within(
@@ -175,14 +171,8 @@ async fn replace(
         }
         Ok(())
     };
-    let replaced: Result<(), Failure> = replaced.await;
-    match replaced {
-        Ok(()) => Ok(Provisioner::new(source.clone()).commit(tx).await?),
-        Err(failure) => {
-            drop(tx.rollback().await);
-            Err(failure)
-        }
-    }
+    let replaced = replaced.await;
+    ended(source, tx, replaced).await
 }
 
 /// Removes the triggers and their function, one by one: other tenants that wait behind the locks wait for a moment each.

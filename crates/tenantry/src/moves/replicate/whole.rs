@@ -10,12 +10,12 @@ use crate::{
     moves::{
         attempts::Attempt,
         conninfo::Conninfo,
+        ended::ended,
         ends::Ends,
         failure::Failure,
         fill::{own, planned},
         id::MoveId,
     },
-    provision::Provisioner,
     reading::read_once,
     schema::SchemaModel,
 };
@@ -65,7 +65,7 @@ async fn create(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
         own(ends, attempt, &mut tx).await
     };
     let made = made.await;
-    ended(ends, tx, made).await
+    ended(target, tx, made).await
 }
 
 /// Verifies that the structure of the copy equals that of the source, and returns what is worded differently. The copy
@@ -87,25 +87,7 @@ pub(in crate::moves) async fn check(
         Ok(Copying::new(way, &plan, &options, None).checking(&mut tx).await?)
     };
     let checked = checked.await;
-    ended(ends, tx, checked).await
-}
-
-/// Commits what was done on the target, or takes it back.
-async fn ended<T>(
-    ends: &Ends,
-    tx: TenantTransaction,
-    done: Result<T, Failure>,
-) -> Result<T, Failure> {
-    match done {
-        Ok(done) => {
-            Provisioner::new(ends.target.clone()).commit(tx).await?;
-            Ok(done)
-        }
-        Err(failure) => {
-            drop(tx.rollback().await);
-            Err(failure)
-        }
-    }
+    ended(target, tx, checked).await
 }
 
 /// Removes the subscription, the slots, the publication and the markers. What is gone is skipped.

@@ -83,7 +83,7 @@ impl Scene {
         };
         let (main, eu) = (start().await, start().await);
         let files = Files::new(&[("0001_tables.sql", tables())]);
-        let nobody: FixedCatalog = std::iter::empty::<TenantRecord>().collect();
+        let no_tenants: FixedCatalog = std::iter::empty::<TenantRecord>().collect();
         for server in [&main, &eu] {
             let mut admin = connect(&server.url()).await;
             run(&mut admin, "create role worker").await;
@@ -101,7 +101,7 @@ impl Scene {
             let own = built(
                 TenantManager::builder(server_url(server, user))
                     .isolation(rows())
-                    .catalog(nobody.clone()),
+                    .catalog(no_tenants.clone()),
             );
             let migrated =
                 own.migrator().tenants(files.read()).migrate_all(Default::default()).await;

@@ -284,8 +284,8 @@ async fn rows_of_many_types_arrive_as_they_were() -> TestResult {
             "create role worker; create schema app; grant usage on schema app to worker",
         )
         .await;
-        let nobody: FixedCatalog = std::iter::empty::<TenantRecord>().collect();
-        let own = built(TenantManager::builder(server.url()).isolation(rows()).catalog(nobody));
+        let no_tenants: FixedCatalog = std::iter::empty::<TenantRecord>().collect();
+        let own = built(TenantManager::builder(server.url()).isolation(rows()).catalog(no_tenants));
         let migrated = own.migrator().tenants(files.read()).migrate_all(Default::default()).await?;
         assert!(migrated.is_success(), "{migrated}");
         own.close().await;

@@ -63,7 +63,7 @@ fn route() -> Vec<Destination> {
 async fn an_owner_to_whom_policies_apply_moves_tenants_in_all_directions() -> TestResult {
     let (main, eu) = (DevServer::start().await?, DevServer::start().await?);
     let files = Files::new(&[("0001_tables.sql", tables())]);
-    let nobody: FixedCatalog = std::iter::empty::<TenantRecord>().collect();
+    let no_tenants: FixedCatalog = std::iter::empty::<TenantRecord>().collect();
     for server in [&main, &eu] {
         let mut admin = connect(&server.url()).await;
         run(
@@ -74,7 +74,7 @@ async fn an_owner_to_whom_policies_apply_moves_tenants_in_all_directions() -> Te
         )
         .await;
         let url = with_user(&server.url(), "boss");
-        let own = built(TenantManager::builder(url).isolation(rows()).catalog(nobody.clone()));
+        let own = built(TenantManager::builder(url).isolation(rows()).catalog(no_tenants.clone()));
         let migrated = own.migrator().tenants(files.read()).migrate_all(Default::default()).await?;
         assert!(migrated.is_success(), "{migrated}");
         own.close().await;
