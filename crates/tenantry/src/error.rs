@@ -16,6 +16,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 pub use class::ErrorClass;
 pub(crate) use classify::class_of;
+pub(crate) use database::is_refused_by_policies;
 pub(crate) use of_worker::message_of;
 pub use options::OptionsError;
 

@@ -2,12 +2,23 @@
 
 use sqlx::postgres::PgDatabaseError;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, is_refused_by_policies};
+
+/// What to do about a table whose policies apply to the role that reads it.
+const WITH_POLICIES: &str = " (the table's policies apply to the role of maintenance, so it would not see every row: \
+                             grant it bypassrls, or give the manager upkeep_credentials of a role that has it)";
 
 /// Wraps an error with what was attempted.
-pub(crate) fn failed(attempted: String, error: sqlx::Error) -> Error {
+pub(crate) fn failed(mut attempted: String, error: sqlx::Error) -> Error {
+    advise(&mut attempted, &error);
     let error = Error::from(error);
     Error::new(error.kind(), attempted).with_source(error)
+}
+
+fn advise(attempted: &mut String, error: &sqlx::Error) {
+    if is_refused_by_policies(error) {
+        attempted.push_str(WITH_POLICIES);
+    }
 }
 
 const DISK_FULL: &str = "53100";
@@ -15,6 +26,7 @@ const DISK_FULL: &str = "53100";
 /// Wraps an error without the server's message, which may quote values of the source: SQLSTATE and names remain.
 pub(crate) fn failed_in_secret(attempted: String, error: sqlx::Error) -> Error {
     let mut attempted = attempted;
+    advise(&mut attempted, &error);
     let answer = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
     if let Some(answer) = answer {
         attempted.push_str(&format!(": SQLSTATE {}", answer.code()));

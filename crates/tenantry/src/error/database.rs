@@ -6,6 +6,16 @@ use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 use super::{Error, ErrorKind, of_worker::Names};
 
+/// Returns `true` if a statement was refused because policies would hide rows from it, with `row_security` off. The
+/// message depends on the server's language; the function that has refused it does not.
+pub(crate) fn is_refused_by_policies(error: &sqlx::Error) -> bool {
+    let answer = error.as_database_error();
+    let answer = answer.and_then(|answer| answer.try_downcast_ref::<PgDatabaseError>());
+    answer.is_some_and(|answer| {
+        answer.code() == "42501" && answer.routine() == Some("check_enable_rls")
+    })
+}
+
 /// Details to branch on when the database refuses a statement. Names are those of PostgreSQL
 /// ([error fields](https://www.postgresql.org/docs/current/protocol-error-fields.html)). On a coordinator of Citus,
 /// they are those of the tenant's tables, not of their shards, and come from the message, which must be in English.

@@ -33,11 +33,43 @@ const FINDS_BROKEN: [(&str, &str); 2] = [
 /// message.
 const CHECKS_SPACE: (&str, &str) = ("shard_transfer.c", "CheckSpaceConstraints");
 
+/// The functions that pass on the outcome of `copy`. They do not pass on the code of a worker's error.
+const COPIES: [(&str, &str); 1] = [("multi_copy.c", "ReportCopyError")];
+
+/// How the messages begin that Citus and libpq have for a broken connection, and a worker for its shutdown. An error
+/// that Citus passes on without a code, or with the one of an internal error, has no other sign.
+const BROKEN: [&str; 12] = [
+    "connection not open",
+    "could not receive data from server",
+    "could not send data to server",
+    "Failed to COPY to destination shard",
+    "Failed to COPY to shard",
+    "failed to complete COPY on",
+    "no connection to the server",
+    "server closed the connection unexpectedly",
+    "SSL connection has been closed unexpectedly",
+    "SSL error",
+    "SSL SYSCALL error",
+    "terminating connection",
+];
+
 /// Returns `true` if the connection to a worker broke in the middle of a transaction.
 pub(super) fn is_broken_off(error: &dyn DatabaseError) -> bool {
     let has_no_figures =
         || is_raised_by(error, &[CHECKS_SPACE]) && error.message().starts_with("Could not fetch");
-    is_raised_by(error, &FINDS_BROKEN) || has_no_figures()
+    let has_no_code = || error.code().is_some_and(|code| code == "XX000" || code == "58030");
+    let is_passed_on = || is_of_worker(error) || is_raised_by(error, &COPIES);
+    is_raised_by(error, &FINDS_BROKEN)
+        || has_no_figures()
+        || has_no_code() && is_passed_on() && tells_of_break(error.message())
+}
+
+/// Returns `true` if a message, in English, is that of a broken connection. libpq's has a second line that begins with a
+/// tab in every language, if the server has closed the connection without a word; an empty one says nothing else.
+fn tells_of_break(message: &str) -> bool {
+    message.is_empty()
+        || message.contains("\n\t")
+        || BROKEN.iter().any(|begin| message.starts_with(begin))
 }
 
 fn is_raised_by(error: &dyn DatabaseError, functions: &[(&str, &str)]) -> bool {
@@ -175,6 +207,24 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(without_numbers(message), expected);
+        }
+    }
+
+    #[test]
+    fn a_broken_connection_is_told_from_the_fault_of_a_statement() {
+        for message in [
+            "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally",
+            "Der Server beendete die Verbindung unerwartet\n\tDas heißt wahrscheinlich",
+            "failed to complete COPY on 127.0.0.1:9701",
+            "terminating connection due to administrator command",
+            "",
+        ] {
+            assert!(tells_of_break(message), "{message}");
+        }
+        for message in
+            ["cache lookup failed for relation 7", "tuple concurrently updated", "line\nline"]
+        {
+            assert!(!tells_of_break(message), "{message}");
         }
     }
 

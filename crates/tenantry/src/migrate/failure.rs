@@ -9,7 +9,7 @@ use super::{
     lint::{line_of, statements},
 };
 use crate::{
-    error::{Error, ErrorClass, ErrorKind, class_of, message_of, own},
+    error::{Error, ErrorClass, ErrorKind, class_of, is_refused_by_policies, message_of, own},
     pool::leaves_session_usable,
     tenant::{Home, Ident},
 };
@@ -384,7 +384,7 @@ impl From<sqlx::Error> for Failure {
             _ => FailureReason::Statement,
         };
         let collision = Collision::of(&error);
-        let hint = is_of_policies(&error).then(|| WITH_POLICIES.to_owned());
+        let hint = is_refused_by_policies(&error).then(|| WITH_POLICIES.to_owned());
         let failure = Self::new(reason, message).with_hint(hint);
         Self { sqlstate, collision, source: Some(Arc::new(error)), ..failure }
     }
@@ -394,16 +394,6 @@ impl From<sqlx::Error> for Failure {
 const WITH_POLICIES: &str = "a file works on the rows of all tenants, and the policies of this table apply to its role, \
                              too: put `alter table … no force row level security` before the change and `force` after \
                              it, grant the role bypassrls, or change the rows tenant by tenant with a seed";
-
-/// Returns `true` if a statement was refused because policies would hide rows from it, with `row_security` off. The
-/// message depends on the server's language; the function that has refused it does not.
-fn is_of_policies(error: &sqlx::Error) -> bool {
-    let answer = error.as_database_error();
-    let answer = answer.and_then(|answer| answer.try_downcast_ref::<PgDatabaseError>());
-    answer.is_some_and(|answer| {
-        answer.code() == "42501" && answer.routine() == Some("check_enable_rls")
-    })
-}
 
 fn counted_tables(tables: usize) -> String {
     format!("{tables} {}", if tables == 1 { "table" } else { "tables" })

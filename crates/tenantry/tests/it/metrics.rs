@@ -78,6 +78,17 @@ async fn every_metric_of_the_documentation_is_there_and_promtool_likes_it() -> T
     let text = text(&registry);
     assert_eq!(value(&text, "tenantry_health_pools{status=\"ok\"}"), Some(2.0));
     check_with_promtool(&text);
+    // A shared budget is refused behind a pooler, so its metrics are those of another manager.
+    let user =
+        "create role pooled superuser login; alter role pooled set search_path to pg_catalog";
+    run(&mut world.admin().await, user).await;
+    let url = world.database.url().replace("//postgres@", "//pooled@");
+    let pooled = TenantManager::builder(url).behind_transaction_pooler();
+    let pooled = pooled.direct_url(world.database.url()).build()?;
+    name_of(&pooled.tenant("acme").await?).await?;
+    let of_pooled = self::text(&self::registry(&pooled, MetricsOptions::default()));
+    check_with_promtool(&of_pooled);
+    let text = text + &of_pooled;
     let rows = include_str!("../../src/metrics/list.md").lines().skip(2);
     let documented: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
     assert!(documented.len() > 25, "{documented:?}");
@@ -91,6 +102,8 @@ async fn every_metric_of_the_documentation_is_there_and_promtool_likes_it() -> T
     if cfg!(target_os = "linux") {
         assert!(text.contains("process_resident_memory_bytes "));
     }
+    pooled.close().await;
+    run(&mut world.admin().await, "drop role pooled").await;
     manager.close().await;
     Ok(())
 }

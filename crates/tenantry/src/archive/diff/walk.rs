@@ -9,7 +9,7 @@ use sqlx::{PgConnection, SqlStr};
 use super::{Compared, RowDiff, RowFound, Side, TableDiff};
 use crate::{
     anonymize::decoded_field,
-    clone::{KeyOrder, KeyedTable, Reading},
+    clone::{KeyOrder, KeyedTable, Reading, failed},
     error::{Error, ErrorKind},
 };
 
@@ -170,11 +170,7 @@ impl<'a> Rows<'a> {
 }
 
 fn unread(table: &KeyedTable) -> impl Fn(sqlx::Error) -> Error {
-    move |error| {
-        let error = Error::from(error);
-        let attempted = format!("reading the rows of the table {}", table.name);
-        Error::new(error.kind(), attempted).with_source(error)
-    }
+    |error| failed(format!("reading the rows of the table {}", table.name), error)
 }
 
 fn unexpected(table: &KeyedTable) -> Error {

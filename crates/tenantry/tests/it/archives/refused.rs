@@ -3,13 +3,18 @@
 use std::fs;
 
 use tenantry::{
-    ErrorKind, TableCatalog,
-    archive::{ExportOptions, ImportOptions},
+    ErrorKind, Isolation, TableCatalog, TenantManager,
+    archive::{DiffOptions, ExportOptions, ImportOptions, MergeOptions},
+    clone::CloneOptions,
     provision::CreateOptions,
 };
+use tenantry_devdb::DevServer;
 
 use super::Shelf;
-use crate::support::{TestResult, World, observe, run};
+use crate::{
+    migrate::Files,
+    support::{TestResult, World, connect, observe, run},
+};
 
 #[tokio::test]
 async fn a_place_that_is_taken_is_left_alone() -> TestResult {
@@ -126,6 +131,60 @@ async fn a_tenant_with_a_role_needs_one_again() -> TestResult {
          has_table_privilege('{from}', 'tenant_copy.users', 'select'))"
     );
     assert_eq!(observe(&mut admin, &may).await, "Some(\"t f\")");
+    manager.close().await;
+    Ok(())
+}
+
+/// Copies of a part of the rows would be worse than none, and the server does not say how to get all of them.
+#[tokio::test]
+async fn policies_that_hide_rows_from_the_role_of_maintenance_are_told_with_what_to_do()
+-> TestResult {
+    let (server, shelf) = (DevServer::start().await?, Shelf::new());
+    let mut admin = connect(&server.url()).await;
+    run(
+        &mut admin,
+        "create role boss login; grant create on schema public to boss; \
+         do $$ begin execute format('grant create on database %I to boss', current_database()); end $$",
+    )
+    .await;
+    let files = Files::new(&[(
+        "0001_notes.sql",
+        "create table notes (id int primary key, text text); insert into notes values (1, 'a'); \
+         alter table notes enable row level security, force row level security; \
+         create policy own on notes using (text = current_setting('tenantry.tenant', true));",
+    )]);
+    let url = server.url().replace("//postgres@", "//boss@");
+    let builder = TenantManager::builder(url).isolation(Isolation::schema("tenant_{id}"));
+    let manager = builder.catalog(TableCatalog::new()).build()?;
+    TableCatalog::new().create_table(manager.shared()).await?;
+    let provisioner = manager.provisioner().tenants(files.read());
+    for id in ["acme", "globex"] {
+        provisioner.create(id, CreateOptions::default()).await?;
+    }
+    let archiver = manager.archiver();
+    let refusals = async || {
+        let export = archiver.export("acme", shelf.at("acme"), ExportOptions::default());
+        let clone = provisioner.clone_tenant("acme", "twin", CloneOptions::default().data(true));
+        let diff = archiver.diff("acme", "globex", DiffOptions::default());
+        let merge = MergeOptions::default().tables(["notes"]);
+        let merge = archiver.merge("acme", "globex", merge);
+        [
+            ("export", export.await.map(drop)),
+            ("clone", clone.await.map(drop)),
+            ("diff", diff.await.map(drop)),
+            ("merge", merge.await.map(drop)),
+        ]
+    };
+    for (what, done) in refusals().await {
+        let error = done.expect_err(what);
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{what}: {error:?}");
+        let told = error.to_string();
+        assert!(told.contains("notes") && told.contains("grant it bypassrls"), "{what}: {told}");
+    }
+    run(&mut admin, "alter role boss bypassrls").await;
+    for (what, done) in refusals().await {
+        done.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    }
     manager.close().await;
     Ok(())
 }
