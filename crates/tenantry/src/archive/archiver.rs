@@ -60,7 +60,8 @@ impl Archiver {
     ///
     /// # Cancel safety
     ///
-    /// If dropped, there is no archive. If the process is killed, the folder with the other name remains.
+    /// If dropped, there is no archive, or, if that happens while its folder gets its name, all of it. If the process is
+    /// killed, the folder with the other name remains.
     ///
     /// # Examples
     ///

@@ -16,6 +16,7 @@
 
 mod announce;
 mod attempts;
+mod beside;
 mod conninfo;
 mod container;
 mod destination;

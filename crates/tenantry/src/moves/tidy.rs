@@ -5,9 +5,9 @@ use sqlx::{PgConnection, Row};
 use super::{
     MoveMethod, MoveRecord,
     attempts::{Attempt, Entry},
+    beside::BESIDE,
     container,
     ends::Ends,
-    examine::BESIDE,
     failure::Failure,
     id::{MoveId, book},
     replicate, row_fence,
