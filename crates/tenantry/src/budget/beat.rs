@@ -13,7 +13,7 @@ use super::{
     allocation::{Claim, Grant, Other, allocate},
     failure::{Failure, no_floor_left},
     member::{Load, Member, State},
-    sightings::{Row, Sight, Sightings},
+    sightings::{Lapsed, Row, Sight, Sightings},
     table::{Found, SETTINGS, Sessions, Table, Written, sessions},
 };
 use crate::{
@@ -42,6 +42,8 @@ pub(crate) fn share(server: &Arc<Server>, share: Share, schema: Ident, instance:
         member: Member::new(share.floor),
         sightings: Sightings::default(),
         known: None,
+        standing: None,
+        sent: 0,
         beats: 0,
         table,
     };
@@ -56,9 +58,7 @@ pub(crate) fn share(server: &Arc<Server>, share: Share, schema: Ident, instance:
 /// What this process gets, and what it writes about others.
 struct Decision {
     grant: Grant,
-    /// Processes whose leases have expired, with the connections that are counted for them now.
-    changed: Vec<(Arc<str>, usize)>,
-    gone: Vec<Arc<str>>,
+    lapsed: Vec<Lapsed>,
 }
 
 struct Beat {
@@ -70,6 +70,10 @@ struct Beat {
     sightings: Sightings,
     /// The table that was found to be the library's own.
     known: Option<i64>,
+    /// What this process has last written about itself.
+    standing: Option<Row>,
+    /// Number of beats that were sent, each time with another one.
+    sent: i64,
     /// Number of answered beats.
     beats: u64,
 }
@@ -160,7 +164,19 @@ impl Beat {
         let schema = self.table.schema.clone();
         let failed = |error| Failure::of_statement(&schema, error);
         for _ in 0..TRIES {
-            let read = self.table.read(&mut lease.start().conn).await;
+            self.sent += 1;
+            let mine = Row {
+                instance: Arc::clone(&self.table.instance),
+                budget: share.total(),
+                floor: share.floor,
+                wanted,
+                counted: 0,
+                beats: self.sent,
+            };
+            let counted = self.standing.as_ref().map(|row| row.counted);
+            let standing = counted.map(|counted| Row { counted, ..mine.clone() });
+            let expected = self.known.zip(standing.as_ref());
+            let read = self.table.read(&mut lease.start().conn, expected).await;
             let found = match settle(&mut lease, read).await {
                 Ok(Some(found)) => found,
                 Ok(None) => continue,
@@ -182,8 +198,8 @@ impl Beat {
             };
             self.check_table(server, &mut lease, &found).await?;
             let claim = Claim {
-                budget: share.total(),
-                floor: share.floor,
+                budget: mine.budget,
+                floor: mine.floor,
                 processes: share.processes,
                 wanted,
                 holds: server.holds(),
@@ -199,18 +215,19 @@ impl Beat {
                     }
                 }
             };
-            let Decision { grant, changed, gone } = self.decide(sent, claim, &found, &sessions);
-            let mine = Row {
-                instance: Arc::clone(&self.table.instance),
-                budget: claim.budget,
-                floor: claim.floor,
-                wanted,
-                counted: grant.counted,
-                beats: 0,
+            let Decision { grant, lapsed } = self.decide(sent, claim, &found, &sessions);
+            let mine = Row { counted: grant.counted, ..mine };
+            let stays = found.stands && standing.as_ref() == Some(&mine) && lapsed.is_empty();
+            let is_written = match stays {
+                true => Some(true),
+                false => {
+                    let written = Written { version, mine: &mine, lapsed: &lapsed };
+                    let is_written = self.table.write(&mut lease.start().conn, &written).await;
+                    settle(&mut lease, is_written).await.map_err(failed)?
+                }
             };
-            let written = Written { version, mine: &mine, expired: &changed, gone: &gone };
-            let is_written = self.table.write(&mut lease.start().conn, &written).await;
-            if settle(&mut lease, is_written).await.map_err(failed)? == Some(true) {
+            if is_written == Some(true) {
+                self.standing = Some(mine);
                 share.note_beat(began.elapsed());
                 return Ok((grant, lease));
             }
@@ -233,20 +250,16 @@ impl Beat {
         found: &Found,
         sessions: &HashMap<String, Sessions>,
     ) -> Decision {
-        let (mut others, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut others, mut lapsed) = (Vec::new(), Vec::new());
         for row in &found.rows {
             let count = sessions.get(&*row.instance).copied().unwrap_or_default();
-            let (holds, lives) = match self.sightings.judge(sent.time, row, count.all) {
+            let sight = self.sightings.judge(sent.time, row, count.all);
+            lapsed.extend(Lapsed::of(row, sight));
+            let (holds, lives) = match sight {
                 Sight::Lives => (row.counted, true),
                 Sight::Expired(holds) => (holds, false),
-                Sight::Gone => {
-                    gone.push(Arc::clone(&row.instance));
-                    continue;
-                }
+                Sight::Gone => continue,
             };
-            if holds != row.counted {
-                changed.push((Arc::clone(&row.instance), holds));
-            }
             let precedes = row.instance < self.table.instance;
             let Row { budget, floor, wanted, .. } = *row;
             others.push(Other { budget, floor, wanted, holds, lives, precedes });
@@ -259,7 +272,7 @@ impl Beat {
         let mut strangers = sessions.iter().filter(|(name, of)| of.here > 0 && !is_known(name));
         let are_strangers = found.is_new() && strangers.next().is_some();
         let grant = if are_strangers { grant.without_growth(&claim) } else { grant };
-        Decision { grant, changed, gone }
+        Decision { grant, lapsed }
     }
 
     /// Checks once that the table is the library's own.

@@ -16,7 +16,8 @@ pub(super) struct Row {
     pub(super) wanted: usize,
     /// The connections that are counted for it.
     pub(super) counted: usize,
-    /// Number of its beats.
+    /// Number of its beats, as it counts them itself: it does not begin anew when the row does, so another process never
+    /// takes a new row for one that it has seen before.
     pub(super) beats: i64,
 }
 
@@ -28,6 +29,28 @@ pub(super) enum Sight {
     Expired(usize),
     /// It has had no session for so long that it does not expect to have any.
     Gone,
+}
+
+/// What is to be written about a process whose lease has expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lapsed {
+    pub(super) instance: Arc<str>,
+    /// Number of its beats: with another one, it lives.
+    pub(super) beats: i64,
+    /// The connections that are counted for it now. `None` if it is gone.
+    pub(super) counted: Option<usize>,
+}
+
+impl Lapsed {
+    /// Returns what is to be written about a process, if it is not as its row has it.
+    pub(super) fn of(row: &Row, sight: Sight) -> Option<Self> {
+        let counted = match sight {
+            Sight::Expired(holds) if holds != row.counted => Some(holds),
+            Sight::Gone => None,
+            Sight::Lives | Sight::Expired(_) => return None,
+        };
+        Some(Self { instance: Arc::clone(&row.instance), beats: row.beats, counted })
+    }
 }
 
 /// The other processes, as this one has seen them.

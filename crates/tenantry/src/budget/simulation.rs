@@ -11,7 +11,7 @@ use std::{
 use super::{
     allocation::{Claim, Grant, Other, allocate},
     member::{Load, Member, State},
-    sightings::{Row, Sight, Sightings},
+    sightings::{Lapsed, Row, Sight, Sightings},
 };
 use crate::pool::{Allowance, Moment, Stage, door};
 
@@ -66,19 +66,27 @@ struct Process {
     peak: usize,
     load: usize,
     asking: bool,
-    beats: u64,
+    beats: i64,
+    /// The connections that are counted for it, as it has last written.
+    standing: Option<usize>,
     waits_since: Option<Duration>,
 }
 
 #[derive(Debug)]
 enum Step {
     Read,
+    /// The beat is counted in the statement that has read these rows.
+    Count {
+        sent: Moment,
+        version: u64,
+        rows: Vec<Row>,
+    },
     Write {
         sent: Moment,
         version: u64,
         row: Row,
         grant: Grant,
-        lapsed: Vec<(Arc<str>, Option<usize>)>,
+        lapsed: Vec<Lapsed>,
     },
     Answer {
         sent: Moment,
@@ -208,6 +216,7 @@ impl World {
         match step {
             Step::Work => self.work(at),
             Step::Read => self.read(at),
+            Step::Count { sent, version, rows } => self.count(at, sent, version, &rows),
             Step::Write { sent, version, row, grant, lapsed } => {
                 self.write(at, sent, version, row, grant, &lapsed);
             }
@@ -294,33 +303,15 @@ impl World {
             self.total += 1;
         }
         let mut rows: Vec<Row> = self.rows.values().cloned().collect();
-        let me = Arc::clone(&process.instance);
-        rows.retain(|row| row.instance != me);
-        let time = sent.time;
-        process.sightings.note(time, &rows);
-        let (mut others, mut lapsed) = (Vec::new(), Vec::new());
-        for row in &rows {
-            let sessions = sessions_of(&row.instance, &self.processes, &self.orphans);
-            let sight = self.processes[at].sightings.judge(time, row, sessions);
-            let (holds, lives) = match sight {
-                Sight::Lives => (row.counted, true),
-                Sight::Expired(holds) => {
-                    if holds != row.counted {
-                        lapsed.push((Arc::clone(&row.instance), Some(holds)));
-                    }
-                    (holds, false)
-                }
-                Sight::Gone => {
-                    lapsed.push((Arc::clone(&row.instance), None));
-                    continue;
-                }
-            };
-            let Row { budget, floor, wanted, .. } = *row;
-            let precedes = row.instance < me;
-            others.push(Other { budget, floor, wanted, holds, lives, precedes });
-        }
-        let (budget, aside) = (self.budget, self.aside);
+        rows.retain(|row| row.instance != process.instance);
+        let (version, after) = (self.version, self.dice.up_to(MS));
+        self.at(at, after, Step::Count { sent, version, rows });
+    }
+
+    fn count(&mut self, at: usize, sent: Moment, version: u64, rows: &[Row]) {
+        let (now, budget, processes, time) = (self.now, self.budget, self.aside, sent.time);
         let process = &mut self.processes[at];
+        let me = Arc::clone(&process.instance);
         let load = Load {
             peak: std::mem::take(&mut process.peak),
             waiting: process.load.saturating_sub(process.sessions),
@@ -328,13 +319,36 @@ impl World {
         };
         let holds = process.most(now).unwrap_or_default().max(process.sessions);
         let wanted = process.member.want(load, budget);
-        let claim = Claim { budget, floor: FLOOR, processes: aside, wanted, holds };
-        let grant = allocate(&claim, &others);
+        let standing = process.standing;
+        let mine = self.rows.get_mut(&me);
+        let stands = mine.filter(|row| row.wanted == wanted && Some(row.counted) == standing);
         process.beats += 1;
-        let beats = i64::try_from(process.beats).unwrap();
+        let stands = stands.map(|row| row.beats = process.beats).is_some();
+        process.sightings.note(time, rows);
+        let (mut others, mut lapsed) = (Vec::new(), Vec::new());
+        for row in rows {
+            let sessions = sessions_of(&row.instance, &self.processes, &self.orphans);
+            let sight = self.processes[at].sightings.judge(time, row, sessions);
+            lapsed.extend(Lapsed::of(row, sight));
+            let (holds, lives) = match sight {
+                Sight::Lives => (row.counted, true),
+                Sight::Expired(holds) => (holds, false),
+                Sight::Gone => continue,
+            };
+            let Row { budget, floor, wanted, .. } = *row;
+            let precedes = row.instance < me;
+            others.push(Other { budget, floor, wanted, holds, lives, precedes });
+        }
+        let grant = allocate(&Claim { budget, floor: FLOOR, processes, wanted, holds }, &others);
         let counted = grant.counted;
+        if stands && standing == Some(counted) && lapsed.is_empty() {
+            return self.reply(at, sent, grant);
+        }
+        let process = &mut self.processes[at];
+        process.beats += 1;
+        let beats = process.beats;
         let row = Row { instance: me, budget, floor: FLOOR, wanted, counted, beats };
-        let (version, after) = (self.version, MS + self.dice.up_to(MS * 4));
+        let after = MS + self.dice.up_to(MS * 4);
         self.at(at, after, Step::Write { sent, version, row, grant, lapsed });
     }
 
@@ -345,14 +359,19 @@ impl World {
         version: u64,
         row: Row,
         grant: Grant,
-        lapsed: &[(Arc<str>, Option<usize>)],
+        lapsed: &[Lapsed],
     ) {
         if version != self.version {
             return self.read(at);
         }
         self.version += 1;
-        for (instance, holds) in lapsed {
-            match holds {
+        let lives =
+            |of: &Lapsed| self.rows.get(&of.instance).is_none_or(|row| row.beats != of.beats);
+        if lapsed.iter().any(lives) {
+            return self.read(at);
+        }
+        for Lapsed { instance, counted, .. } in lapsed {
+            match counted {
                 Some(holds) => {
                     self.rows.get_mut(instance).expect("it was read").counted = *holds;
                 }
@@ -360,6 +379,10 @@ impl World {
             }
         }
         self.rows.insert(Arc::clone(&row.instance), row);
+        self.reply(at, sent, grant);
+    }
+
+    fn reply(&mut self, at: usize, sent: Moment, grant: Grant) {
         self.beats += 1;
         // Some answers are late, and some are lost.
         let late = self.faults && self.dice.one_in(50);
@@ -375,6 +398,7 @@ impl World {
         let failed = grant.is_none();
         if let Some(grant) = grant {
             process.member.answered(sent, grant);
+            process.standing = Some(grant.counted);
             if grant.counted == 0 {
                 self.total -= std::mem::take(&mut process.sessions);
             }
@@ -448,6 +472,7 @@ impl Process {
             load: 1,
             asking: false,
             beats: 0,
+            standing: None,
             waits_since: None,
         }
     }

@@ -2,12 +2,16 @@
 //!
 //! A beat reads all rows, decides, and writes its own row if no other process has written since.
 //! So no lock is held between two messages: a process that stops in between delays no other.
+//!
+//! While nothing changes, the statement that reads also counts the beat, and nothing else is written. That does not
+//! count as a write: what others have decided stays right. Only a process whose lease seems to have expired may beat
+//! again in between, so what is written about it requires that it has not.
 
 use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{PgConnection, Row as _, SqlStr, postgres::PgRow, raw_sql};
 
-use super::sightings::Row;
+use super::sightings::{Lapsed, Row};
 use crate::{
     pool::{application_name, keep_to_owner},
     sql::Sql,
@@ -37,6 +41,8 @@ pub(super) struct Found {
     pub(super) age: f64,
     /// The table, to notice that it was replaced.
     pub(super) oid: Option<i64>,
+    /// The row of this process is as it was expected, and the beat is counted.
+    pub(super) stands: bool,
 }
 
 impl Found {
@@ -55,9 +61,7 @@ const NEW_FOR: f64 = 15.0;
 pub(super) struct Written<'a> {
     pub(super) version: i64,
     pub(super) mine: &'a Row,
-    /// Processes whose leases have expired, with the connections that are counted for them now.
-    pub(super) expired: &'a [(Arc<str>, usize)],
-    pub(super) gone: &'a [Arc<str>],
+    pub(super) lapsed: &'a [Lapsed],
 }
 
 /// How a beat's session waits and plans. Only a change of the table holds a lock for long. The plans of
@@ -70,17 +74,28 @@ impl Table {
         sql.ident(&self.schema).text(".tenantry_budget")
     }
 
-    /// Reads the rows of all processes.
-    pub(super) async fn read(&self, conn: &mut PgConnection) -> sqlx::Result<Found> {
-        let mut sql = Sql::new(
-            "select instance, budget, floor, wanted, counted, beats, \
-             b.tableoid::pg_catalog.int8 as oid, extract(epoch from pg_catalog.clock_timestamp() \
-             operator(pg_catalog.-) b.beat_at)::pg_catalog.float8 as age from ",
-        );
-        self.name(&mut sql).text(" b where b.name operator(pg_catalog.=) $1::pg_catalog.text");
+    /// Reads the rows of all processes. Counts a beat of this one if its row in the table with this oid is as given.
+    pub(super) async fn read(
+        &self,
+        conn: &mut PgConnection,
+        standing: Option<(i64, &Row)>,
+    ) -> sqlx::Result<Found> {
+        let rows = match standing {
+            None => sqlx::query(self.read_sql(false)).bind(&*self.budget).fetch_all(conn).await?,
+            Some((oid, mine)) => {
+                let mut read = sqlx::query(self.read_sql(true)).bind(&*self.budget);
+                read = read.bind(&*self.instance).bind(oid);
+                for of in mine.numbers() {
+                    read = read.bind(of);
+                }
+                read = read.bind(mine.beats);
+                read.fetch_all(conn).await?
+            }
+        };
         let mut found = Found::default();
-        for row in sqlx::query(sql.finish()).bind(&*self.budget).fetch_all(conn).await? {
+        for row in rows {
             found.oid = Some(row.try_get("oid")?);
+            found.stands = row.try_get("stands")?;
             let read = read(&row)?;
             if read.instance.is_empty() {
                 (found.version, found.age) = (Some(read.beats), row.try_get("age")?);
@@ -89,6 +104,33 @@ impl Table {
             }
         }
         Ok(found)
+    }
+
+    /// Parameters: the budget, and if a beat is counted, this process, the table, its numbers there, and its beats now.
+    fn read_sql(&self, counts: bool) -> SqlStr {
+        let mut sql = Sql::default();
+        if counts {
+            sql.text("with mine as (update ");
+            self.name(&mut sql).text(
+                " b set beats = $8::pg_catalog.int8, beat_at = pg_catalog.clock_timestamp() \
+                 where b.name operator(pg_catalog.=) $1::pg_catalog.text \
+                 and b.instance operator(pg_catalog.=) $2::pg_catalog.text \
+                 and b.tableoid::pg_catalog.int8 operator(pg_catalog.=) $3::pg_catalog.int8 \
+                 and b.budget operator(pg_catalog.=) $4::pg_catalog.int4 \
+                 and b.floor operator(pg_catalog.=) $5::pg_catalog.int4 \
+                 and b.wanted operator(pg_catalog.=) $6::pg_catalog.int4 \
+                 and b.counted operator(pg_catalog.=) $7::pg_catalog.int4 returning 1) ",
+            );
+        }
+        sql.text(
+            "select instance, budget, floor, wanted, counted, beats, \
+             b.tableoid::pg_catalog.int8 as oid, extract(epoch from pg_catalog.clock_timestamp() \
+             operator(pg_catalog.-) b.beat_at)::pg_catalog.float8 as age, ",
+        );
+        sql.text(if counts { "exists (select from mine)" } else { "false" })
+            .text(" as stands from ");
+        self.name(&mut sql).text(" b where b.name operator(pg_catalog.=) $1::pg_catalog.text");
+        sql.finish()
     }
 
     /// Adds the row that counts the writes, if it is missing.
@@ -102,59 +144,66 @@ impl Table {
         begin.execute(conn).await.map(drop)
     }
 
-    /// Writes the row of this process, and what it knows of others. Returns `false` if another
-    /// process has written since; then nothing is changed.
+    /// Writes the row of this process, and what it knows of others. Returns `false` if another process has written
+    /// since, or one that has expired has beaten; then nothing is changed.
     pub(super) async fn write(
         &self,
         conn: &mut PgConnection,
         written: &Written<'_>,
     ) -> sqlx::Result<bool> {
-        let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
-        let Row { budget, floor, wanted, counted, .. } = *written.mine;
-        let (expired, counts): (Vec<_>, Vec<_>) = written
-            .expired
-            .iter()
-            .map(|(instance, counted)| (&**instance, number(*counted)))
-            .unzip();
-        let gone: Vec<_> = written.gone.iter().map(|instance| &**instance).collect();
+        let Written { version, mine, lapsed } = *written;
         let mut write = sqlx::query_scalar(self.write_sql())
             .bind(&*self.budget)
-            .bind(written.version)
+            .bind(version)
             .bind(&*self.instance);
-        for of in [budget, floor, wanted, counted] {
-            write = write.bind(number(of));
+        for of in mine.numbers() {
+            write = write.bind(of);
         }
-        write.bind(expired).bind(counts).bind(gone).fetch_one(conn).await
+        let instances: Vec<_> = lapsed.iter().map(|of| &*of.instance).collect();
+        let beats: Vec<_> = lapsed.iter().map(|of| of.beats).collect();
+        let counted: Vec<_> = lapsed.iter().map(|of| of.counted.map(int4)).collect();
+        let write = write.bind(instances).bind(beats).bind(counted).bind(mine.beats);
+        write.fetch_one(conn).await
     }
 
-    /// Parameters: the budget, its version, this process and its numbers, the processes whose leases have expired and
-    /// what is counted for each, and those that are gone.
+    /// Parameters: the budget, its version, this process and its numbers, and the processes whose leases have expired,
+    /// with their beats and what is counted for each, null for one that is gone; and the beats of this one.
     fn write_sql(&self) -> SqlStr {
         let mut sql = Sql::new("with turn as (update ");
         self.name(&mut sql).text(
             " b set beats = b.beats operator(pg_catalog.+) 1 \
              where b.name operator(pg_catalog.=) $1::pg_catalog.text and b.instance operator(pg_catalog.=) '' \
-             and b.beats operator(pg_catalog.=) $2::pg_catalog.int8 returning 1), mine as (insert into ",
+             and b.beats operator(pg_catalog.=) $2::pg_catalog.int8 returning 1), lapsed as (select from ",
+        );
+        self.name(&mut sql).text(
+            " b where exists (select from turn) and b.name operator(pg_catalog.=) $1::pg_catalog.text \
+             and exists (select from rows from (pg_catalog.unnest($8::pg_catalog.text[]), \
+               pg_catalog.unnest($9::pg_catalog.int8[])) as v (instance, beats) \
+               where b.instance operator(pg_catalog.=) v.instance and b.beats operator(pg_catalog.=) v.beats) \
+             for update), may as (select from turn where pg_catalog.cardinality($8::pg_catalog.text[]) \
+             operator(pg_catalog.=) (select pg_catalog.count(*) from lapsed)), mine as (insert into ",
         );
         self.name(&mut sql).text(
             " as b (name, instance, budget, floor, wanted, counted, beats, beat_at) \
              select $1::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.int4, $5::pg_catalog.int4, \
-             $6::pg_catalog.int4, $7::pg_catalog.int4, 1, pg_catalog.clock_timestamp() from turn \
+             $6::pg_catalog.int4, $7::pg_catalog.int4, $11::pg_catalog.int8, pg_catalog.clock_timestamp() from may \
              on conflict (name, instance) do update \
              set budget = excluded.budget, floor = excluded.floor, wanted = excluded.wanted, \
-             counted = excluded.counted, beats = b.beats operator(pg_catalog.+) 1, \
+             counted = excluded.counted, beats = excluded.beats, \
              beat_at = excluded.beat_at), expired as (update ",
         );
         self.name(&mut sql).text(
             " b set counted = v.counted from rows from (pg_catalog.unnest($8::pg_catalog.text[]), \
-             pg_catalog.unnest($9::pg_catalog.int4[])) as v (instance, counted), turn \
+             pg_catalog.unnest($10::pg_catalog.int4[])) as v (instance, counted), may \
              where b.name operator(pg_catalog.=) $1::pg_catalog.text \
-             and b.instance operator(pg_catalog.=) v.instance), gone as (delete from ",
+             and b.instance operator(pg_catalog.=) v.instance and v.counted is not null), gone as (delete from ",
         );
         self.name(&mut sql).text(
-            " b where exists (select from turn) and b.name operator(pg_catalog.=) $1::pg_catalog.text \
-             and b.instance operator(pg_catalog.=) any ($10::pg_catalog.text[])) \
-             select exists (select from turn)",
+            " b where exists (select from may) and b.name operator(pg_catalog.=) $1::pg_catalog.text \
+             and b.instance operator(pg_catalog.=) any (select v.instance \
+               from rows from (pg_catalog.unnest($8::pg_catalog.text[]), \
+               pg_catalog.unnest($10::pg_catalog.int4[])) as v (instance, counted) where v.counted is null)) \
+             select exists (select from may)",
         );
         sql.finish()
     }
@@ -263,6 +312,18 @@ pub(super) async fn sessions(conn: &mut PgConnection) -> sqlx::Result<HashMap<St
     Ok(sessions)
 }
 
+fn int4(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+impl Row {
+    /// The numbers that a process writes about itself, in the order of the columns.
+    fn numbers(&self) -> [i32; 4] {
+        let Self { budget, floor, wanted, counted, .. } = *self;
+        [budget, floor, wanted, counted].map(int4)
+    }
+}
+
 fn read(row: &PgRow) -> sqlx::Result<Row> {
     let number = |column: &str| {
         let number: i32 = row.try_get(column)?;
@@ -305,8 +366,12 @@ mod tests {
         let table = Table { schema, budget: "b".into(), instance: "tenantry/a~1".into() };
         let sql = table.write_sql();
         let text = sql.as_str();
-        assert!(text.contains("as v (instance, counted), turn where"), "{text}");
-        assert!(text.contains("b where exists (select from turn)"), "{text}");
-        assert_eq!(text.matches("from turn").count(), 3, "{text}");
+        assert!(text.contains("as v (instance, counted), may where b.name"), "{text}");
+        assert_eq!(text.matches("from turn").count(), 2, "{text}");
+        assert_eq!(
+            text.matches(", may where").count() + text.matches("from may").count(),
+            4,
+            "{text}"
+        );
     }
 }

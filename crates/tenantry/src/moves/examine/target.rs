@@ -7,12 +7,13 @@ use super::{
         ObstacleKind, container,
         ends::Ends,
         failure::told,
+        fill::planned,
         sample::{self, Sample},
     },
     Examination,
 };
 use crate::{
-    clone::{CloneOptions, Copying, Ends as Way, Plan},
+    clone::{CloneOptions, Copying, Ends as Way},
     db::TenantTransaction,
     error::{Error, ErrorKind},
     provision::Provisioner,
@@ -134,8 +135,7 @@ impl Examination<'_> {
         self.not_carried(&model);
         let to = self.ends.subject_at_target().await?;
         let options = CloneOptions::default().data(true);
-        let plan = Plan::new(&model, &options, &to.schema, to.role.as_ref())
-            .map_err(|wrong| Error::new(ErrorKind::Move, "planning the copy").with_source(wrong))?;
+        let plan = planned(self.ends, &model, &options, &to)?;
         let way = Way { from: &subject, model: &model, to: &to };
         let target = &self.ends.target;
         let lease = target.lease_for(&target.site_of(&to.schema)).await?;
