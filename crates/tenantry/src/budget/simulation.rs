@@ -606,3 +606,31 @@ fn one_alone_gets_everything_that_is_lent() {
     let most = world.processes[0].most(world.now);
     assert_eq!(most, Some(100 - door(100) - 3 * FLOOR));
 }
+
+/// It uses less than is counted for it when it stops, so others take the rest once its lease has expired.
+#[test]
+fn a_process_that_beats_again_when_its_lease_expires_takes_nothing_that_others_have() {
+    for late in 0..1_200 {
+        let mut world = World::new(late, 100, 2, 2);
+        for at in 0..2 {
+            world.start(at, MS);
+        }
+        let stops = Arc::clone(&world.processes[0].instance);
+        let go_on = |world: &mut World, tenths| {
+            for _ in 0..tenths {
+                for process in &mut world.processes {
+                    process.load = 200;
+                }
+                world.run(MS * 100);
+            }
+        };
+        go_on(&mut world, 100);
+        let counted = world.rows[&stops].counted;
+        assert!(counted > 40, "{counted}");
+        let stopped = &mut world.processes[0];
+        world.total -= stopped.sessions - 3;
+        stopped.sessions = 3;
+        stopped.paused_until = world.now + S * 15 + MS * u32::try_from(late).unwrap();
+        go_on(&mut world, 200);
+    }
+}
