@@ -205,3 +205,45 @@ async fn a_process_that_is_cut_off_from_the_table_keeps_its_floor_and_gives_the_
     other_role.remove(&world).await;
     Ok(())
 }
+
+/// Its lease seems to have expired when others look, and it beats before they write that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_beats_at_the_last_moment_keeps_its_part() -> TestResult {
+    let world = World::with_tenants(&TENANTS).await;
+    let (mut admin, mut other) = (world.admin().await, world.admin().await);
+    let manager = process(world.database.url(), BUDGET).build()?;
+    manager.shared().ping().await?;
+    run(
+        &mut other,
+        "insert into tenantry_budget values ('service', 'tenantry/other~1', 24, 2, 20, 10, 1, now()); \
+         update tenantry_budget set beats = beats + 1 where instance = ''",
+    )
+    .await;
+    let _load = Load::on(&manager, 30);
+    eventually("it has a half", async || (HALF..=HALF + 1).contains(&granted(&manager))).await;
+    seconds(12).await;
+    run(
+        &mut other,
+        "begin; update tenantry_budget set beats = 2 where instance = 'tenantry/other~1'",
+    )
+    .await;
+    let waits = "select count(*)::text from pg_locks where not granted";
+    eventually("others are about to give its part to themselves", async || {
+        observe(&mut admin, waits).await == "Some(\"1\")"
+    })
+    .await;
+    run(&mut other, "commit").await;
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(granted(&manager) <= HALF + 1, "{}", granted(&manager));
+    }
+    let counted = "select counted::text from tenantry_budget where instance = 'tenantry/other~1'";
+    assert_eq!(observe(&mut admin, counted).await, "Some(\"10\")");
+    // Without another beat, it is given on.
+    eventually_within(Duration::from_secs(60), "its part is given on", async || {
+        granted(&manager) == ALONE
+    })
+    .await;
+    manager.close().await;
+    Ok(())
+}
