@@ -77,11 +77,11 @@ impl Isolations {
 
     /// Returns the key that the sessions of a tenant have. If rows were configured, those of tenants in schemas and
     /// databases have one as well, so that the same tables, defaults and policies work in all kinds.
-    pub(crate) fn key(&self, record: &TenantRecord) -> Option<Box<RowKey>> {
+    pub(crate) fn key(&self, record: &TenantRecord) -> Option<RowKey> {
         let rows = self.rows();
         let applies = self.has_rows || self.kind_of(record) == IsolationKind::Row;
         let value = applies.then(|| key_of(record, rows)).flatten()?;
-        Some(Box::new(RowKey { setting: rows.key_setting().clone(), value }))
+        Some(RowKey { setting: rows.key_setting().clone(), value })
     }
 
     /// Returns where a tenant's data is.

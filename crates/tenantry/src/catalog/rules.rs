@@ -289,7 +289,7 @@ impl Rules {
         (id, class): (OccupantId, Class),
         home: &Home,
         schema: &Ident,
-        key: Option<Box<RowKey>>,
+        key: Option<RowKey>,
     ) -> Arc<Occupant> {
         let shared = self.tenants_see_shared.then_some(&self.shared_schema);
         let binding = Binding::upkeep(schema, shared).reaching(self.extensions.names());

@@ -33,8 +33,7 @@ impl SharedDb {
     /// with a database of its own, that the database accepts connections.
     pub(crate) async fn reachable(&self, of: &[Arc<Occupant>]) -> Result<Vec<bool>, Error> {
         let schemas: Vec<_> = of.iter().map(|occupant| occupant.schema().to_string()).collect();
-        let role =
-            |occupant: &Arc<Occupant>| occupant.binding.role.as_ref().map(ToString::to_string);
+        let role = |occupant: &Arc<Occupant>| occupant.binding.role().map(ToString::to_string);
         let roles: Vec<_> = of.iter().map(role).collect();
         let database =
             |occupant: &Arc<Occupant>| occupant.home().database().map(ToString::to_string);

@@ -162,9 +162,9 @@ impl TenantDb {
         let binding = &self.handle.occupant().binding;
         let path = binding.search_path.iter().map(|schema| schema.quoted().to_string());
         let path = ("search_path".to_owned(), path.collect::<Vec<_>>().join(", "));
-        let role = binding.role.as_ref().map(|role| ("role".to_owned(), role.to_string()));
-        let key = binding.key.as_ref().map(|key| (key.setting.to_string(), key.value.to_string()));
-        let settings = binding.settings.iter().cloned();
+        let role = binding.role().map(|role| ("role".to_owned(), role.to_string()));
+        let key = binding.key().map(|key| (key.setting.to_string(), key.value.to_string()));
+        let settings = binding.settings().iter().cloned();
         std::iter::once(path).chain(key).chain(role).chain(settings).collect()
     }
 

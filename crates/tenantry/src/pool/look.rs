@@ -102,7 +102,7 @@ fn unusable(sql: &mut Sql, binding: &Binding) {
         "(select pg_catalog.min(n.nspname::pg_catalog.text) from pg_catalog.pg_namespace n \
          join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) ",
     );
-    match &binding.role {
+    match binding.role() {
         Some(role) => sql.literal(role.as_str()),
         None => sql.text("current_user"),
     };

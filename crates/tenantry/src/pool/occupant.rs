@@ -559,9 +559,9 @@ impl Occupant {
     /// Adds the settings to a key, because they influence how statements are parsed.
     fn with_settings(&self, alike: Alike) -> Alike {
         match alike {
-            Alike::Key(key) if !self.binding.settings.is_empty() => {
+            Alike::Key(key) if !self.binding.settings().is_empty() => {
                 let mut hasher = DefaultHasher::new();
-                (key, &self.binding.settings).hash(&mut hasher);
+                (key, self.binding.settings()).hash(&mut hasher);
                 Alike::Key(hasher.finish().cast_signed())
             }
             other => other,

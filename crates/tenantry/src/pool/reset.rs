@@ -313,7 +313,7 @@ fn set_for_upkeep(sql: &mut Sql, upkeep: Upkeep) {
 
 /// Appends the settings, the name, the search path, the key and the role of an occupant.
 pub(super) fn apply(sql: &mut Sql, to: &Occupant, name: Option<&str>, scope: Scope) {
-    for (name, value) in &to.binding.settings {
+    for (name, value) in to.binding.settings() {
         sql.text("; select pg_catalog.set_config(").literal(name);
         sql.text(", ").literal(value).text(match scope {
             Scope::Session => ", false)",
@@ -329,12 +329,12 @@ pub(super) fn apply(sql: &mut Sql, to: &Occupant, name: Option<&str>, scope: Sco
     if to.binding.search_path.is_empty() {
         sql.text("''");
     }
-    if let Some(RowKey { setting, value }) = to.binding.key.as_deref() {
+    if let Some(RowKey { setting, value }) = to.binding.key() {
         // A utility statement, because calling `set_config` costs more.
         scope.set(sql).ident(&setting.class).text(".").ident(&setting.name);
         sql.text(" to ").literal(value);
     }
-    match (&to.binding.role, scope) {
+    match (to.binding.role(), scope) {
         (Some(role), _) => _ = scope.set(sql).text("role ").ident(role),
         // Nothing is known of the session that the transaction gets.
         (None, Scope::Transaction) => _ = scope.set(sql).text("role none"),

@@ -14,6 +14,7 @@ mod placement;
 mod placement_policy;
 mod rows;
 mod schema_oid;
+mod search_path;
 mod slug;
 mod template;
 #[expect(clippy::module_inception, reason = "the file is named by the concept it holds")]
@@ -36,6 +37,7 @@ pub use placement_policy::{PlacementPolicy, ServerLoad};
 pub(crate) use rows::Setting;
 pub use rows::{KeyType, Rows, SettingError};
 pub(crate) use schema_oid::{Schema, SchemaOid};
+pub(crate) use search_path::SearchPath;
 pub use slug::{SlugError, SlugPolicy};
 pub use template::{NameTemplate, TemplateError};
 pub(crate) use tenant::{DROPPING, MAKING, UNDOING};

@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, LazyLock},
-    time::SystemTime,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Serialize, Serializer};
@@ -21,11 +21,41 @@ struct Parts {
     id: TenantId,
     placement: Placement,
     state: TenantState,
-    created_at: Option<SystemTime>,
+    /// Seconds from 1970 to its creation, rounded down. These parts are apart, because they take less memory so.
+    created_secs: i64,
+    /// The rest in nanoseconds; [`UNRECORDED`] if the creation is not recorded.
+    created_nanos: u32,
     /// What few tenants have, so that the others take little memory for it.
     attributes: Option<Box<Value>>,
     /// `true` if the attributes are an object without any.
     is_without: bool,
+}
+
+const UNRECORDED: u32 = u32::MAX;
+
+/// Splits a time into seconds, rounded down, and nanoseconds.
+fn split(time: SystemTime) -> (i64, u32) {
+    let seconds = |of: Duration| i64::try_from(of.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => (seconds(after), after.subsec_nanos()),
+        Err(error) => {
+            let before = error.duration();
+            match before.subsec_nanos() {
+                0 => (-seconds(before), 0),
+                nanos => (-seconds(before) - 1, 1_000_000_000 - nanos),
+            }
+        }
+    }
+}
+
+/// Reverses [`split`].
+fn joined(seconds: i64, nanos: u32) -> Option<SystemTime> {
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let time = match seconds < 0 {
+        true => UNIX_EPOCH.checked_sub(whole),
+        false => UNIX_EPOCH.checked_add(whole),
+    };
+    time?.checked_add(Duration::from_nanos(nanos.into()))
 }
 
 impl Tenant {
@@ -34,14 +64,23 @@ impl Tenant {
         let is_without = attributes.as_object().is_some_and(serde_json::Map::is_empty);
         let has_any = !attributes.is_null() && !is_without;
         let attributes = has_any.then(|| Box::new(attributes));
-        Self(Arc::new(Parts { id, placement, state, created_at, attributes, is_without }))
+        let (created_secs, created_nanos) = created_at.map_or((0, UNRECORDED), split);
+        Self(Arc::new(Parts {
+            id,
+            placement,
+            state,
+            created_secs,
+            created_nanos,
+            attributes,
+            is_without,
+        }))
     }
 
     /// Returns `true` if both describe the same tenant identically.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         let [this, other] = [self, other].map(|tenant| {
-            let Parts { id, placement, state, created_at, attributes, is_without } = &*tenant.0;
-            (id, placement, state, created_at, attributes, is_without)
+            let Parts { id, placement, state, attributes, is_without, .. } = &*tenant.0;
+            (id, placement, state, tenant.created_at(), attributes, is_without)
         });
         this == other
     }
@@ -69,7 +108,8 @@ impl Tenant {
     /// Returns when the tenant was created, if the catalog records it.
     #[must_use]
     pub fn created_at(&self) -> Option<SystemTime> {
-        self.0.created_at
+        let Parts { created_secs, created_nanos, .. } = *self.0;
+        if created_nanos == UNRECORDED { None } else { joined(created_secs, created_nanos) }
     }
 
     /// Returns the other attributes that the catalog records; `null` if there are none.
@@ -353,4 +393,24 @@ fn as_map<S: Serializer>(settings: &[(String, String)], serializer: S) -> Result
         .map(|(name, value)| (name, value))
         .collect::<BTreeMap<_, _>>()
         .serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_creation_is_returned_as_it_was() {
+        let whole = Duration::from_secs(1_700_000_000);
+        for by in
+            [Duration::ZERO, Duration::from_nanos(1), Duration::from_nanos(999_999_999), whole]
+        {
+            let of = whole + by;
+            for time in [UNIX_EPOCH + of, UNIX_EPOCH - of, UNIX_EPOCH + by, UNIX_EPOCH - by] {
+                let (seconds, nanos) = split(time);
+                assert!(nanos < 1_000_000_000);
+                assert_eq!(joined(seconds, nanos), Some(time));
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
 /// Returns a setting of a tenant that would have no effect in the transaction for which it is set.
 pub(in crate::pool) fn setting_without_effect(binding: &Binding) -> Option<&str> {
     let is_one = |name: &&str| WITHOUT_EFFECT.iter().any(|of| of.eq_ignore_ascii_case(name));
-    binding.settings.iter().map(|(name, _)| name.as_str()).find(is_one)
+    binding.settings().iter().map(|(name, _)| name.as_str()).find(is_one)
 }
 
 const WITHOUT_EFFECT: [&str; 4] = [

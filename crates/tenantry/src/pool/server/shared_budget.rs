@@ -161,8 +161,8 @@ impl Server {
     /// Returns an occupant that asks for a part of the budget, with sessions that have these settings.
     pub(crate) fn member_of_budget(settings: &[(&str, &str)]) -> Arc<Occupant> {
         let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
-        let settings = settings.iter().map(owned).collect();
-        let binding = Binding { settings, ..Binding::library() };
+        let settings: Vec<_> = settings.iter().map(owned).collect();
+        let binding = Binding::library().with_settings(&settings);
         Arc::new(Occupant::new(OccupantId::Budget, Class::System, binding))
     }
 

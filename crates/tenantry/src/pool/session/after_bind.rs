@@ -129,7 +129,7 @@ struct Place<'r> {
 impl Place<'_> {
     /// Returns what the hook has left that does not belong to the occupant.
     fn differs_from(&self, occupant: &Occupant, plain: &Plain) -> Option<&'static str> {
-        let role = occupant.binding.role.as_ref().map_or("none", |role| role.as_str());
+        let role = occupant.binding.role().map_or("none", |role| role.as_str());
         let holds = [
             (self.is_in_search_path, "another search_path"),
             (self.role == role, "another role"),
@@ -196,7 +196,7 @@ fn place_sql(occupant: &Occupant, echo: i64) -> SqlStr {
     sql.integer(echo).text(
         ", pg_catalog.texteq(pg_catalog.current_setting('search_path'), pg_catalog.concat_ws(', '",
     );
-    for schema in &occupant.binding.search_path {
+    for schema in occupant.binding.search_path.iter() {
         sql.text(", pg_catalog.quote_ident(").literal(schema.as_str()).text(")");
     }
     if occupant.binding.search_path.is_empty() {

@@ -58,7 +58,7 @@ impl Occupant {
         self.class == Class::Pooled
             && self.login().is_none()
             && self.after_bind().is_none()
-            && self.binding.settings.is_empty()
+            && self.binding.settings().is_empty()
             && !self.is_refused()
             && (self.oid().is_some() || !self.is_always_pinned())
     }

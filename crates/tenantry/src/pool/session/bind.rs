@@ -450,7 +450,7 @@ fn may_not_be_read(error: &sqlx::Error) -> bool {
 
 /// Returns `true` if plans inside functions are made under settings other than the server's.
 fn makes_odd_plans(occupant: &Occupant) -> bool {
-    !occupant.binding.settings.is_empty()
+    !occupant.binding.settings().is_empty()
 }
 
 /// Decides on the pin. `same` is the bind before, if it was to the same occupant.
@@ -470,8 +470,7 @@ pub(super) fn note_look(of: &Occupant, rows: &[PgRow], began: Instant) -> Result
     };
     if let Some(schema) = look.unusable {
         // The next bind inspects again.
-        let role =
-            of.binding.role.as_ref().map_or("the connection's role".into(), Ident::to_string);
+        let role = of.binding.role().map_or("the connection's role".into(), Ident::to_string);
         let attempted = format!(
             "{role} may not use the extension schema {schema}, and would find none of its operators: \
              grant usage on schema {schema} to it"

@@ -127,7 +127,7 @@ async fn unfiltered(
 
 /// Returns the library's session on a server, with a role.
 fn as_role(server: &Arc<Server>, role: Option<&Ident>) -> SharedDb {
-    let binding = Binding { role: role.cloned(), ..Binding::library() };
+    let binding = Binding::library().with_role(role);
     let occupant = Occupant::new(OccupantId::System, Class::System, binding);
     SharedDb::new(Handle::new(Arc::clone(server), Arc::new(occupant)))
 }
