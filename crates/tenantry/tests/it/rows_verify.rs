@@ -549,6 +549,13 @@ async fn a_configuration_that_cannot_serve_is_found() -> TestResult {
         assert_eq!(found(&report), [(Configuration, Error, object)], "{report}");
         manager.close().await;
     }
+    rig.broken(&rows(), "reset role; revoke usage on schema rows from app").await;
+    let manager = rig.manager(rows());
+    let report = manager.verify_rows().await?;
+    assert_eq!(found(&report), [(Configuration, Error, "app")], "{report}");
+    run(&mut rig.admin, &report.findings[0].finding.sql.join("; ")).await;
+    assert!(manager.verify_rows().await?.findings.is_empty());
+    manager.close().await;
     Ok(())
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Facts {
     pub(super) missing_roles: Vec<String>,
     /// Names of roles, of those asked about, that the login cannot become.
     pub(super) refused_roles: Vec<String>,
+    /// Names of roles, of those asked about and the login, that may not use the schema.
+    pub(super) barred_roles: Vec<String>,
     pub(super) roles: Vec<Role>,
     pub(super) tables: Vec<Table>,
     pub(super) foreign_keys: Vec<ForeignKey>,

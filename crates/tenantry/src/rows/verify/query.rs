@@ -104,6 +104,9 @@ pub(super) const FACTS: &str = "\
         where not pg_catalog.pg_has_role(session_user, b.oid, 'member') \
         and (b.name operator(pg_catalog.=) any ($3::pg_catalog.text[]) \
           or not b.name operator(pg_catalog.=) any ($6::pg_catalog.text[])) order by 1)), \
+      'barred_roles', pg_catalog.to_jsonb(array(select b.name from base b \
+        join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) $1::pg_catalog.text \
+        where not pg_catalog.has_schema_privilege(b.oid, n.oid, 'usage') order by 1)), \
       'roles', coalesce((select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object( \
           'name', b.name, 'of', b.of, 'bound', b.bound, 'superuser', b.rolsuper, 'bypass_rls', b.rolbypassrls, \
           'replication', b.rolreplication, 'reaches_files', b.reaches_files, \

@@ -30,7 +30,7 @@ macro_rules! rules {
 }
 
 rules! {
-    /// The schema and the role of the configuration exist, and the login can become the role.
+    /// The schema and the role of the configuration exist, the login can become the role, and the role may use the schema.
     Configuration = "configuration";
     /// Policies apply to the roles of tenants' sessions: none of them, and no role that they can
     /// become, is a superuser, has `bypassrls` or owns the tables.

@@ -1,4 +1,4 @@
-//! Roles that policies do not apply to.
+//! Roles that policies do not apply to, and those that cannot serve tenants.
 
 use super::{Case, RowsFinding, RowsRule};
 use crate::{
@@ -6,6 +6,7 @@ use crate::{
     plain::listed,
     rows::verify::facts::Role,
     sql::Sql,
+    tenant::Ident,
 };
 
 pub(super) fn judge(case: Case<'_>) -> Vec<RowsFinding> {
@@ -30,7 +31,7 @@ fn missing(case: Case<'_>) -> impl Iterator<Item = RowsFinding> {
             .how("create the role without login, and grant it to the login of the service");
         RowsFinding::new(RowsRule::Configuration, role, finding)
     });
-    schema.into_iter().chain(roles).chain(refused(case))
+    schema.into_iter().chain(roles).chain(refused(case).or_else(|| barred(case)))
 }
 
 /// Reports that the login cannot become the configured role. Roles of records can be those of
@@ -48,6 +49,22 @@ fn refused(case: Case<'_>) -> Option<RowsFinding> {
         Finding::error(what, "no tenant can be served, and the policies cannot be tested")
             .how("grant the role to the login")
             .sql(sql.as_str());
+    Some(RowsFinding::new(RowsRule::Configuration, role, finding))
+}
+
+/// Reports that the role of tenants' sessions may not use the schema of the tables.
+fn barred(case: Case<'_>) -> Option<RowsFinding> {
+    let role = case.rows.sessions_role().map_or(&*case.facts.login, Ident::as_str);
+    if !case.facts.barred_roles.iter().any(|barred| barred == role) {
+        return None;
+    }
+    let what =
+        format!("the role {role} of tenants' sessions may not use the schema {}", case.schema);
+    let mut sql = Sql::new("grant usage on schema ");
+    sql.ident(case.schema).text(" to ").name(role);
+    let finding = Finding::error(what, "statements on the tables of tenants fail")
+        .how("grant usage on the schema to the role")
+        .sql(sql.as_str());
     Some(RowsFinding::new(RowsRule::Configuration, role, finding))
 }
 
