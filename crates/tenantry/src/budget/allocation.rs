@@ -116,8 +116,10 @@ pub(crate) fn allocate(me: &Claim, others: &[Other]) -> Grant {
     let lent = room.saturating_sub(aside);
     let share = me.floor + loan(me, others, lent);
     if !is_in && free < me.floor {
-        // It keeps the connection on which it asks, if there is room for it.
-        return Grant { counted: free.min(1), share: me.floor, fits };
+        // While it waits for its floor, it keeps the connection on which it asks, if there is room for it. Those for which
+        // there is no floor must not keep the last ones from the next that waits.
+        let counted = if fits { free.min(1) } else { 0 };
+        return Grant { counted, share: me.floor, fits };
     }
     let available = free.saturating_sub(promised + aside).max(me.floor);
     Grant { counted: share.min(available).max(me.holds), share, fits: true }

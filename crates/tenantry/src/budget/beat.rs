@@ -70,9 +70,9 @@ struct Beat {
     sightings: Sightings,
     /// The table that was found to be the library's own.
     known: Option<i64>,
-    /// What this process has last written about itself.
+    /// What this process has last written about itself, unless there was no answer.
     standing: Option<Row>,
-    /// Number of beats that were sent, each time with another one.
+    /// Number of statements that were sent, each time another one.
     sent: i64,
     /// Number of answered beats.
     beats: u64,
@@ -105,13 +105,14 @@ impl Beat {
         let load = Load { peak: usage.peak, waiting: usage.waiting, besides: server.besides() };
         let wanted = self.member.want(load, share.total());
         share.note_wanted(wanted);
-        let asked = timeout(PATIENCE * 2, self.ask(server, share, sent, wanted)).await;
+        let mut held = None;
+        let asked = timeout(PATIENCE * 2, self.ask(server, share, (sent, wanted), &mut held)).await;
         let asked = asked.unwrap_or_else(|_| {
             let late = "asking for a part of the shared budget: no answer in time";
             Err(Failure::unheard(Error::new(ErrorKind::Unavailable, late)))
         });
         let verdict = match &asked {
-            Ok((grant, _)) => {
+            Ok(grant) => {
                 self.beats += 1;
                 self.member.answered(sent, *grant);
                 share.note_error(None);
@@ -136,30 +137,32 @@ impl Beat {
         };
         // Before the connection is returned: a first grant lets it be compared with another one.
         server.allow(self.member.allowance(server.moment()), verdict);
-        let failed = asked.is_err();
-        if let Ok((grant, lease)) = asked {
-            match grant.counted {
-                // Nothing is counted for it, so it keeps no connection.
-                0 => {
-                    lease.retire();
-                    server.close_idle_connections();
-                }
-                _ => drop(lease),
+        // If nothing is counted for it, it keeps no connection.
+        let keeps = match &asked {
+            Ok(grant) => grant.counted > 0,
+            Err(_) => matches!(self.member.state(), State::Granted { .. }),
+        };
+        if keeps {
+            drop(held);
+        } else {
+            if let Some(lease) = held {
+                lease.retire();
             }
+            server.close_idle_connections();
         }
-        failed
+        asked.is_err()
     }
 
-    /// Asks for a part. Creates the table if it is missing.
+    /// Asks for a part. Creates the table if it is missing. The connection is left with the caller.
     async fn ask(
         &mut self,
         server: &Arc<Server>,
         share: &Share,
-        sent: Moment,
-        wanted: usize,
-    ) -> Result<(Grant, Lease), Failure> {
+        (sent, wanted): (Moment, usize),
+        held: &mut Option<Lease>,
+    ) -> Result<Grant, Failure> {
         let mut may_create = true;
-        let mut lease = self.acquire(server).await?;
+        let mut lease = held.insert(self.acquire(server).await?);
         let mut began = Instant::now();
         let schema = self.table.schema.clone();
         let failed = |error| Failure::of_statement(&schema, error);
@@ -177,26 +180,28 @@ impl Beat {
             let standing = counted.map(|counted| Row { counted, ..mine.clone() });
             let expected = self.known.zip(standing.as_ref());
             let read = self.table.read(&mut lease.start().conn, expected).await;
-            let found = match settle(&mut lease, read).await {
+            let found = match settle(lease, read).await {
                 Ok(Some(found)) => found,
                 Ok(None) => continue,
                 Err(error) if may_create && is_missing(&error) => {
                     may_create = false;
                     // There may be no second connection.
-                    drop(lease);
+                    *held = None;
                     create(server, &self.table).await?;
-                    lease = self.acquire(server).await?;
+                    lease = held.insert(self.acquire(server).await?);
                     began = Instant::now();
                     continue;
                 }
                 Err(error) => return Err(failed(error)),
             };
+            if found.version.is_none() || found.oid != self.known {
+                self.check_table(server, lease, &found).await?;
+            }
             let Some(version) = found.version else {
                 let begun = self.table.begin(&mut lease.start().conn).await;
-                settle(&mut lease, begun).await.map_err(failed)?;
+                settle(lease, begun).await.map_err(failed)?;
                 continue;
             };
-            self.check_table(server, &mut lease, &found).await?;
             let claim = Claim {
                 budget: mine.budget,
                 floor: mine.floor,
@@ -209,27 +214,31 @@ impl Beat {
                 true => HashMap::new(),
                 false => {
                     let counted = sessions(&mut lease.start().conn).await;
-                    match settle(&mut lease, counted).await.map_err(failed)? {
+                    match settle(lease, counted).await.map_err(failed)? {
                         Some(sessions) => sessions,
                         None => continue,
                     }
                 }
             };
             let Decision { grant, lapsed } = self.decide(sent, claim, &found, &sessions);
-            let mine = Row { counted: grant.counted, ..mine };
+            let mut mine = Row { counted: grant.counted, ..mine };
             let stays = found.stands && standing.as_ref() == Some(&mine) && lapsed.is_empty();
             let is_written = match stays {
                 true => Some(true),
                 false => {
+                    // If it is not answered, it can still arrive: the next one must be a write, which comes first then.
+                    self.standing = None;
+                    self.sent += 1;
+                    mine.beats = self.sent;
                     let written = Written { version, mine: &mine, lapsed: &lapsed };
                     let is_written = self.table.write(&mut lease.start().conn, &written).await;
-                    settle(&mut lease, is_written).await.map_err(failed)?
+                    settle(lease, is_written).await.map_err(failed)?
                 }
             };
             if is_written == Some(true) {
                 self.standing = Some(mine);
                 share.note_beat(began.elapsed());
-                return Ok((grant, lease));
+                return Ok(grant);
             }
         }
         let attempted =
@@ -275,16 +284,14 @@ impl Beat {
         Decision { grant, lapsed }
     }
 
-    /// Checks once that the table is the library's own.
+    /// Checks that the table is the library's own, which was not known of this one.
     async fn check_table(
         &mut self,
         server: &Server,
         lease: &mut Lease,
         found: &Found,
     ) -> Result<(), Failure> {
-        if found.oid == self.known {
-            return Ok(());
-        }
+        self.known = None;
         check(server, &mut lease.start().conn, &self.table).await?;
         self.known = found.oid;
         Ok(())

@@ -73,8 +73,12 @@ impl Member {
         };
     }
 
-    /// Records that the server has answered, though not with a grant.
+    /// Records that the server has answered, though not with a grant. After a long silence, others may have what this
+    /// process had.
     pub(super) fn heard(&mut self, sent: Moment) {
+        if self.heard.is_some_and(|before| before.until(sent) >= FALLS_BACK_AFTER) {
+            self.state = State::Asking;
+        }
         self.heard = Some(sent);
     }
 

@@ -83,16 +83,24 @@ enum Step {
     },
     Write {
         sent: Moment,
-        version: u64,
-        row: Row,
         grant: Grant,
-        lapsed: Vec<Lapsed>,
+        change: Change,
     },
+    /// A write reaches the table long after its process has given it up.
+    LateWrite(Change),
     Answer {
         sent: Moment,
         grant: Option<Grant>,
     },
     Work,
+}
+
+/// What a write changes, if no other one was first.
+#[derive(Debug)]
+struct Change {
+    version: u64,
+    row: Row,
+    lapsed: Vec<Lapsed>,
 }
 
 struct World {
@@ -112,6 +120,9 @@ struct World {
     total: usize,
     most: usize,
     faults: bool,
+    /// The next write is delayed, and kept here.
+    delays_next: bool,
+    delayed: Option<Change>,
     beats: u64,
     /// After how many steps all processes are looked at.
     look_every: u64,
@@ -134,6 +145,8 @@ impl World {
             total: 0,
             most: 0,
             faults: false,
+            delays_next: false,
+            delayed: None,
             beats: 0,
             look_every: 1 + u64::try_from(processes / 50).unwrap() * 10,
         };
@@ -186,10 +199,11 @@ impl World {
             self.now = at;
             let step = self.what.remove(&number).expect("it was put there");
             let of = &self.processes[process];
-            if of.life != life {
+            let is_on_its_way = matches!(step, Step::LateWrite(_));
+            if of.life != life && !is_on_its_way {
                 continue;
             }
-            if of.paused_until > at {
+            if of.paused_until > at && !is_on_its_way {
                 let again = of.paused_until - at + self.dice.up_to(MS * 5);
                 self.at(process, again, step);
                 continue;
@@ -217,9 +231,8 @@ impl World {
             Step::Work => self.work(at),
             Step::Read => self.read(at),
             Step::Count { sent, version, rows } => self.count(at, sent, version, &rows),
-            Step::Write { sent, version, row, grant, lapsed } => {
-                self.write(at, sent, version, row, grant, &lapsed);
-            }
+            Step::Write { sent, grant, change } => self.write(at, sent, grant, change),
+            Step::LateWrite(change) => drop(self.change(change)),
             Step::Answer { sent, grant } => self.answer(at, sent, grant),
         }
     }
@@ -291,6 +304,7 @@ impl World {
         if process.lost.0 != Lost::Nothing {
             if process.lost.0 == Lost::Table {
                 let before = process.sessions;
+                process.asking = true;
                 process.sessions = before.max(1);
                 self.total += process.sessions - before;
                 process.member.heard(sent);
@@ -346,31 +360,45 @@ impl World {
         }
         let process = &mut self.processes[at];
         process.beats += 1;
+        // Whether it arrives is not known until it is answered.
+        process.standing = None;
         let beats = process.beats;
         let row = Row { instance: me, budget, floor: FLOOR, wanted, counted, beats };
+        let change = Change { version, row, lapsed };
+        if self.delays_next || self.faults && self.dice.one_in(100) {
+            self.at(at, S * 4, Step::Answer { sent, grant: None });
+            match std::mem::take(&mut self.delays_next) {
+                true => self.delayed = Some(change),
+                false => {
+                    let after = S * 4 + self.dice.up_to(S * 60);
+                    self.at(at, after, Step::LateWrite(change));
+                }
+            }
+            return;
+        }
         let after = MS + self.dice.up_to(MS * 4);
-        self.at(at, after, Step::Write { sent, version, row, grant, lapsed });
+        self.at(at, after, Step::Write { sent, grant, change });
     }
 
-    fn write(
-        &mut self,
-        at: usize,
-        sent: Moment,
-        version: u64,
-        row: Row,
-        grant: Grant,
-        lapsed: &[Lapsed],
-    ) {
+    fn write(&mut self, at: usize, sent: Moment, grant: Grant, change: Change) {
+        match self.change(change) {
+            true => self.reply(at, sent, grant),
+            false => self.read(at),
+        }
+    }
+
+    /// Returns `false` if something else has changed before.
+    fn change(&mut self, Change { version, row, lapsed }: Change) -> bool {
         if version != self.version {
-            return self.read(at);
+            return false;
         }
         self.version += 1;
         let lives =
             |of: &Lapsed| self.rows.get(&of.instance).is_none_or(|row| row.beats != of.beats);
         if lapsed.iter().any(lives) {
-            return self.read(at);
+            return false;
         }
-        for Lapsed { instance, counted, .. } in lapsed {
+        for Lapsed { instance, counted, .. } in &lapsed {
             match counted {
                 Some(holds) => {
                     self.rows.get_mut(instance).expect("it was read").counted = *holds;
@@ -379,7 +407,7 @@ impl World {
             }
         }
         self.rows.insert(Arc::clone(&row.instance), row);
-        self.reply(at, sent, grant);
+        true
     }
 
     fn reply(&mut self, at: usize, sent: Moment, grant: Grant) {
@@ -399,9 +427,10 @@ impl World {
         if let Some(grant) = grant {
             process.member.answered(sent, grant);
             process.standing = Some(grant.counted);
-            if grant.counted == 0 {
-                self.total -= std::mem::take(&mut process.sessions);
-            }
+        }
+        let is_granted = matches!(process.member.state(), State::Granted { .. });
+        if !grant.map_or(is_granted, |grant| grant.counted > 0) {
+            self.total -= std::mem::take(&mut process.sessions);
         }
         process.allowance = process.member.allowance(process.moment(now));
         let waits = process.member.state() == State::Waiting;
@@ -633,4 +662,75 @@ fn a_process_that_beats_again_when_its_lease_expires_takes_nothing_that_others_h
         stopped.paused_until = world.now + S * 15 + MS * u32::try_from(late).unwrap();
         go_on(&mut world, 200);
     }
+}
+
+/// A write that was given up arrives when its process has beaten with one statement since.
+#[test]
+fn a_write_that_arrives_late_changes_nothing() {
+    let mut world = World::new(1, 100, 2, 2);
+    let go_on = |world: &mut World, tenths: u32, used: usize| {
+        for _ in 0..tenths * 2 {
+            for process in &mut world.processes {
+                process.load = if process.lives { 200 } else { 0 };
+            }
+            let process = &mut world.processes[0];
+            let before = process.sessions;
+            process.sessions = before.max(used);
+            world.total += process.sessions - before;
+            world.run(MS * 50);
+        }
+    };
+    world.start(0, MS);
+    go_on(&mut world, 200, 0);
+    // The first one uses 70 in long transactions, and the second one gets the rest.
+    world.start(1, MS);
+    go_on(&mut world, 100, 70);
+    world.processes[1].paused_until = world.now + S * 40;
+    go_on(&mut world, 132, 70);
+    world.total -= world.processes[0].sessions - 48;
+    world.processes[0].sessions = 48;
+    world.delays_next = true;
+    while world.delayed.is_none() {
+        go_on(&mut world, 1, 0);
+    }
+    // The lease of the second one expires, and the first one gets more again.
+    for _ in 0..80 {
+        if world.processes[0].most(world.now) > Some(49) {
+            break;
+        }
+        go_on(&mut world, 1, 0);
+    }
+    assert!(world.processes[0].most(world.now) > Some(49));
+    go_on(&mut world, 3, 0);
+    let late = world.delayed.take().expect("it was delayed");
+    assert!(late.row.counted < 50, "{late:?}");
+    world.change(late);
+    world.processes[1].paused_until = world.now;
+    go_on(&mut world, 20, 0);
+}
+
+/// Its row is gone, and then the server answers, though not from the table.
+#[test]
+fn a_process_that_was_given_up_has_no_floor_until_it_is_granted_one_again() {
+    let mut world = World::new(1, 24, 1, 2);
+    let go_on = |world: &mut World, seconds: u32| {
+        for _ in 0..seconds * 10 {
+            for process in &mut world.processes {
+                process.load = 60;
+            }
+            world.run(MS * 100);
+        }
+    };
+    for at in 0..2 {
+        world.start(at, MS);
+    }
+    go_on(&mut world, 20);
+    let (now, process) = (world.now, &mut world.processes[0]);
+    process.lost = (Lost::Server, now + S * 100);
+    world.total -= std::mem::take(&mut process.sessions);
+    go_on(&mut world, 60);
+    assert_eq!(world.processes[1].most(world.now), Some(24 - door(24)));
+    world.processes[0].lost = (Lost::Table, world.now + S * 20);
+    go_on(&mut world, 15);
+    assert_eq!(world.processes[0].most(world.now), None);
 }

@@ -66,12 +66,23 @@ pub(super) struct Written<'a> {
 
 /// How a beat's session waits and plans. Only a change of the table holds a lock for long. The plans of
 /// its statements do not depend on their values, so each is made once in a session.
-pub(super) const SETTINGS: [(&str, &str); 2] =
-    [("lock_timeout", "500"), ("plan_cache_mode", "force_generic_plan")];
+pub(super) const SETTINGS: [(&str, &str); 3] = [
+    ("lock_timeout", "500"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("default_transaction_isolation", "read committed"),
+];
 
 impl Table {
     fn name<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
         sql.ident(&self.schema).text(".tenantry_budget")
+    }
+
+    /// Appends the OID that the name refers to. A view could have a column of that name.
+    fn oid<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
+        let mut name = Sql::default();
+        self.name(&mut name);
+        sql.text("pg_catalog.to_regclass(").literal(name.as_str());
+        sql.text(")::pg_catalog.oid::pg_catalog.int8")
     }
 
     /// Reads the rows of all processes. Counts a beat of this one if its row in the table with this oid is as given.
@@ -115,16 +126,19 @@ impl Table {
                 " b set beats = $8::pg_catalog.int8, beat_at = pg_catalog.clock_timestamp() \
                  where b.name operator(pg_catalog.=) $1::pg_catalog.text \
                  and b.instance operator(pg_catalog.=) $2::pg_catalog.text \
-                 and b.tableoid::pg_catalog.int8 operator(pg_catalog.=) $3::pg_catalog.int8 \
+                 and ",
+            );
+            self.oid(&mut sql).text(
+                " operator(pg_catalog.=) $3::pg_catalog.int8 \
                  and b.budget operator(pg_catalog.=) $4::pg_catalog.int4 \
                  and b.floor operator(pg_catalog.=) $5::pg_catalog.int4 \
                  and b.wanted operator(pg_catalog.=) $6::pg_catalog.int4 \
                  and b.counted operator(pg_catalog.=) $7::pg_catalog.int4 returning 1) ",
             );
         }
-        sql.text(
-            "select instance, budget, floor, wanted, counted, beats, \
-             b.tableoid::pg_catalog.int8 as oid, extract(epoch from pg_catalog.clock_timestamp() \
+        sql.text("select instance, budget, floor, wanted, counted, beats, ");
+        self.oid(&mut sql).text(
+            " as oid, extract(epoch from pg_catalog.clock_timestamp() \
              operator(pg_catalog.-) b.beat_at)::pg_catalog.float8 as age, ",
         );
         sql.text(if counts { "exists (select from mine)" } else { "false" })
@@ -145,7 +159,7 @@ impl Table {
     }
 
     /// Writes the row of this process, and what it knows of others. Returns `false` if another process has written
-    /// since, or one that has expired has beaten; then nothing is changed.
+    /// since, or one that has expired has beaten; then no row of a process is changed.
     pub(super) async fn write(
         &self,
         conn: &mut PgConnection,
