@@ -14,7 +14,25 @@ use crate::support::{World, connect, eventually_within, observe, run, try_run};
 async fn expect_nothing_but(admin: &mut PgConnection, sweeper: Option<&Provisioner>) {
     let sql = "select count(*)::text from pg_namespace where nspname = 'tenant_copy' or nspname like 'tenantry%'";
     // A statement of a session that was cut off ends first; how soon depends on the load of the machine.
-    eventually_within(Duration::from_secs(30), "nothing is left", async || {
+    let patience = Duration::from_secs(30);
+    eventually_within(patience, "the sessions are idle", async || {
+        let busy = "select count(*)::text from pg_stat_activity where datname = current_database() \
+                    and application_name like 'tenantry/%' and state <> 'idle'";
+        observe(&mut *admin, busy).await == "Some(\"0\")"
+    })
+    .await;
+    // It was committed before it was cut off.
+    let relations = |schema| {
+        format!(
+            "select count(*)::text from pg_class where relnamespace = to_regnamespace('{schema}')"
+        )
+    };
+    let copied = observe(&mut *admin, &relations("tenant_copy")).await;
+    if copied != "Some(\"0\")" {
+        assert_eq!(copied, observe(&mut *admin, &relations("tenant_shop")).await);
+        run(&mut *admin, "drop schema tenant_copy cascade").await;
+    }
+    eventually_within(patience, "nothing is left", async || {
         if let Some(sweeper) = sweeper {
             sweeper.fill_spares(0).await.expect("the server runs");
         }
