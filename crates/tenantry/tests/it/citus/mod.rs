@@ -19,7 +19,7 @@ use std::{
     thread,
 };
 
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use tenantry::{TableCatalog, TenantManager, provision::Provisioner};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -193,16 +193,38 @@ fn end_sessions(database: &str) -> String {
     )
 }
 
+/// Ends transactions that are left prepared in a database after a node was stopped. While there are any, the database
+/// cannot be dropped, and no replication slot can be created on the server.
+async fn end_prepared(url: &str) {
+    let Ok(mut conn) = PgConnection::connect(url).await else { return };
+    let left = "select gid from pg_prepared_xacts where database = current_database()";
+    let left: Vec<String> = sqlx::query_scalar(left).fetch_all(&mut conn).await.unwrap_or_default();
+    for name in left {
+        drop(try_run(&mut conn, &format!("rollback prepared '{name}'")).await);
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let drop_all = format!("drop database if exists {} with (force)", self.name);
-        let urls: Vec<_> = self.workers.iter().map(|worker| self.url_of(worker, None)).collect();
-        let urls: Vec<_> = std::iter::once(self.given.clone()).chain(urls).collect();
+        let name = self.name.clone();
+        let own = |worker| (self.url_of(worker, None), self.url_of(worker, Some(&name)));
+        let workers: Vec<_> = self.workers.iter().map(own).collect();
+        let nodes = std::iter::once((self.given.clone(), self.url())).chain(workers);
+        let nodes: Vec<_> = nodes.collect();
         let dropped = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("there is memory").block_on(async {
-                for url in urls {
-                    drop(try_run(&mut connect(&url).await, &drop_all).await);
+                for (beside, own) in nodes {
+                    let mut beside = connect(&beside).await;
+                    for sql in [
+                        format!("alter database {name} allow_connections true"),
+                        end_sessions(&name),
+                    ] {
+                        drop(try_run(&mut beside, &sql).await);
+                    }
+                    end_prepared(&own).await;
+                    let drop_it = format!("drop database if exists {name} with (force)");
+                    drop(try_run(&mut beside, &drop_it).await);
                 }
             });
         });
