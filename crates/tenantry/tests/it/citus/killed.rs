@@ -129,6 +129,7 @@ async fn a_worker_dies_in_the_middle() -> TestResult {
                 assert_eq!(error.kind(), ErrorKind::Unavailable, "{under:?} {millis}: {error:?}");
             }
             cluster.start(&concerned).await;
+            cluster.complete().await;
             // Again, and then it is done.
             for attempt in 0.. {
                 match under.run(&manager, &provisioner, &id, &to).await {

@@ -142,6 +142,11 @@ impl Cluster {
         run(&mut beside, &format!("alter database {} allow_connections true", self.name)).await;
     }
 
+    /// Completes what was committed while a worker died, as Citus itself does once a minute.
+    async fn complete(&self) {
+        run(&mut self.admin().await, "select recover_prepared_transactions()").await;
+    }
+
     /// Freezes all processes of a worker, if it runs on this machine: its sockets stay open, and nothing answers.
     async fn freeze(&self, worker: &(String, i32)) -> Option<Frozen> {
         let file = "select split_part(pg_read_file('postmaster.pid'), E'\\n', 1)";
