@@ -21,7 +21,8 @@ async fn server() -> DevServer {
     run(
         &mut admin,
         "create role owner login; create role service login; create role app; grant app to service; \
-         grant create on database postgres to owner; create schema tables authorization owner",
+         grant create on database postgres to owner; create schema tables authorization owner; \
+         grant usage on schema tables to app",
     )
     .await;
     server
