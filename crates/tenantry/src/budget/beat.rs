@@ -70,8 +70,8 @@ struct Beat {
     sightings: Sightings,
     /// The table that was found to be the library's own.
     known: Option<i64>,
-    /// What this process has last written about itself, unless there was no answer.
-    standing: Option<Row>,
+    /// The connections that are counted for this process, as it has last written, unless there was no answer.
+    standing: Option<usize>,
     /// Number of statements that were sent, each time another one.
     sent: i64,
     /// Number of answered beats.
@@ -176,8 +176,7 @@ impl Beat {
                 counted: 0,
                 beats: self.sent,
             };
-            let counted = self.standing.as_ref().map(|row| row.counted);
-            let standing = counted.map(|counted| Row { counted, ..mine.clone() });
+            let standing = self.standing.map(|counted| Row { counted, ..mine.clone() });
             let expected = self.known.zip(standing.as_ref());
             let read = self.table.read(&mut lease.start().conn, expected).await;
             let found = match settle(lease, read).await {
@@ -236,7 +235,7 @@ impl Beat {
                 }
             };
             if is_written == Some(true) {
-                self.standing = Some(mine);
+                self.standing = Some(grant.counted);
                 share.note_beat(began.elapsed());
                 return Ok(grant);
             }

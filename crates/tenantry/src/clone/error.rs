@@ -24,8 +24,7 @@ fn advise(attempted: &mut String, error: &sqlx::Error) {
 const DISK_FULL: &str = "53100";
 
 /// Wraps an error without the server's message, which may quote values of the source: SQLSTATE and names remain.
-pub(crate) fn failed_in_secret(attempted: String, error: sqlx::Error) -> Error {
-    let mut attempted = attempted;
+pub(crate) fn failed_in_secret(mut attempted: String, error: sqlx::Error) -> Error {
     advise(&mut attempted, &error);
     let answer = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
     if let Some(answer) = answer {
