@@ -76,8 +76,8 @@ pub(super) async fn fill(
         let mut source = Source { conn: &mut reader, path };
         let copying = Copying::new(way, &plan, &options, None);
         let copied = match frozen.method {
-            MoveMethod::UnderFence => copying.unchanging(Some(&mut source), &mut writer).await?,
             MoveMethod::Replication => copying.completing(&mut source, &mut writer).await?,
+            _ => copying.unchanging(Some(&mut source), &mut writer).await?,
         };
         if frozen.verify {
             let lifted = lift(&mut writer, to_schema).await?;
@@ -86,8 +86,8 @@ pub(super) async fn fill(
         }
         distribute(target, &mut writer, to_schema).await?;
         match frozen.method {
-            MoveMethod::UnderFence => own(ends, attempt, &mut writer).await?,
             MoveMethod::Replication => attempt.on_target().lock(&mut writer).await?,
+            _ => own(ends, attempt, &mut writer).await?,
         }
         Ok(copied)
     };
@@ -123,15 +123,15 @@ pub(super) async fn try_out(ends: &Ends) -> Result<(), Failure> {
     Ok(tried.map(drop)?)
 }
 
-/// Copies the frozen rows of the tenant into tables that exist on the target. If this fails, nothing changes there.
+/// Copies the rows of the tenant from a schema on the source into tables that exist on the target. If this fails, nothing
+/// changes there.
 pub(super) async fn fill_rows(
     ends: &Ends,
-    kept_as: &Ident,
+    schema: &Ident,
     attempt: Attempt<'_>,
     verify: bool,
 ) -> Result<Copied, Failure> {
     let Ends { target, to_schema, .. } = ends;
-    let schema = if ends.source_kind() == IsolationKind::Row { &ends.schema } else { kept_as };
     let (from, to) = (ends.rows_at_source(schema)?, ends.rows_at_target()?);
     let rows = ends.rows_of_source(&from);
     let (moved, mut writer) = rows.pass_to(ends.rows_of_target(&to), verify).await?;
@@ -142,11 +142,7 @@ pub(super) async fn fill_rows(
         }
         match ends.target_kind() {
             IsolationKind::Row => {
-                // It can have been created since the move began. From now on, the lock of the key keeps others out.
-                if let Some(other) = ends.rows_of_target(&to).sharer(&ends.control).await? {
-                    let attempted = format!("its key is also the key of tenant {other}");
-                    return Err(Error::new(ErrorKind::Move, attempted).into());
-                }
+                refuse_sharer(ends).await?;
                 // What is undone are the rows with the tenant's key.
                 attempt.on_target().note(&mut writer, to_schema).await
             }
@@ -159,6 +155,19 @@ pub(super) async fn fill_rows(
     let tables = tables.map(|of| ClonedTable { name: of.table.to_string(), rows: of.rows });
     let remarks = Vec::new();
     Ok(Copied { objects: 0, tables: tables.collect(), anonymized: None, remarks })
+}
+
+/// Refuses to share a key in the tables of the target with a tenant that was created since the move began. From now on, the
+/// lock of the key keeps others out.
+pub(super) async fn refuse_sharer(ends: &Ends) -> Result<(), Error> {
+    let to = ends.rows_at_target()?;
+    match ends.rows_of_target(&to).sharer(&ends.control).await? {
+        None => Ok(()),
+        Some(other) => {
+            let attempted = format!("its key is also the key of tenant {other}");
+            Err(Error::new(ErrorKind::Move, attempted))
+        }
+    }
 }
 
 /// Compares the content of all tables, on both servers at the same time.

@@ -33,6 +33,12 @@ impl MoveId {
         let name = format!("{MOVED}{}", self.digits());
         Ident::parse(&name).expect("it is short and has no NUL")
     }
+
+    /// Returns the name of the schema on the source in which changes are logged.
+    pub(super) fn log_name(self) -> Ident {
+        let name = format!("{MOVED}{}_log", self.digits());
+        Ident::parse(&name).expect("it is short and has no NUL")
+    }
 }
 
 /// Returns the schema of the records of moves in a database that is, or becomes, the tenant's own.

@@ -19,9 +19,9 @@ pub(super) enum Work {
     /// Lock the tables against changes of their structure and against vacuum, which disturbs no request. Tables of all
     /// tenants are only read.
     Hold,
-    /// Create the structure on the target, and start replication.
+    /// Create the structure on the target and start replication, or begin to log changes.
     StartCopy,
-    /// Wait until the rows are copied.
+    /// Wait until the rows are copied, or copy them.
     AwaitCopy,
     /// Let the target catch up; then as [`Hold`](Self::Hold).
     CatchUp,
@@ -70,7 +70,7 @@ pub(super) fn work(stage: MoveStage, method: MoveMethod) -> Option<Work> {
     Some(match (stage, method) {
         (MoveStage::Planned, _) => Work::Check,
         (MoveStage::Prepared, MoveMethod::UnderFence) => Work::Hold,
-        (MoveStage::Prepared, MoveMethod::Replication) => Work::StartCopy,
+        (MoveStage::Prepared, MoveMethod::Replication | MoveMethod::ChangeLog) => Work::StartCopy,
         (MoveStage::Copying, _) => Work::AwaitCopy,
         (MoveStage::CatchingUp, _) => Work::CatchUp,
         (MoveStage::Fencing, _) => Work::Fence,
@@ -102,7 +102,7 @@ pub(super) fn next(stage: MoveStage, method: MoveMethod, ended: Ended) -> MoveSt
         (Planned, Ended::Well) => Prepared,
         (Prepared, Ended::Well) => match method {
             MoveMethod::UnderFence => Fencing,
-            MoveMethod::Replication => Copying,
+            MoveMethod::Replication | MoveMethod::ChangeLog => Copying,
         },
         (Copying, Ended::Well) => CatchingUp,
         (CatchingUp, Ended::Well) => Fencing,
@@ -119,7 +119,7 @@ pub(super) fn next(stage: MoveStage, method: MoveMethod, ended: Ended) -> MoveSt
 fn before_the_gate(method: MoveMethod) -> MoveStage {
     match method {
         MoveMethod::UnderFence => MoveStage::Prepared,
-        MoveMethod::Replication => MoveStage::CatchingUp,
+        MoveMethod::Replication | MoveMethod::ChangeLog => MoveStage::CatchingUp,
     }
 }
 
@@ -174,10 +174,12 @@ mod tests {
             smoothly(Planned, MoveMethod::UnderFence),
             [Planned, Prepared, Fencing, Fenced, Verified, Switched, Done]
         );
-        assert_eq!(
-            smoothly(Planned, MoveMethod::Replication),
-            [Planned, Prepared, Copying, CatchingUp, Fencing, Fenced, Verified, Switched, Done]
-        );
+        for method in [MoveMethod::Replication, MoveMethod::ChangeLog] {
+            assert_eq!(
+                smoothly(Planned, method),
+                [Planned, Prepared, Copying, CatchingUp, Fencing, Fenced, Verified, Switched, Done]
+            );
+        }
         assert_eq!(smoothly(Undoing, MoveMethod::UnderFence), [Undoing, Reopened, Undone]);
     }
 

@@ -17,6 +17,7 @@
 mod announce;
 mod attempts;
 mod beside;
+mod change_log;
 mod conninfo;
 mod container;
 mod destination;

@@ -46,6 +46,8 @@ pub enum ObstacleKind {
     Pause,
     /// Logical replication was asked for, and the servers do not allow it.
     Replication,
+    /// A log of changes was asked for, and it cannot be kept.
+    ChangeLog,
 }
 
 impl Obstacle {

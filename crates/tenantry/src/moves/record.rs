@@ -164,7 +164,7 @@ impl std::fmt::Display for MoveReport {
             write!(f, " in database {database}")?;
         }
         // With replication, the target's server has copied them.
-        if *method == MoveMethod::UnderFence {
+        if *method != MoveMethod::Replication {
             write!(f, ", {rows} rows in {tables} {word}")?;
         }
         write!(f, " in {duration:.1?}")?;
@@ -225,6 +225,10 @@ pub struct MovePlan {
     /// Why logical replication is not used, unless it is, or another way was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_replicated: Vec<String>,
+    /// Why requests would wait for a long copy of rows, instead of changes being logged meanwhile. Empty if they would not,
+    /// or another way was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_logged: Vec<String>,
     /// What prevents the move.
     pub obstacles: Vec<super::Obstacle>,
     /// Limitations of the copy.
@@ -248,6 +252,9 @@ impl std::fmt::Display for MovePlan {
         obstacles.iter().try_for_each(|obstacle| write!(f, "\nobstacle: {obstacle}"))?;
         for reason in &self.not_replicated {
             write!(f, "\nnote: logical replication is not used: {reason}")?;
+        }
+        for reason in &self.not_logged {
+            write!(f, "\nnote: changes are not logged: {reason}")?;
         }
         self.remarks.iter().try_for_each(|remark| write!(f, "\nnote: {remark}"))
     }

@@ -7,10 +7,7 @@
 //!
 //! Undoing replaces the function of the triggers by one that lets every row pass, which takes no lock of a table.
 
-use std::time::Duration;
-
 use sqlx::{PgConnection, Row};
-use tokio::time::sleep;
 
 use super::{
     attempts::Attempt,
@@ -24,7 +21,7 @@ use crate::{
     db::TenantTransaction,
     error::{Error, ErrorKind},
     fleet::Fleet,
-    provision::RowsAt,
+    provision::{RowsAt, in_a_moment},
     sql::Sql,
     tenant::Ident,
 };
@@ -68,13 +65,6 @@ const LAST: &str = "~";
 /// The statement that refuses a row, as a table that does not exist is.
 const REFUSE: &str = "raise exception using errcode = '42P01', \
                       message = 'the tenant moves, or has moved, to another place: begin again'; ";
-
-/// How long dropping a trigger waits for a lock at a time: others wait behind it.
-const MOMENT: &str = "begin; set local lock_timeout = '200ms'; drop trigger if exists ";
-
-/// How often, and in what intervals, that is tried.
-const TRIES: u32 = 20;
-const TRY_AGAIN: Duration = Duration::from_millis(250);
 
 /// Reads the tables, and makes sure that there is a record of keys.
 pub(super) async fn hold(ends: &Ends) -> Result<Held, Failure> {
@@ -189,35 +179,16 @@ pub(super) async fn remove(fleet: &Fleet, schema: &Ident, id: MoveId) -> Result<
     );
     let triggers = triggers.bind(schema.as_str()).bind(name.as_str()).persistent(false);
     for row in triggers.fetch_all(&mut *lease).await? {
-        drop_trigger(&mut lease, schema, row.try_get(0)?, row.try_get(1)?).await?;
+        let (table, trigger): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+        let mut sql = Sql::new("drop trigger if exists ");
+        sql.name(trigger).text(" on ").ident(schema).text(".").name(table);
+        let attempted = format!("dropping the trigger {trigger} of table {schema}.{table}");
+        in_a_moment(&mut lease, &sql, &attempted).await?;
     }
     let mut sql = Sql::new("drop function if exists ");
     sql.ident(schema).text(".").ident(&name).text("()");
     sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
     lease.settle().await;
-    Ok(())
-}
-
-async fn drop_trigger(
-    conn: &mut PgConnection,
-    schema: &Ident,
-    table: &str,
-    trigger: &str,
-) -> Result<(), Error> {
-    let mut sql = Sql::new(MOMENT);
-    sql.name(trigger).text(" on ").ident(schema).text(".").name(table).text("; commit");
-    let sql = sql.finish();
-    for tries in 1.. {
-        let Err(error) = sqlx::raw_sql(sql.clone()).execute(&mut *conn).await else { break };
-        sqlx::raw_sql("rollback").execute(&mut *conn).await?;
-        let code = error.as_database_error().and_then(|error| error.code());
-        if code.as_deref() != Some("55P03") || tries >= TRIES {
-            let attempted = format!("dropping the trigger {trigger} of table {schema}.{table}");
-            let error = Error::from(error);
-            return Err(Error::new(error.kind(), attempted).with_source(error));
-        }
-        sleep(TRY_AGAIN).await;
-    }
     Ok(())
 }
 

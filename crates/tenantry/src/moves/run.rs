@@ -14,6 +14,7 @@ use super::{
     MoveMethod, MoveRecord, MoveReport, MoveStage,
     announce::{self, InProgress},
     attempts::Attempt,
+    change_log,
     conninfo::Conninfo,
     container,
     ends::Ends,
@@ -341,13 +342,7 @@ impl Run {
                 let (attempt, migrations) = (self.attempt(), self.migrations.as_ref());
                 container::prepare(&self.ends, attempt, self.row.method, migrations).await
             }
-            Work::Hold => {
-                self.held = Some(match self.ends.source_kind() {
-                    IsolationKind::Row => Holding::Rows(row_fence::hold(&self.ends).await?),
-                    _ => Holding::Schema(Box::new(fence::hold(&self.ends).await?)),
-                });
-                Ok(())
-            }
+            Work::Hold => self.hold().await,
             Work::Fence => {
                 let gone =
                     || Error::new(ErrorKind::Unavailable, "the locks of its tables were lost");
@@ -366,8 +361,15 @@ impl Run {
                 Ok(())
             }
             Work::Fill if self.ends.are_rows() => {
-                let (kept_as, verify) = (self.kept_as(), self.row.of.verify);
-                let filled = fill_rows(&self.ends, &kept_as, self.attempt(), verify).await?;
+                let schema = match self.ends.source_kind() {
+                    IsolationKind::Row => self.ends.schema.clone(),
+                    _ => self.kept_as(),
+                };
+                let verify = self.row.of.verify && !self.is_compared;
+                if self.row.method == MoveMethod::ChangeLog {
+                    return change_log::complete(&self.ends, &schema, self.attempt(), verify).await;
+                }
+                let filled = fill_rows(&self.ends, &schema, self.attempt(), verify).await?;
                 self.copied = Some(filled);
                 Ok(())
             }
@@ -391,12 +393,28 @@ impl Run {
                 _ => fence::restore(&self.ends, self.attempt(), &self.kept_as()).await,
             },
             Work::CleanUp => tidy::clean_up(&self.ends, self.attempt(), self.row.method).await,
+            Work::StartCopy if self.row.method == MoveMethod::ChangeLog => {
+                change_log::begin(&self.ends, self.attempt()).await
+            }
             Work::StartCopy => {
                 let conninfo = self.conninfo.clone();
                 let conninfo = conninfo.unwrap_or_else(|| Conninfo::of(&self.ends.source));
                 replicate::start(&self.ends, self.attempt(), &conninfo).await
             }
+            Work::AwaitCopy if self.row.method == MoveMethod::ChangeLog => {
+                self.copied = change_log::copy(&self.ends, self.attempt()).await?;
+                Ok(())
+            }
             Work::AwaitCopy => replicate::await_copy(&self.ends, self.mine.id).await,
+            Work::CatchUp if self.row.method == MoveMethod::ChangeLog => {
+                let compares = self.row.of.verify && !self.is_compared;
+                if let Some(rows) =
+                    change_log::catch_up(&self.ends, self.attempt(), compares).await?
+                {
+                    (self.copied, self.is_compared) = (Some(rows), true);
+                }
+                self.hold().await
+            }
             Work::CatchUp => {
                 replicate::catch_up(&self.ends, self.mine.id).await?;
                 if self.row.of.verify && !self.is_compared {
@@ -411,6 +429,15 @@ impl Run {
                 Ok(())
             }
         }
+    }
+
+    /// Makes the fence ready.
+    async fn hold(&mut self) -> Result<(), Failure> {
+        self.held = Some(match self.ends.source_kind() {
+            IsolationKind::Row => Holding::Rows(row_fence::hold(&self.ends).await?),
+            _ => Holding::Schema(Box::new(fence::hold(&self.ends).await?)),
+        });
+        Ok(())
     }
 
     /// Raises the number of the attempt on both servers. The row is read again afterwards: a process that has taken the

@@ -121,11 +121,15 @@ pub enum MoveMethod {
     UnderFence,
     /// The rows are copied by logical replication while the tenant is served; requests wait for some milliseconds.
     Replication,
+    /// The rows are copied while the tenant is served, and triggers log the keys of those that change meanwhile, which
+    /// are copied again; requests wait for the last of them. For rows that leave, or get into, the tables of all
+    /// tenants.
+    ChangeLog,
 }
 
 impl MoveMethod {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::UnderFence, Self::Replication];
+    /// All.
+    pub(crate) const ALL: [Self; 3] = [Self::UnderFence, Self::Replication, Self::ChangeLog];
 
     /// Returns the name in the table and in JSON.
     #[must_use]
@@ -133,6 +137,7 @@ impl MoveMethod {
         match self {
             Self::UnderFence => "under_fence",
             Self::Replication => "replication",
+            Self::ChangeLog => "change_log",
         }
     }
 
@@ -147,6 +152,7 @@ impl fmt::Display for MoveMethod {
         f.write_str(match self {
             Self::UnderFence => "a copy under the fence",
             Self::Replication => "logical replication",
+            Self::ChangeLog => "a log of changes",
         })
     }
 }

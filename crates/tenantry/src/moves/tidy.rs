@@ -6,7 +6,7 @@ use super::{
     MoveMethod, MoveRecord,
     attempts::{Attempt, Entry},
     beside::BESIDE,
-    container,
+    change_log, container,
     ends::Ends,
     failure::Failure,
     id::{MoveId, book},
@@ -31,6 +31,9 @@ pub(super) async fn clean_up(
     let at_target = Some((target, attempt.on_target()));
     if ends.source_kind() == IsolationKind::Row {
         row_fence::remove(source, &ends.schema, attempt.id).await?;
+    }
+    if method == MoveMethod::ChangeLog {
+        change_log::end(ends, attempt.id).await?;
     }
     let number = attempt.id.number();
     if container::is_missing(ends, number).await? {
@@ -84,6 +87,9 @@ pub(super) async fn finish(
 ) -> Result<(), Failure> {
     if method == MoveMethod::Replication {
         replicate::drop_all(ends, attempt.id).await?;
+    }
+    if method == MoveMethod::ChangeLog {
+        change_log::end(ends, attempt.id).await?;
     }
     if ends.source_kind() == IsolationKind::Row {
         row_fence::loosen(ends, attempt).await?;

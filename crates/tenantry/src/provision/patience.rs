@@ -1,10 +1,22 @@
 //! Retries statements that could not acquire a lock.
 
+use std::time::Duration;
+
 use sqlx::{Connection, PgConnection, SqlStr, postgres::PgRow};
 use tokio::time::sleep;
 
 use super::DropOptions;
-use crate::error::Error;
+use crate::{
+    error::{Error, ErrorKind},
+    sql::Sql,
+};
+
+/// How long a statement waits for the lock of a table that all tenants use: others wait behind it.
+const MOMENT: &str = "begin; set local lock_timeout = '200ms'; ";
+
+/// How often, and in what intervals, that is tried.
+const TRIES: u32 = 20;
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 
 /// Runs statements in a transaction, and retries them after a lock timeout or a deadlock. In a transaction it uses a
 /// savepoint. Returns their rows.
@@ -33,4 +45,32 @@ pub(super) async fn patiently(
             None => return Err(error.into()),
         }
     }
+}
+
+/// Runs statements that lock a table of all tenants, in a transaction that gives way to others. Not in a transaction.
+///
+/// # Errors
+///
+/// [`Busy`](ErrorKind::Busy) if others hold the lock for several seconds.
+pub(crate) async fn in_a_moment(
+    conn: &mut PgConnection,
+    locking: &Sql,
+    attempted: &str,
+) -> Result<(), Error> {
+    let mut sql = Sql::new(MOMENT);
+    sql.sql(locking).text("; commit");
+    let sql = sql.finish();
+    for tries in 1.. {
+        let Err(error) = sqlx::raw_sql(sql.clone()).execute(&mut *conn).await else { break };
+        sqlx::raw_sql("rollback").execute(&mut *conn).await?;
+        let code = error.as_database_error().and_then(|error| error.code());
+        let is_blocked = matches!(code.as_deref(), Some("55P03" | "40P01"));
+        if !is_blocked || tries >= TRIES {
+            let error = Error::from(error);
+            let kind = if is_blocked { ErrorKind::Busy } else { error.kind() };
+            return Err(Error::new(kind, attempted.to_owned()).with_source(error));
+        }
+        sleep(TRY_AGAIN).await;
+    }
+    Ok(())
 }

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 use sqlx::Row;
 
 use super::{
-    MoveMethod, MoveOptions, MovePlan, Obstacle, ObstacleKind, attempts::MOVERS, ends::Ends,
-    estimate::Measured, replicate::why_not, sample::Sample,
+    MoveMethod, MoveOptions, MovePlan, Obstacle, ObstacleKind, attempts::MOVERS, change_log,
+    ends::Ends, estimate::Measured, replicate::why_not, sample::Sample,
 };
 use crate::{
     error::Error,
@@ -60,7 +60,14 @@ pub(super) struct Examination<'a> {
     structure: Duration,
     method: MoveMethod,
     not_replicated: Vec<String>,
+    not_logged: Vec<String>,
 }
+
+/// Rows that take longer are copied while the tenant is served, if that can be.
+const LONG: Duration = Duration::from_secs(1);
+
+/// How long the last changes of rows take: for each table, and besides that.
+const LAST_CHANGES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(30));
 
 impl<'a> Examination<'a> {
     /// Examines a move. Obstacles are part of the result.
@@ -80,6 +87,7 @@ impl<'a> Examination<'a> {
             structure: Duration::ZERO,
             method: MoveMethod::UnderFence,
             not_replicated: Vec::new(),
+            not_logged: Vec::new(),
         };
         this.tenant();
         if this.kinds().await? {
@@ -225,27 +233,35 @@ impl<'a> Examination<'a> {
         Ok(())
     }
 
-    /// Finds out whether logical replication can be used.
+    /// Finds out how the rows get to the target.
     async fn way(&mut self) -> Result<(), Error> {
-        let method = self.options.method;
-        if let Some(why) = self.why_not_mapped() {
-            match method {
-                Some(MoveMethod::Replication) => self.found(ObstacleKind::Replication, why),
-                Some(MoveMethod::UnderFence) => {}
-                None => self.not_replicated.push(why.to_owned()),
-            }
-            return Ok(());
+        if self.ends.are_rows() {
+            return self.way_of_rows().await;
         }
-        match method {
+        // Replication maps tables by their qualified names.
+        let is_renamed = self.ends.schema != self.ends.to_schema;
+        let renamed = is_renamed.then(|| "its schema has another name on the target".to_owned());
+        match self.options.method {
             Some(MoveMethod::UnderFence) => {}
-            Some(MoveMethod::Replication) => {
-                self.method = MoveMethod::Replication;
-                for reason in why_not(self.ends).await? {
-                    self.found(ObstacleKind::Replication, reason);
-                }
+            Some(MoveMethod::ChangeLog) => {
+                let what = "a log of changes is for rows that leave, or get into, the tables of all tenants: leave the \
+                            choice to the mover";
+                self.found(ObstacleKind::ChangeLog, what);
             }
+            Some(MoveMethod::Replication) => match renamed {
+                Some(why) => self.found(ObstacleKind::Replication, why),
+                None => {
+                    self.method = MoveMethod::Replication;
+                    for reason in why_not(self.ends).await? {
+                        self.found(ObstacleKind::Replication, reason);
+                    }
+                }
+            },
             None => {
-                self.not_replicated = why_not(self.ends).await?;
+                self.not_replicated = match renamed {
+                    Some(why) => vec![why],
+                    None => why_not(self.ends).await?,
+                };
                 if self.not_replicated.is_empty() {
                     self.method = MoveMethod::Replication;
                 }
@@ -254,13 +270,37 @@ impl<'a> Examination<'a> {
         Ok(())
     }
 
-    /// Replication maps tables by their qualified names.
-    fn why_not_mapped(&self) -> Option<&'static str> {
-        let Ends { schema, to_schema, .. } = self.ends;
-        match self.ends.are_rows() {
-            true => Some("its rows are in the tables of all tenants at one of the places"),
-            false => (schema != to_schema).then_some("its schema has another name on the target"),
+    /// Rows that leave, or get into, the tables of all tenants are copied while requests wait if that is short.
+    async fn way_of_rows(&mut self) -> Result<(), Error> {
+        let why = "its rows are in the tables of all tenants at one of the places";
+        match self.options.method {
+            Some(MoveMethod::UnderFence) => return Ok(()),
+            Some(MoveMethod::Replication) => {
+                self.found(ObstacleKind::Replication, why);
+                return Ok(());
+            }
+            Some(MoveMethod::ChangeLog) => {}
+            None => {
+                self.not_replicated.push(why.to_owned());
+                if self.structure <= LONG.min(self.options.max_pause) {
+                    return Ok(());
+                }
+            }
         }
+        let reasons = change_log::why_not(self.ends).await?;
+        if self.options.method.is_some() {
+            for reason in &reasons {
+                self.found(ObstacleKind::ChangeLog, reason);
+            }
+        }
+        if reasons.is_empty() || self.options.method.is_some() {
+            self.method = MoveMethod::ChangeLog;
+            let (of_table, besides) = LAST_CHANGES;
+            self.structure = of_table * self.tables + besides;
+        } else {
+            self.not_logged = reasons;
+        }
+        Ok(())
     }
 
     fn plan(mut self) -> MovePlan {
@@ -279,7 +319,7 @@ impl<'a> Examination<'a> {
                  it, and acquire_timeout",
                 match method {
                     MoveMethod::UnderFence => format!("{bytes} bytes"),
-                    MoveMethod::Replication => "the rest".to_owned(),
+                    _ => "the rest".to_owned(),
                 }
             );
             self.found(ObstacleKind::Pause, what);
@@ -298,6 +338,7 @@ impl<'a> Examination<'a> {
             bytes_per_second: rate,
             pause,
             not_replicated: self.not_replicated,
+            not_logged: self.not_logged,
             obstacles: self.obstacles,
             remarks: self.remarks,
         }

@@ -171,7 +171,7 @@ impl Pair<'_> {
         let mut sql = Sql::default();
         collected.insert(&mut sql, self.site, self.to);
         let rows = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?.rows_affected();
-        if !collected.is_inserted(conn, self.site, self.to).await? {
+        if !collected.is_inserted(conn, self.site, self.to, &Sql::default()).await? {
             return Err(changed(copies));
         }
         collected.remove(conn).await?;

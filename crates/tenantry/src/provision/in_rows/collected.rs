@@ -47,12 +47,13 @@ impl Collected<'_> {
         self.name(sql.text(" from ")).text(" x");
     }
 
-    /// Returns `true` if the tenant has exactly these rows.
+    /// Returns `true` if the tenant has exactly these rows, of those `x` for which the rest of a condition holds.
     pub(super) async fn is_inserted(
         &self,
         conn: &mut PgConnection,
         site: &Site,
         of: &RowsOfTenant,
+        only: &Sql,
     ) -> Result<bool, Error> {
         let rows = |sql: &mut Sql| {
             sql.text("select d::pg_catalog.text from (select ");
@@ -66,7 +67,7 @@ impl Collected<'_> {
             rows(sql);
             self.table(sql.text(" from "), site).text(" x where ");
             tables::is_tenants(sql, "x", of);
-            tables::belongs(sql, "x", self.copies.elsewhere).text(") d");
+            tables::belongs(sql, "x", self.copies.elsewhere).sql(only).text(") d");
         };
         let mut sql = Sql::new("select pg_catalog.count(*) from ((");
         source(&mut sql);

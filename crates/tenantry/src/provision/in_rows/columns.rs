@@ -17,8 +17,8 @@ pub(super) async fn read_columns(
     for row in asked(COLUMNS).fetch_all(&mut *conn).await? {
         let (name, is_key) = (row.try_get("name")?, row.try_get("is_key")?);
         let (is_drawn, is_required) = (row.try_get("is_drawn")?, row.try_get("is_required")?);
-        let column =
-            Column { name, is_key, is_drawn, is_required, of_type: row.try_get("of_type")? };
+        let (is_fixed, of_type) = (row.try_get("is_fixed")?, row.try_get("of_type")?);
+        let column = Column { name, is_key, is_drawn, is_required, is_fixed, of_type };
         if let Some(table) = with_oid(tables, row.try_get("oid")?) {
             table.columns.push(column);
         }
@@ -45,6 +45,7 @@ const COLUMNS: &str = "\
         pg_catalog.starts_with(e.text, 'nextval(') or e.text operator(pg_catalog.=) 'gen_random_uuid()', \
         false) as is_drawn, \
       a.attnotnull and d.oid is null and a.attidentity operator(pg_catalog.=) '' as is_required, \
+      a.attidentity operator(pg_catalog.=) 'a' as is_fixed, \
       pg_catalog.format_type(a.atttypid, null) as of_type \
     from pg_catalog.pg_attribute a \
     left join pg_catalog.pg_attrdef d on d.adrelid operator(pg_catalog.=) a.attrelid \

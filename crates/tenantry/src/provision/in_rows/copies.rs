@@ -129,6 +129,7 @@ mod tests {
             is_key: *name == "tenant_id",
             is_drawn: *name == "number",
             is_required: true,
+            is_fixed: false,
             of_type: "text".to_owned(),
         };
         let columns = columns.iter().map(column).collect();

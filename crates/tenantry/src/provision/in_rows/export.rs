@@ -100,7 +100,7 @@ impl Provisioner {
         let export = Export { id, site: &site, of, options };
         // A transaction that is dropped in the middle of a copy ends it.
         let mut tx = TenantTransaction::open(lease).await?;
-        export.begin(&mut tx, &known).await?;
+        export.begin(&mut tx, &known, true).await?;
         let (header, tables) = export.describe(&mut tx, &known).await?;
         let (tables, bytes) = export.write(&mut tx, &header, &tables, to).await?;
         tx.rollback().await?;
@@ -129,10 +129,11 @@ impl Export<'_> {
         &self,
         conn: &mut PgConnection,
         tables: &[Table],
+        reads_only: bool,
     ) -> Result<(), Error> {
         let mut sql = Sql::default();
         in_snapshot_sql(&mut sql);
-        sql.text("set transaction read only; ");
+        sql.text(if reads_only { "set transaction read only; " } else { "" });
         session_sql(&mut sql, self.options.lock_timeout);
         sql.text("set local row_security to on; ");
         tables::hold_sql(&mut sql, self.site, tables);

@@ -112,6 +112,7 @@ mod tests {
             is_key: *name == "tenant_id",
             is_drawn: *name == "number",
             is_required: *name != "note",
+            is_fixed: false,
             of_type: (*of_type).to_owned(),
         };
         let columns = columns.iter().map(column).collect();

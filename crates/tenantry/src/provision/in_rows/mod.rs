@@ -25,4 +25,4 @@ mod restore;
 mod sifted;
 mod tables;
 
-pub(crate) use moving::RowsAt;
+pub(crate) use moving::{Catching, ChangeLog, RowsAt};

@@ -139,28 +139,40 @@ impl<'a> Received<'a> {
     pub(super) async fn check(&self, conn: &mut PgConnection) -> Result<(), Error> {
         for (number, fit) in self.fits.iter().enumerate() {
             let (collected, table) = (self.collected(number), &self.tables[fit.place]);
-            if !collected.is_inserted(conn, self.site, self.of).await? {
+            if !collected.is_inserted(conn, self.site, self.of, &Sql::default()).await? {
                 return Err(changed(fit.copies.table));
             }
-            for key in table.foreign_keys.iter().filter(|key| !key.is_keyed) {
-                self.refuse_strangers(conn, table, key).await?;
-            }
+            self.refuse_strangers(conn, table, &Sql::default()).await?;
             advance(conn, table, &collected).await?;
         }
         Ok(())
     }
 
-    /// Refuses rows that refer to rows of another tenant, which a foreign key without the tenant column allows.
-    async fn refuse_strangers(
+    /// Refuses rows that refer to rows of another tenant, which a foreign key without the tenant column allows; of the
+    /// rows `x` for which the rest of a condition holds.
+    pub(super) async fn refuse_strangers(
+        &self,
+        conn: &mut PgConnection,
+        table: &Table,
+        only: &Sql,
+    ) -> Result<(), Error> {
+        for key in table.foreign_keys.iter().filter(|key| !key.is_keyed) {
+            self.refuse_strangers_by(conn, table, key, only).await?;
+        }
+        Ok(())
+    }
+
+    async fn refuse_strangers_by(
         &self,
         conn: &mut PgConnection,
         table: &Table,
         key: &ForeignKey,
+        only: &Sql,
     ) -> Result<(), Error> {
         let Some(target) = key.target(self.tables) else { return Ok(()) };
         let mut sql = Sql::new("select exists (select from ");
         table.named(&mut sql, &self.site.schema).text(" x where ");
-        table.is_tenants(&mut sql, "x", self.of);
+        table.is_tenants(&mut sql, "x", self.of).sql(only);
         for (own, _) in &key.columns {
             sql.text(" and x.").name(own).text(" is not null");
         }

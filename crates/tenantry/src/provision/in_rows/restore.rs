@@ -231,7 +231,7 @@ impl Target {
     }
 
     /// Takes the lock of the tenant's rows, and reads the tables.
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         conn: &mut PgConnection,
         of: &RowsOfTenant,

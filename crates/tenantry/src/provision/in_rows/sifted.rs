@@ -243,7 +243,7 @@ impl Pair<'_> {
                 Some(_) => failed_in_secret(attempted(), error),
                 None => failed(attempted(), error),
             })?;
-            if !collected.is_inserted(conn, self.site, self.to).await? {
+            if !collected.is_inserted(conn, self.site, self.to, &Sql::default()).await? {
                 return Err(changed(copies));
             }
             collected.remove(conn).await?;

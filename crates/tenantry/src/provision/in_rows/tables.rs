@@ -34,6 +34,8 @@ pub(super) struct Column {
     pub(super) is_drawn: bool,
     /// It can neither be null nor be left out.
     pub(super) is_required: bool,
+    /// It is always generated as identity, so that updates cannot set it.
+    pub(super) is_fixed: bool,
     /// Its type, without a length.
     pub(super) of_type: String,
 }
@@ -86,6 +88,11 @@ impl Table {
     ) -> &'s mut Sql {
         is_tenants(sql, alias, of);
         belongs(sql, alias, &self.elsewhere)
+    }
+
+    /// Returns `true` if an update may set a column.
+    pub(super) fn may_update(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.name == name && !column.is_fixed)
     }
 }
 

@@ -75,6 +75,15 @@ impl Scene {
 
     /// With a role that owns the tables, and creates what else there is.
     async fn maintained_by(user: &str, settings: &[(&str, &str)]) -> Self {
+        Self::of(user, settings, &tables()).await
+    }
+
+    /// With further tables.
+    pub(super) async fn with(more: &str) -> Self {
+        Self::of("postgres", &[], &(tables() + more)).await
+    }
+
+    async fn of(user: &str, settings: &[(&str, &str)], tables: &str) -> Self {
         let start = async || {
             let server = settings
                 .iter()
@@ -82,7 +91,7 @@ impl Scene {
             server.start().await.expect("a server can be started")
         };
         let (main, eu) = (start().await, start().await);
-        let files = Files::new(&[("0001_tables.sql", tables())]);
+        let files = Files::new(&[("0001_tables.sql", tables)]);
         let no_tenants: FixedCatalog = std::iter::empty::<TenantRecord>().collect();
         for server in [&main, &eu] {
             let mut admin = connect(&server.url()).await;
@@ -158,7 +167,17 @@ impl Scene {
     }
 
     pub(super) async fn go(&self, id: &str, to: Destination) -> MoveReport {
-        let moved = self.manager.mover().move_tenant(id, to.clone(), self.options()).await;
+        self.go_by(id, to, None).await
+    }
+
+    pub(super) async fn go_by(
+        &self,
+        id: &str,
+        to: Destination,
+        method: Option<MoveMethod>,
+    ) -> MoveReport {
+        let options = method.into_iter().fold(self.options(), MoveOptions::method);
+        let moved = self.manager.mover().move_tenant(id, to.clone(), options).await;
         moved.unwrap_or_else(|error| panic!("{to:?}: {error:?}"))
     }
 
@@ -217,9 +236,10 @@ fn in_database(url: &str, name: &str) -> String {
 }
 
 /// From each kind to each other one, on the same server and on the other one.
-fn route() -> Vec<(Destination, &'static str)> {
+fn route() -> Vec<(Destination, &'static str, IsolationKind)> {
     use IsolationKind::{Database, Row, Schema};
-    let on = |server: &'static str, kind| (Destination::server(server).isolated_by(kind), server);
+    let on =
+        |server: &'static str, kind| (Destination::server(server).isolated_by(kind), server, kind);
     vec![
         on("main", Row),
         on("main", Schema),
@@ -243,18 +263,32 @@ fn route() -> Vec<(Destination, &'static str)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_tenant_goes_through_all_kinds_while_it_is_written_to() -> TestResult {
+    goes_through_all_kinds(None).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_tenant_goes_through_all_kinds_while_its_changes_are_logged() -> TestResult {
+    goes_through_all_kinds(Some(MoveMethod::ChangeLog)).await
+}
+
+/// By this way if the tables of all tenants are at one of the places.
+async fn goes_through_all_kinds(of_rows: Option<MoveMethod>) -> TestResult {
     let scene = Scene::new(&[]).await;
     scene.create("acme", IsolationKind::Schema).await;
     let stale = scene.stale();
     let held = scene.manager.tenant("acme").await?;
     let (mut first, mut acknowledged) = (1_000, 0);
-    for (epoch, (to, server)) in route().into_iter().enumerate() {
+    for (epoch, (to, server, kind)) in route().into_iter().enumerate() {
         let managers = [scene.manager.clone(), stale.clone()];
         let writers = Writers::start_at(first, &managers, "acme", 1, false);
         let others = Writers::start_at(first, &managers[..1], "globex", 1, false);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let report = scene.go("acme", to.clone()).await;
+        let from = scene.manager.tenant("acme").await?.tenant().placement().isolation();
+        let are_rows = [from, kind].contains(&IsolationKind::Row);
+        let method = of_rows.filter(|_| are_rows);
+        let report = scene.go_by("acme", to.clone(), method).await;
         assert!(report.left.is_none() && report.remarks.is_empty(), "{report}");
+        assert!(method.is_none_or(|method| report.method == method), "{report}");
         tokio::time::sleep(Duration::from_millis(50)).await;
         acknowledged += writers.stop().await.acknowledged;
         assert!(others.stop().await.acknowledged > 0, "others go on");
@@ -282,7 +316,8 @@ async fn a_tenant_goes_through_all_kinds_while_it_is_written_to() -> TestResult 
         scene.sweep().await;
         scene.others_are_untouched().await;
     }
-    let left = "select count(*) from pg_trigger where tgname like '%tenantry\\_fence%'";
+    let left = "select (select count(*) from pg_trigger where tgname like '%tenantry\\_fence%' or tgname like 'tenantry\\_moved%') \
+                + (select count(*) from pg_namespace where nspname like 'tenantry\\_moved\\_%\\_log')";
     for server in ["main", "eu-1"] {
         assert_eq!(value(&mut scene.at(server).await, left).await, "0");
         let databases = "select count(*) from pg_database where datname like 'db\\_%'";

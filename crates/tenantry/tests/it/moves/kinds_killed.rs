@@ -7,7 +7,7 @@ use std::{
 
 use tenantry::{
     IsolationKind, TableCatalog,
-    moves::{Destination, MoveStage},
+    moves::{Destination, MoveMethod, MoveStage},
 };
 
 use super::{
@@ -24,18 +24,20 @@ use crate::{
 };
 
 /// What the process that is killed is told: the URLs, the tenant, where to, and where to die.
-const TOLD: [&str; 5] = [
+const TOLD: [&str; 6] = [
     "TENANTRY_TEST_MAIN",
     "TENANTRY_TEST_EU",
     "TENANTRY_TEST_TENANT",
     "TENANTRY_TEST_TO",
     "TENANTRY_TEST_DIE_AT",
+    "TENANTRY_TEST_METHOD",
 ];
 
 /// The process that is killed. It is no test unless another one has started it.
 #[test]
 fn a_process_that_dies() {
-    let [Ok(main), Ok(eu), Ok(tenant), Ok(to), Ok(die_at)] = TOLD.map(std::env::var) else {
+    let [Ok(main), Ok(eu), Ok(tenant), Ok(to), Ok(die_at), Ok(method)] = TOLD.map(std::env::var)
+    else {
         return;
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -46,7 +48,10 @@ fn a_process_that_dies() {
     runtime.block_on(async move {
         let manager = built(builder(&main, &eu).catalog(TableCatalog::new()));
         let files = Files::new(&[("0001_tables.sql", super::kinds::tables())]);
-        let options = super::options().tenants(files.read()).on_progress(move |progress| {
+        let method =
+            if method == "change_log" { MoveMethod::ChangeLog } else { MoveMethod::UnderFence };
+        let options = super::options().method(method).tenants(files.read());
+        let options = options.on_progress(move |progress| {
             let at = format!("{} {}", progress.stage, progress.is_worked_off);
             if progress.copy.is_none() && at == die_at {
                 std::process::abort();
@@ -57,9 +62,11 @@ fn a_process_that_dies() {
     });
 }
 
-const STAGES: [MoveStage; 6] = [
+const STAGES: [MoveStage; 8] = [
     MoveStage::Planned,
     MoveStage::Prepared,
+    MoveStage::Copying,
+    MoveStage::CatchingUp,
     MoveStage::Fencing,
     MoveStage::Fenced,
     MoveStage::Verified,
@@ -68,14 +75,16 @@ const STAGES: [MoveStage; 6] = [
 
 /// A tenant leaves one kind for another one, and its mover dies after each step. All end in done or undone, and nothing
 /// is lost.
-async fn killed_between(from: IsolationKind, to: IsolationKind) -> TestResult {
+async fn killed_between(from: IsolationKind, to: IsolationKind, method: MoveMethod) -> TestResult {
     let scene = Scene::new(&[]).await;
-    let points = STAGES.into_iter().flat_map(|stage| [(stage, false), (stage, true)]);
+    let is_live = |stage| [MoveStage::Copying, MoveStage::CatchingUp].contains(&stage);
+    let stages = STAGES.into_iter().filter(|of| method == MoveMethod::ChangeLog || !is_live(*of));
+    let points = stages.flat_map(|stage| [(stage, false), (stage, true)]);
     let (first, every) = sampling::every(3);
     for (nth, point) in points.enumerate().skip(first).step_by(every) {
         let tenant = format!("t{nth}");
         scene.create(&tenant, from).await;
-        killed_at(&scene, &tenant, (from, to), point).await?;
+        killed_at(&scene, &tenant, (from, to, method), point).await?;
     }
     scene.others_are_untouched().await;
     let mut main = scene.at("main").await;
@@ -83,6 +92,9 @@ async fn killed_between(from: IsolationKind, to: IsolationKind) -> TestResult {
     assert_eq!(value(&mut main, provisional).await, "0");
     let open = "select count(*) from tenantry_moves where ended_at is null";
     assert_eq!(value(&mut main, open).await, "0");
+    let logs = "select (select count(*) from pg_namespace where nspname like 'tenantry\\_moved\\_%\\_log') \
+                + (select count(*) from pg_trigger where tgname like 'tenantry\\_moved\\_%')";
+    assert_eq!(value(&mut main, logs).await, "0");
     scene.manager.close().await;
     Ok(())
 }
@@ -90,7 +102,7 @@ async fn killed_between(from: IsolationKind, to: IsolationKind) -> TestResult {
 async fn killed_at(
     scene: &Scene,
     tenant: &str,
-    (from, to): (IsolationKind, IsolationKind),
+    (from, to, method): (IsolationKind, IsolationKind, MoveMethod),
     (stage, is_worked_off): (MoveStage, bool),
 ) -> TestResult {
     let at = format!("{from} to {to}, {stage} {is_worked_off}");
@@ -102,6 +114,7 @@ async fn killed_at(
         tenant.to_owned(),
         to.to_string(),
         format!("{stage} {is_worked_off}"),
+        method.as_str().to_owned(),
     ];
     let mut child = Command::new(std::env::current_exe()?)
         .args(["--exact", "moves::kinds_killed::a_process_that_dies", "--nocapture"])
@@ -144,20 +157,30 @@ async fn killed_at(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_mover_from_shared_tables_to_a_schema() -> TestResult {
-    killed_between(IsolationKind::Row, IsolationKind::Schema).await
+    killed_between(IsolationKind::Row, IsolationKind::Schema, MoveMethod::UnderFence).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_mover_from_a_schema_to_shared_tables() -> TestResult {
-    killed_between(IsolationKind::Schema, IsolationKind::Row).await
+    killed_between(IsolationKind::Schema, IsolationKind::Row, MoveMethod::UnderFence).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_mover_from_a_schema_to_a_database() -> TestResult {
-    killed_between(IsolationKind::Schema, IsolationKind::Database).await
+    killed_between(IsolationKind::Schema, IsolationKind::Database, MoveMethod::UnderFence).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_mover_from_a_database_to_shared_tables() -> TestResult {
-    killed_between(IsolationKind::Database, IsolationKind::Row).await
+    killed_between(IsolationKind::Database, IsolationKind::Row, MoveMethod::UnderFence).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_mover_from_shared_tables_that_logs_changes() -> TestResult {
+    killed_between(IsolationKind::Row, IsolationKind::Schema, MoveMethod::ChangeLog).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_mover_into_shared_tables_that_logs_changes() -> TestResult {
+    killed_between(IsolationKind::Schema, IsolationKind::Row, MoveMethod::ChangeLog).await
 }

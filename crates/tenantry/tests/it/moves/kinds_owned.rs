@@ -5,7 +5,7 @@ use std::time::Duration;
 use tenantry::{
     FixedCatalog, Isolation, IsolationKind, ManagerBuilder, Rows, ServerOptions, TableCatalog,
     TenantManager, TenantRecord,
-    moves::{Destination, MoveOptions},
+    moves::{Destination, MoveMethod, MoveOptions},
     provision::CreateOptions,
 };
 use tenantry_devdb::DevServer;
@@ -40,9 +40,14 @@ fn builder(main: &str, eu: &str) -> ManagerBuilder {
         .max_connections(8)
 }
 
-fn route() -> Vec<Destination> {
+/// The destinations, and whether rows leave, or get into, the tables of all tenants.
+fn route() -> Vec<(Destination, bool)> {
     use IsolationKind::{Database, Row, Schema};
-    let on = |server: &'static str, kind| Destination::server(server).isolated_by(kind);
+    let mut before = Schema;
+    let mut on = |server: &'static str, kind| {
+        let are_rows = [std::mem::replace(&mut before, kind), kind].contains(&Row);
+        (Destination::server(server).isolated_by(kind), are_rows)
+    };
     vec![
         on("eu-1", Schema),
         on("main", Database),
@@ -89,8 +94,13 @@ async fn an_owner_to_whom_policies_apply_moves_tenants_in_all_directions() -> Te
         run(&db, &format!("insert into users values (1, '{id}'), (2, 'two')")).await;
         run(&db, "insert into notes (user_id, text) values (1, 'a'), (2, 'b')").await;
     }
-    for to in route() {
+    for (nth, (to, are_rows)) in route().into_iter().enumerate() {
         let options = MoveOptions::default().keep(Duration::ZERO).tenants(files.read());
+        // By turns, in each direction.
+        let options = match are_rows && nth % 2 == 0 {
+            true => options.method(MoveMethod::ChangeLog),
+            false => options,
+        };
         let moved = manager.mover().move_tenant("acme", to.clone(), options).await;
         moved.unwrap_or_else(|error| panic!("{to:?}: {error:?}"));
         let db = manager.tenant("acme").await?;

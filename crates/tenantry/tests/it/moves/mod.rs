@@ -11,6 +11,7 @@ mod kinds_killed;
 mod kinds_owned;
 mod kinds_refused;
 mod load;
+mod logged;
 mod movers;
 mod refused;
 mod replicated;

@@ -1,0 +1,113 @@
+//! When the log of changes is short enough for the fence, and how long the tenant's writes are slowed down until it is.
+//! Pure.
+//!
+//! One session writes again what many sessions have written. A round has what was written during the last one, so rounds
+//! become shorter if the tenant writes more slowly than that. Otherwise each of its changes is delayed, by a time that
+//! doubles.
+
+use std::time::Duration;
+
+/// A round that takes less is short enough for the fence.
+const SHORT: Duration = Duration::from_millis(40);
+
+/// A round with fewer changed rows is short enough, however far away the servers are.
+const FEW: u64 = 500;
+
+/// How long the target may take on the whole.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The first and the longest delay of a change.
+const FIRST: Duration = Duration::from_micros(16);
+const LONGEST: Duration = Duration::from_micros(512);
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The target has almost everything.
+    Go,
+    /// Do another round.
+    Again,
+    /// Delay each change by this time on average, and do another round.
+    SlowDown(Duration),
+    GiveUp,
+}
+
+/// The rounds so far.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    last: Option<Duration>,
+    delay: Duration,
+}
+
+impl Pace {
+    /// Decides after a round, given the time since the beginning, the rows that had changed, and the time of the round.
+    pub(super) fn next(&mut self, now: Duration, changed: u64, took: Duration) -> Step {
+        if changed <= FEW || took <= SHORT {
+            return Step::Go;
+        }
+        if now >= PATIENCE {
+            return Step::GiveUp;
+        }
+        let is_shorter = self.last.replace(took).is_none_or(|last| took < last * 3 / 4);
+        if is_shorter || self.delay >= LONGEST {
+            return Step::Again;
+        }
+        self.delay = (self.delay * 2).clamp(FIRST, LONGEST);
+        Step::SlowDown(self.delay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets some writers change so many rows per second each, and the target write so many, after a copy. Returns how it
+    /// ended, when, and the delay of a change.
+    fn simulate(
+        copied: Duration,
+        writers: u32,
+        each: u32,
+        written: u32,
+    ) -> (Step, Duration, Duration) {
+        let (mut pace, mut now, mut delay, mut last) =
+            (Pace::default(), Duration::ZERO, Duration::ZERO, copied);
+        loop {
+            let per_row = Duration::from_secs(1) / each + delay;
+            let changed = f64::from(writers) * last.as_secs_f64() / per_row.as_secs_f64();
+            let took = Duration::from_millis(10)
+                + Duration::from_secs_f64((changed / f64::from(written)).min(1e6));
+            now += took;
+            match pace.next(now, changed as u64, took) {
+                Step::Again => {}
+                Step::SlowDown(by) => delay = by,
+                end => return (end, now, delay),
+            }
+            last = took;
+        }
+    }
+
+    #[test]
+    fn a_tenant_that_writes_little_is_not_slowed_down() {
+        let (end, took, delay) = simulate(Duration::from_secs(60), 4, 500, 20_000);
+        assert_eq!((end, delay), (Step::Go, Duration::ZERO));
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        let idle = Pace::default().next(Duration::ZERO, 0, Duration::from_secs(1));
+        assert_eq!(idle, Step::Go, "servers that are far away");
+    }
+
+    #[test]
+    fn a_flood_is_slowed_down_until_the_target_has_caught_up() {
+        for writers in [4, 8, 16] {
+            let (end, took, delay) = simulate(Duration::from_secs(60), writers, 5_000, 20_000);
+            assert_eq!(end, Step::Go, "{writers}");
+            assert!(!delay.is_zero() && took < PATIENCE, "{writers}: {took:?} {delay:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_too_slow_is_given_up() {
+        let (end, took, delay) = simulate(Duration::from_secs(60), 16, 5_000, 2_000);
+        assert_eq!((end, delay), (Step::GiveUp, LONGEST));
+        assert!(took >= PATIENCE, "{took:?}");
+    }
+}

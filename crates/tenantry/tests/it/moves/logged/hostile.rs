@@ -1,0 +1,336 @@
+//! What others do to the tables, and to the log, while changes are logged.
+
+use std::{error::Error as _, time::Duration};
+
+use sqlx::PgConnection;
+use tenantry::{
+    ErrorKind, IsolationKind,
+    moves::{Destination, MoveMethod, MoveOptions, MoveStage, ObstacleKind, Obstacles},
+};
+use tokio::{runtime::Handle, time::sleep};
+
+use super::super::{
+    kinds::{Scene, own_rows},
+    latest,
+    load::Writers,
+    value,
+};
+use crate::support::{TestResult, connect, run};
+
+fn to(kind: IsolationKind) -> Destination {
+    Destination::isolation(kind)
+}
+
+fn options(scene: &Scene) -> MoveOptions {
+    scene.options().method(MoveMethod::ChangeLog)
+}
+
+/// Runs statements on the main server when a stage begins or ends, while the mover waits.
+fn meanwhile(
+    options: MoveOptions,
+    scene: &Scene,
+    at: (MoveStage, bool),
+    sql: &'static str,
+) -> MoveOptions {
+    let url = scene.main.url();
+    options.on_progress(move |progress| {
+        if (progress.stage, progress.is_worked_off) == at {
+            tokio::task::block_in_place(|| {
+                Handle::current().block_on(async { run(&mut connect(&url).await, sql).await });
+            });
+        }
+    })
+}
+
+/// Nothing is left of a log.
+async fn no_log_is_left(main: &mut PgConnection) {
+    let left = "select (select count(*) from pg_namespace where nspname like '%\\_log') \
+                + (select count(*) from pg_trigger where tgname like 'tenantry\\_moved\\_%')";
+    assert_eq!(value(main, left).await, "0");
+}
+
+/// The move is undone, and the tenant is served where it was. Returns why.
+async fn is_undone(scene: &Scene, kind: IsolationKind, options: MoveOptions) -> String {
+    let error = scene.manager.mover().move_tenant("acme", to(kind), options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Move, "{error:?}");
+    assert_eq!(latest(&scene.manager).await.stage, MoveStage::Undone, "{error:?}");
+    assert_eq!(own_rows(&scene.manager, "acme").await, "acme two a b acme");
+    no_log_is_left(&mut scene.at("main").await).await;
+    error.source().expect("it has a cause").to_string()
+}
+
+/// What the log does not have is noticed, and the move undone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn changes_beside_the_log_are_noticed() -> TestResult {
+    let scene = Scene::with(
+        "create table more (tenant_id text not null, id int, primary key (tenant_id, id));\n",
+    )
+    .await;
+    scene.create("acme", IsolationKind::Row).await;
+    let copied = (MoveStage::Copying, true);
+    let planted = "do $$ begin execute format('insert into tenant_acme.users values (%L, %L, %L)', 77, 'x', 'acme'); end $$";
+    for (sql, words) in [
+        ("truncate app.more", "table more was truncated"),
+        (
+            "create table app.later (tenant_id text not null, id int, primary key (tenant_id, id))",
+            "table later was created",
+        ),
+        ("alter table app.more disable trigger user", "triggers were disabled"),
+        (planted, "the copy differs from its source: the table users has 3 rows of 2"),
+    ] {
+        let options = meanwhile(options(&scene), &scene, copied, sql);
+        let why = is_undone(&scene, IsolationKind::Schema, options).await;
+        assert!(why.contains(words), "{sql}: {why}");
+        run(&mut scene.at("main").await, "drop table if exists app.later").await;
+    }
+    // A superuser's session in which ordinary triggers do not fire is heard of, too.
+    let sql = "set session_replication_role = replica; update app.users set name = 'late' where tenant_id = 'acme' and id = 2";
+    let options = meanwhile(options(&scene), &scene, (MoveStage::CatchingUp, true), sql);
+    scene.manager.mover().move_tenant("acme", to(IsolationKind::Schema), options).await?;
+    assert_eq!(own_rows(&scene.manager, "acme").await, "acme late a b acme");
+    scene.others_are_untouched().await;
+    scene.manager.close().await;
+    Ok(())
+}
+
+/// A tenant with tables of its own that writes rows which would be lost stays where it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn rows_that_would_be_lost_are_noticed_until_the_end() -> TestResult {
+    let scene = Scene::new(&[]).await;
+    scene.create("acme", IsolationKind::Schema).await;
+    for (sql, words) in [
+        ("insert into tenant_acme.files values ('a')", "table files has rows"),
+        (
+            "insert into tenant_acme.users values (1070, 'x', 'other')",
+            "table users has rows with another tenant_id",
+        ),
+    ] {
+        let options = meanwhile(options(&scene), &scene, (MoveStage::CatchingUp, true), sql);
+        let why = is_undone(&scene, IsolationKind::Row, options).await;
+        assert!(why.contains(words), "{sql}: {why}");
+        let clear = "delete from tenant_acme.files; delete from tenant_acme.users where tenant_id = 'other'";
+        run(&mut scene.at("main").await, clear).await;
+        let left = "select count(*) from app.users where tenant_id = 'acme'";
+        assert_eq!(value(&mut scene.at("main").await, left).await, "0");
+    }
+    scene.manager.mover().move_tenant("acme", to(IsolationKind::Row), options(&scene)).await?;
+    assert_eq!(own_rows(&scene.manager, "acme").await, "acme two a b acme");
+    scene.manager.close().await;
+    Ok(())
+}
+
+/// Nobody else reads or writes the log, and no code of a tenant runs with the rights of its owner.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_log_is_for_the_mover_alone() -> TestResult {
+    let scene = Scene::with(
+        "create table who (name text); grant insert, select on who to worker;\n\
+         create function note_who() returns boolean language plpgsql as $$ begin \
+           insert into who values (current_user); return true; end $$;\n\
+         create domain noted as int check (note_who());\n\
+         create table keyed (tenant_id text not null default current_setting('tenantry.tenant'), id noted, \
+           primary key (tenant_id, id)); grant insert on keyed to worker;\n",
+    )
+    .await;
+    scene.create("acme", IsolationKind::Row).await;
+    let sql = "set search_path to app; truncate who; set role worker; set tenantry.tenant = 'acme'; \
+               insert into keyed (id) values (1); reset role; \
+               do $$ declare l text; begin \
+                 select nspname into l from pg_namespace where nspname like '%\\_log'; \
+                 set local role worker; \
+                 begin execute format('select from %I.truncated', l); raise 'it can be read'; \
+                 exception when insufficient_privilege then null; end; \
+                 begin \
+                   create temporary table own (id int); \
+                   execute format('create trigger t after truncate on own for each statement execute function %I.truncated()', l); \
+                   raise 'its function can be used'; \
+                 exception when insufficient_privilege then null; end; end $$";
+    let options = meanwhile(options(&scene), &scene, (MoveStage::Copying, true), sql);
+    let moved = scene.manager.mover().move_tenant("acme", to(IsolationKind::Schema), options).await;
+    moved.map_err(|error| format!("{error:?}"))?;
+    let mut main = scene.at("main").await;
+    let who = "select string_agg(distinct name, ' ') from app.who";
+    assert_eq!(value(&mut main, who).await, "worker");
+    no_log_is_left(&mut main).await;
+    scene.manager.close().await;
+    Ok(())
+}
+
+/// A transaction of another tenant that has written before the log began is waited for, and so is one behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_transaction_that_was_open_when_the_log_began_is_waited_for() -> TestResult {
+    let scene = Scene::new(&[]).await;
+    scene.create("acme", IsolationKind::Row).await;
+    let mut tx = scene.manager.tenant("acme").await?.begin().await?;
+    run(&mut *tx, "update users set name = 'late' where id = 2").await;
+    let later = tokio::spawn(async move {
+        sleep(Duration::from_secs(2)).await;
+        run(&mut *tx, "insert into users values (3, 'three')").await;
+        tx.commit().await
+    });
+    scene.manager.mover().move_tenant("acme", to(IsolationKind::Schema), options(&scene)).await?;
+    later.await??;
+    assert_eq!(own_rows(&scene.manager, "acme").await, "acme late three a b acme");
+    scene.others_are_untouched().await;
+    scene.manager.close().await;
+    Ok(())
+}
+
+/// A tenant that writes as fast as it can is slowed down, and moves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_flood_is_slowed_down_until_the_tenant_has_moved() -> TestResult {
+    let scene = Scene::new(&[]).await;
+    scene.create("acme", IsolationKind::Row).await;
+    let db = scene.manager.tenant("acme").await?;
+    let flood: Vec<_> = (0..3)
+        .map(|nth| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                for round in 0_i32..1_000_000 {
+                    let first = 100_000 * (nth + 1) + 100 * (round % 50);
+                    let sql = format!(
+                        "insert into users select n, 'x' from generate_series({first}, {first} + 99) n \
+                         on conflict (tenant_id, id) do update set name = 'y'"
+                    );
+                    if sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&db).await.is_err() {
+                        return "refused";
+                    }
+                }
+                "ended"
+            })
+        })
+        .collect();
+    let others = Writers::start(&[scene.manager.clone()], "globex", 1, false);
+    sleep(Duration::from_millis(300)).await;
+    let report = scene
+        .manager
+        .mover()
+        .move_tenant("acme", to(IsolationKind::Schema), options(&scene))
+        .await?;
+    println!("{report}");
+    assert!(flood.iter().all(|task| !task.is_finished()), "a write was refused");
+    flood.iter().for_each(tokio::task::JoinHandle::abort);
+    assert!(others.stop().await.acknowledged > 0, "others go on");
+    scene.manager.close().await;
+    Ok(())
+}
+
+/// Returns the obstacles of a move.
+async fn obstacles(
+    scene: &Scene,
+    kind: IsolationKind,
+    options: MoveOptions,
+) -> Vec<(ObstacleKind, String)> {
+    let error = scene.manager.mover().move_tenant("acme", to(kind), options).await.unwrap_err();
+    let obstacles = error.source().and_then(|source| source.downcast_ref::<Obstacles>());
+    let obstacles = obstacles.unwrap_or_else(|| panic!("{error:?}")).all();
+    obstacles.iter().map(|of| (of.kind, of.what.clone())).collect()
+}
+
+/// What keeps changes from being logged is said before anything is done; without the wish, rows are copied as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn it_is_said_why_changes_cannot_be_logged() -> TestResult {
+    let scene = Scene::with(
+        "create table more (tenant_id text not null, id int, primary key (tenant_id, id));\n\
+         create function touch() returns trigger language plpgsql as $$ begin return new; end $$;\n",
+    )
+    .await;
+    scene.create("acme", IsolationKind::Row).await;
+    let mut main = scene.at("main").await;
+    for (obstruct, clear, words) in [
+        (
+            "create table app.odd (tenant_id text not null, id int)",
+            "drop table app.odd",
+            "tables have no primary key, or one with a generated column or an operator of its own: odd",
+        ),
+        (
+            "create table app.odd (tenant_id text not null, id int, twice int generated always as (id * 2) stored, \
+               primary key (tenant_id, twice))",
+            "drop table app.odd",
+            "or an operator of its own: odd",
+        ),
+        (
+            "create schema beside; create table beside.child () inherits (app.more)",
+            "drop schema beside cascade",
+            "these tables inherit from tables with rows, and lack the column of the tenants' key or are in another \
+             schema: child",
+        ),
+    ] {
+        run(&mut main, obstruct).await;
+        let found = obstacles(&scene, IsolationKind::Schema, options(&scene)).await;
+        assert!(
+            found
+                .iter()
+                .any(|(kind, what)| *kind == ObstacleKind::ChangeLog && what.contains(words)),
+            "{obstruct}: {found:?}"
+        );
+        run(&mut main, clear).await;
+    }
+    // Into shared tables: triggers there would fire again.
+    scene.manager.mover().move_tenant("acme", to(IsolationKind::Schema), options(&scene)).await?;
+    scene.sweep().await;
+    for (obstruct, clear, words) in [
+        (
+            "create trigger t after delete on app.users for each row execute function app.touch()",
+            "drop trigger t on app.users",
+            Some("triggers of table users at the target would fire when a row is written again"),
+        ),
+        // The row is replaced, and no update fires a trigger.
+        (
+            "create trigger t before update on app.notes for each row execute function app.touch()",
+            "drop trigger t on app.notes",
+            None,
+        ),
+        ("alter table app.more drop constraint more_pkey, add primary key (id)", "", None),
+    ] {
+        run(&mut main, obstruct).await;
+        let plan =
+            scene.manager.mover().plan("acme", to(IsolationKind::Row), &options(&scene)).await?;
+        match words {
+            Some(words) => assert!(plan.to_string().contains(words), "{plan}"),
+            None => assert!(plan.obstacles.is_empty(), "{obstruct}: {plan}"),
+        }
+        if !clear.is_empty() {
+            run(&mut main, clear).await;
+        }
+    }
+    let found = {
+        let options = options(&scene);
+        let to = Destination::server("eu-1");
+        let error = scene.manager.mover().move_tenant("acme", to, options).await.unwrap_err();
+        let found = error.source().and_then(|source| source.downcast_ref::<Obstacles>());
+        found.expect("there are obstacles").all().to_vec()
+    };
+    assert!(found[0].what.contains("leave the choice to the mover"), "{found:?}");
+    scene.manager.close().await;
+    Ok(())
+}
+
+/// Rows that are copied in a moment are copied while requests wait; more of them while the tenant is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_mover_chooses_by_the_time_that_requests_would_wait() -> TestResult {
+    let scene = Scene::new(&[]).await;
+    scene.create("acme", IsolationKind::Row).await;
+    let plan = |options: MoveOptions| {
+        let mover = scene.manager.mover();
+        async move { mover.plan("acme", to(IsolationKind::Schema), &options).await }
+    };
+    assert_eq!(plan(scene.options()).await?.method, MoveMethod::UnderFence);
+    let db = scene.manager.tenant("acme").await?;
+    run(&db, "insert into users select n, repeat('x', 200) from generate_series(1000, 150000) n")
+        .await;
+    let limited = scene.options().max_pause(Duration::from_millis(100));
+    let chosen = plan(limited.clone()).await?;
+    assert_eq!(chosen.method, MoveMethod::ChangeLog, "{chosen}");
+    assert!(chosen.pause < Duration::from_millis(100) && chosen.obstacles.is_empty(), "{chosen}");
+    let mut main = scene.at("main").await;
+    run(&mut main, "create table app.odd (tenant_id text not null)").await;
+    let refused = plan(limited).await?;
+    assert_eq!(refused.method, MoveMethod::UnderFence, "{refused}");
+    assert_eq!(refused.obstacles[0].kind, ObstacleKind::Pause, "{refused}");
+    assert!(
+        refused.to_string().contains("note: changes are not logged: tables have no primary key"),
+        "{refused}"
+    );
+    scene.manager.close().await;
+    Ok(())
+}
