@@ -227,6 +227,9 @@ pub(crate) struct MoveSizes {
     /// Rows of each table of the tenant.
     #[arg(long, hide = true, value_name = "N", default_value_t = 50_000)]
     pub(crate) moved_rows: usize,
+    /// How often it leaves, or gets into, the tables of all tenants.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 8)]
+    pub(crate) row_moves: usize,
 }
 
 /// How much goes through a pooler. Smaller numbers are for testing the harness: the figures are only comparable at the
@@ -273,6 +276,8 @@ pub(crate) enum ScaleScenario {
     SharedBudget,
     /// A tenant that moves between two servers.
     Moves,
+    /// A tenant that leaves the tables of all tenants, and gets into them again.
+    Rows,
     /// Statements through PgBouncer in transaction mode.
     Pooler,
     /// Own writes that are read back from a streaming standby.

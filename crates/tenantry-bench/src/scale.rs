@@ -7,6 +7,7 @@ mod moves;
 mod pgbouncer;
 mod pooler;
 mod replicas;
+mod rows;
 mod servers;
 mod tenant;
 mod writers;
@@ -50,6 +51,22 @@ pub(crate) struct Report {
     /// Median time for which a lock keeps writers out while `pg_dump | psql` copies the same schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dump_restore_ms: Option<f64>,
+    /// The longest time for which requests waited while rows left, or got into, the tables of all tenants with a log of
+    /// changes, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_gate_ms_max: Option<f64>,
+    /// The median of these times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_gate_ms_median: Option<f64>,
+    /// `rows_gate_ms_median` divided by the median of moves that copy the same rows while requests wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_gate_vs_under_fence: Option<f64>,
+    /// Writes that returned an error, during all of these moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_refused: Option<u64>,
+    /// Acknowledged writes that were not found after one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_lost: Option<u64>,
     /// Time of a single select of a tenant through a pooler in transaction mode, relative to that of a transaction of
     /// one statement that is bound to no tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +119,12 @@ pub(crate) struct Raw {
     /// Each move.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) moves: Vec<moves::Move>,
+    /// Each move of rows with a log of changes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) row_moves: Vec<moves::Move>,
+    /// Each move of the same rows while requests wait.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) row_moves_under_fence: Vec<moves::Move>,
     /// Each run of `pg_dump | psql`, in milliseconds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) dumps_ms: Vec<f64>,
@@ -135,6 +158,7 @@ pub(crate) async fn run(args: &ScaleArgs) -> Result<Report, Failure> {
         match scenario {
             ScaleScenario::SharedBudget => shared_budget(args, &mut report).await?,
             ScaleScenario::Moves => moves(args, &mut report).await?,
+            ScaleScenario::Rows => rows(args, &mut report).await?,
             ScaleScenario::Pooler => pooler(args, &mut report).await?,
             ScaleScenario::Replicas => replicas(args, &mut report).await?,
             ScaleScenario::Servers => many_servers(args, &mut report).await?,
@@ -201,5 +225,21 @@ async fn moves(args: &ScaleArgs, report: &mut Report) -> Result<(), Failure> {
     raw.server = done.server;
     raw.moved_bytes = Some(done.bytes);
     (raw.moves, raw.dumps_ms) = (done.moves, done.dumps_ms);
+    Ok(())
+}
+
+async fn rows(args: &ScaleArgs, report: &mut Report) -> Result<(), Failure> {
+    let done = rows::run(&args.sizes).await?;
+    let gates = || done.logged.iter().map(|of| of.gate_ms);
+    report.rows_gate_ms_max = gates().reduce(f64::max);
+    report.rows_gate_ms_median = Some(median(gates()));
+    let fenced = median(done.under_fence.iter().map(|of| of.gate_ms));
+    report.rows_gate_vs_under_fence = Some(median(gates()) / fenced);
+    let all = || done.logged.iter().chain(&done.under_fence);
+    report.rows_refused = Some(all().map(|of| of.refused).sum());
+    report.rows_lost = all().map(|of| of.lost).max();
+    let raw = &mut report.raw;
+    (raw.server, raw.row_moves, raw.row_moves_under_fence) =
+        (done.server, done.logged, done.under_fence);
     Ok(())
 }

@@ -114,6 +114,8 @@ fn scale_lines(report: &scale::Report) -> Vec<Line> {
     let none = |figure, value: Option<u64>| {
         value.map(|value| Line::new("moves", figure, value.to_string()).target("0", value == 0))
     };
+    let of_rows =
+        |figure, value: Option<String>| value.map(|value| Line::new("rows", figure, value));
     let of_pooler = |figure, value: Option<usize>| {
         value.map(|value| Line::new("pooler", figure, value.to_string()).target("0", value == 0))
     };
@@ -138,6 +140,14 @@ fn scale_lines(report: &scale::Report) -> Vec<Line> {
         none("move_lost", of.move_lost),
         shorter,
         ms("dump_restore_ms", of.dump_restore_ms),
+        of_rows("rows_gate_ms_max", of.rows_gate_ms_max.map(|gate| format!("{gate:.1} ms"))),
+        of_rows("rows_gate_ms_median", of.rows_gate_ms_median.map(|gate| format!("{gate:.1} ms"))),
+        of_rows(
+            "rows_gate_vs_under_fence",
+            of.rows_gate_vs_under_fence.map(|ratio| format!("1/{:.1}", 1.0 / ratio)),
+        ),
+        of_rows("rows_refused", of.rows_refused.map(|writes| writes.to_string())),
+        of_rows("rows_lost", of.rows_lost.map(|writes| writes.to_string())),
         of.pooler_select_vs_unbound.map(|ratio| {
             Line::new("pooler", "pooler_select_vs_unbound", format!("{ratio:.2}x"))
                 .target("at most 1.2x", ratio <= 1.2)

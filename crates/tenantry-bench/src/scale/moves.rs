@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tenantry::{
     Isolation, ServerOptions, TableCatalog, TenantDb, TenantManager,
-    moves::{MoveMethod, MoveOptions, MoveProgress, MoveStage, Mover, ObstacleKind},
+    moves::{Destination, MoveMethod, MoveOptions, MoveProgress, MoveStage, Mover, ObstacleKind},
 };
 use tenantry_devdb::DevServer;
 use tokio::time::sleep;
@@ -27,7 +27,7 @@ const SECOND: &str = "second";
 const AROUND: Duration = Duration::from_millis(500);
 
 /// A pause that is longer than the default of requests is measured as a pause, and not as errors.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was measured.
 pub(super) struct Done {
@@ -112,8 +112,9 @@ async fn to_and_fro(
     for number in 0..all {
         let to = if number % 2 == 0 { SECOND } else { "main" };
         eprintln!("moves: {} of {all}, to {to}", number + 1);
-        wait_for_the_name(mover, to).await?;
-        moves.push(move_once(mover, tenant, to, &mut total).await?);
+        wait_for_the_name(mover, &to.into(), &MoveOptions::default()).await?;
+        let options = MoveOptions::default().method(MoveMethod::Replication);
+        moves.push(move_once(mover, tenant, (to, to.into()), options, &mut total).await?);
         // Otherwise, each move would leave less memory to the next one.
         if let Some(error) = mover.sweep().await?.into_iter().find_map(|swept| swept.error) {
             return Err(error.into());
@@ -122,18 +123,19 @@ async fn to_and_fro(
     Ok(moves)
 }
 
-async fn move_once(
+/// Moves the tenant while it is written to, to a place with a name.
+pub(super) async fn move_once(
     mover: &Mover,
     tenant: &TenantDb,
-    to: &'static str,
+    (to, destination): (&'static str, Destination),
+    options: MoveOptions,
     total: &mut Tally,
 ) -> Result<Move, Failure> {
     let stages = Stages::default();
-    let options = MoveOptions::default().method(MoveMethod::Replication).max_pause(PATIENCE);
-    let options = options.keep(Duration::ZERO).on_progress(stages.watch());
+    let options = options.max_pause(PATIENCE).keep(Duration::ZERO).on_progress(stages.watch());
     let writers = Writers::start(tenant);
     sleep(AROUND).await;
-    let moved = mover.move_tenant(TENANT, to, options).await;
+    let moved = mover.move_tenant(TENANT, destination, options).await;
     sleep(AROUND).await;
     let tally = writers.stop().await?;
     let report = moved?;
@@ -194,11 +196,14 @@ impl Stages {
     }
 }
 
-/// Waits until a schema of this name may be created on a server again.
-async fn wait_for_the_name(mover: &Mover, server: &str) -> Result<(), Failure> {
-    let options = MoveOptions::default();
+/// Waits until the names and the key that the tenant has had may be used again.
+pub(super) async fn wait_for_the_name(
+    mover: &Mover,
+    to: &Destination,
+    options: &MoveOptions,
+) -> Result<(), Failure> {
     loop {
-        let plan = mover.plan(TENANT, server, &options).await?;
+        let plan = mover.plan(TENANT, to.clone(), options).await?;
         if plan.obstacles.iter().all(|obstacle| obstacle.kind != ObstacleKind::Name) {
             return Ok(());
         }

@@ -75,7 +75,7 @@ pub(super) async fn content_of(
 fn content_sql(way: Way<'_>, table: &Table) -> SqlStr {
     let mut sql = Sql::new(
         "select pg_catalog.count(*), coalesce(pg_catalog.sum( \
-           pg_catalog.hashtextextended(t::pg_catalog.text, 0)), 0)::pg_catalog.text from (",
+           pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)), 0)::pg_catalog.text from (",
     );
     select_sql(&mut sql, way, table);
     sql.text(") as t");

@@ -11,6 +11,8 @@ const DRAWN: i64 = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Feeding {
     oid: i64,
+    /// The oid of the column's table; 0 without one.
+    pub(crate) table: i64,
     pub(crate) name: String,
     pub(crate) column: String,
     /// The last value, or the one before the first.
@@ -71,9 +73,12 @@ impl Feeding {
     }
 }
 
-/// Reads the sequences that provide values of a table's integer columns.
-pub(crate) async fn feeding(conn: &mut PgConnection, table: i64) -> Result<Vec<Feeding>, Error> {
-    let rows = sqlx::query(SEQUENCES).bind(table).persistent(false).fetch_all(conn).await?;
+/// Reads the sequences that provide values of some tables' integer columns.
+pub(crate) async fn feeding(
+    conn: &mut PgConnection,
+    tables: &[i64],
+) -> Result<Vec<Feeding>, Error> {
+    let rows = sqlx::query(SEQUENCES).bind(tables).persistent(false).fetch_all(conn).await?;
     rows.iter().map(read).collect()
 }
 
@@ -89,6 +94,7 @@ pub(crate) async fn sequences_of(
 fn read(row: &PgRow) -> Result<Feeding, Error> {
     Ok(Feeding {
         oid: row.try_get("oid")?,
+        table: row.try_get("of_table")?,
         name: row.try_get("name")?,
         column: row.try_get("column")?,
         last: row.try_get("last")?,
@@ -99,7 +105,8 @@ fn read(row: &PgRow) -> Result<Feeding, Error> {
 
 /// The sequences of a schema. Parameter: its name.
 const ALL: &str = "\
-    select s.seqrelid::pg_catalog.int8 as oid, c.relname::pg_catalog.text as name, '' as column, \
+    select s.seqrelid::pg_catalog.int8 as oid, 0::pg_catalog.int8 as of_table, c.relname::pg_catalog.text as name, \
+      '' as column, \
       s.seqincrement as increment, s.seqmax as greatest, \
       coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid::pg_catalog.regclass), \
         s.seqstart operator(pg_catalog.-) s.seqincrement) as last \
@@ -109,9 +116,9 @@ const ALL: &str = "\
     where n.nspname::pg_catalog.text operator(pg_catalog.=) $1 \
       and pg_catalog.has_sequence_privilege(s.seqrelid, 'usage') order by 2";
 
-/// The sequences of a table's integer columns: of its identity columns, and in its defaults. Parameter: its oid.
+/// The sequences of tables' integer columns: of identity columns, and in defaults. Parameter: the oids of the tables.
 const SEQUENCES: &str = "\
-    select distinct s.seqrelid::pg_catalog.int8 as oid, c.relname::pg_catalog.text as name, \
+    select distinct s.seqrelid::pg_catalog.int8 as oid, a.attrelid::pg_catalog.int8 as of_table, c.relname::pg_catalog.text as name, \
       a.attname::pg_catalog.text as column, s.seqincrement as increment, \
       least(s.seqmax, case \
         when a.atttypid operator(pg_catalog.=) 'pg_catalog.int2'::pg_catalog.regtype then 32767 \
@@ -133,11 +140,11 @@ const SEQUENCES: &str = "\
     join pg_catalog.pg_sequence s on s.seqrelid operator(pg_catalog.=) \
       case when a.attidentity operator(pg_catalog.<>) '' then d.objid else d.refobjid end \
     join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) s.seqrelid \
-    where a.attrelid::pg_catalog.int8 operator(pg_catalog.=) $1 and a.attnum operator(pg_catalog.>) 0 \
+    where a.attrelid::pg_catalog.int8 operator(pg_catalog.=) any ($1) and a.attnum operator(pg_catalog.>) 0 \
       and not a.attisdropped and a.attgenerated operator(pg_catalog.=) '' \
       and a.atttypid operator(pg_catalog.=) any (array['pg_catalog.int2', 'pg_catalog.int4', \
         'pg_catalog.int8']::pg_catalog.regtype[]) \
-    order by 2, 3";
+    order by 3, 4";
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +154,7 @@ mod tests {
     fn a_sequence_is_moved_past_a_value_and_never_back() {
         let sequence = Feeding {
             oid: 1,
+            table: 2,
             name: "users_id_seq".into(),
             column: "id".into(),
             last: 10,

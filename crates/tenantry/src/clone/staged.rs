@@ -198,7 +198,7 @@ impl Staged {
             oid.literal(sql.as_str())
                 .text("::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8");
             let row = sqlx::raw_sql(oid.finish()).fetch_one(&mut *conn).await?;
-            for sequence in feeding(conn, row.try_get(0)?).await? {
+            for sequence in feeding(conn, &[row.try_get(0)?]).await? {
                 if !self.table.columns.contains(&sequence.column) {
                     continue;
                 }

@@ -159,7 +159,7 @@ pub(crate) async fn different_rows(
         let mut sql = Sql::new("select ");
         for (index, from) in [one, other].into_iter().enumerate() {
             sql.text(if index == 0 { "(" } else { ") operator(pg_catalog.=) (" });
-            sql.text("select coalesce(pg_catalog.array_agg(t::pg_catalog.text order by t::pg_catalog.text collate pg_catalog.\"C\"), '{}') from (");
+            sql.text("select coalesce(pg_catalog.array_agg((t.*)::pg_catalog.text order by (t.*)::pg_catalog.text collate pg_catalog.\"C\"), '{}') from (");
             // The name of an object in its schema refers to the same object in the other schema.
             select_sql(&mut sql, Way { from, to: one }, table);
             sql.text(") as t");

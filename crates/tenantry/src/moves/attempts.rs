@@ -3,6 +3,8 @@
 //! A mover that was paused may go on after another one has taken over. The row in this table keeps its statements from
 //! having an effect: every transaction that changes something [locks it](lock_sql) first, or as its last act.
 
+use std::error::Error as _;
+
 use sqlx::{PgConnection, Row, postgres::types::Oid};
 
 use super::{failure::Failure, id::MoveId, own_table::OwnTable};
@@ -47,6 +49,18 @@ pub(super) struct Entry<'a> {
     number: i64,
 }
 
+/// Returns `true` for the error of a [guard](Entry::guard_sql): a division by zero.
+pub(super) fn is_refused(error: &Error) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(sqlx::Error::Database(answer)) = cause.downcast_ref() {
+            return answer.code().as_deref() == Some("22012");
+        }
+        next = cause.source();
+    }
+    false
+}
+
 /// How long to wait for the transaction of an earlier attempt.
 const LIMITS: &str = "set local lock_timeout = '5s'; set local statement_timeout = '10s'; ";
 
@@ -79,6 +93,17 @@ impl Entry<'_> {
             None => Err(Failure::Lost),
             Some(_) => Ok(()),
         }
+    }
+
+    /// Returns the statement that locks the row until the end of the transaction, and fails unless it is there: for what is
+    /// sent in one message. See [`is_refused`].
+    pub(super) fn guard_sql(&self) -> Sql {
+        let mut sql = Sql::new(
+            "select 1 operator(pg_catalog./) pg_catalog.count(*)::pg_catalog.int4 from (select from ",
+        );
+        self.row(&mut sql);
+        sql.text(" for update) as m");
+        sql
     }
 
     /// Records the schema that belongs to the move, and locks the row until the end of the transaction.

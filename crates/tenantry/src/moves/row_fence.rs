@@ -183,7 +183,7 @@ pub(super) async fn remove(fleet: &Fleet, schema: &Ident, id: MoveId) -> Result<
         let mut sql = Sql::new("drop trigger if exists ");
         sql.name(trigger).text(" on ").ident(schema).text(".").name(table);
         let attempted = format!("dropping the trigger {trigger} of table {schema}.{table}");
-        in_a_moment(&mut lease, &sql, &attempted).await?;
+        in_a_moment(&mut lease, sql, &attempted).await?;
     }
     let mut sql = Sql::new("drop function if exists ");
     sql.ident(schema).text(".").ident(&name).text("()");

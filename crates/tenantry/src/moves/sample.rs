@@ -79,7 +79,7 @@ async fn stream(
     (schema, table): (&Ident, &str),
     rows: i64,
 ) -> Result<(u64, Duration), Error> {
-    let mut out = Sql::new("copy (select t::pg_catalog.text from only ");
+    let mut out = Sql::new("copy (select (t.*)::pg_catalog.text from only ");
     out.ident(schema).text(".").name(table).text(" as t limit ").integer(rows).text(") to stdout");
     let out = out.finish();
     let began = Instant::now();

@@ -33,7 +33,7 @@ pub(super) async fn clean_up(
         row_fence::remove(source, &ends.schema, attempt.id).await?;
     }
     if method == MoveMethod::ChangeLog {
-        change_log::end(ends, attempt.id).await?;
+        change_log::end(ends, attempt).await?;
     }
     let number = attempt.id.number();
     if container::is_missing(ends, number).await? {
@@ -89,7 +89,7 @@ pub(super) async fn finish(
         replicate::drop_all(ends, attempt.id).await?;
     }
     if method == MoveMethod::ChangeLog {
-        change_log::end(ends, attempt.id).await?;
+        change_log::end(ends, attempt).await?;
     }
     if ends.source_kind() == IsolationKind::Row {
         row_fence::loosen(ends, attempt).await?;

@@ -11,8 +11,9 @@ use crate::{
     sql::Sql,
 };
 
-/// How long a statement waits for the lock of a table that all tenants use: others wait behind it.
-const MOMENT: &str = "begin; set local lock_timeout = '200ms'; ";
+/// How long a transaction waits for locks of tables that all tenants use, with their partitions: others wait behind it.
+const MOMENT: &str =
+    "begin; set local lock_timeout = '200ms'; set local statement_timeout = '200ms'";
 
 /// How often, and in what intervals, that is tried.
 const TRIES: u32 = 20;
@@ -54,17 +55,16 @@ pub(super) async fn patiently(
 /// [`Busy`](ErrorKind::Busy) if others hold the lock for several seconds.
 pub(crate) async fn in_a_moment(
     conn: &mut PgConnection,
-    locking: &Sql,
+    locking: Sql,
     attempted: &str,
 ) -> Result<(), Error> {
-    let mut sql = Sql::new(MOMENT);
-    sql.sql(locking).text("; commit");
-    let sql = sql.finish();
+    let locking = locking.finish();
     for tries in 1.. {
-        let Err(error) = sqlx::raw_sql(sql.clone()).execute(&mut *conn).await else { break };
+        sqlx::raw_sql(MOMENT).execute(&mut *conn).await?;
+        let Err(error) = sqlx::raw_sql(locking.clone()).execute(&mut *conn).await else { break };
         sqlx::raw_sql("rollback").execute(&mut *conn).await?;
         let code = error.as_database_error().and_then(|error| error.code());
-        let is_blocked = matches!(code.as_deref(), Some("55P03" | "40P01"));
+        let is_blocked = matches!(code.as_deref(), Some("55P03" | "57014" | "40P01"));
         if !is_blocked || tries >= TRIES {
             let error = Error::from(error);
             let kind = if is_blocked { ErrorKind::Busy } else { error.kind() };
@@ -72,5 +72,6 @@ pub(crate) async fn in_a_moment(
         }
         sleep(TRY_AGAIN).await;
     }
+    sqlx::raw_sql("commit").execute(conn).await?;
     Ok(())
 }

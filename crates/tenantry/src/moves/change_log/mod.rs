@@ -14,11 +14,10 @@ mod pace;
 use std::time::Instant;
 
 use super::{
-    attempts::Attempt,
+    attempts::{Attempt, is_refused},
     ends::Ends,
     failure::Failure,
     fill::{fill_rows, refuse_sharer},
-    id::MoveId,
 };
 use crate::{
     catalog::Site,
@@ -45,11 +44,9 @@ pub(super) async fn why_not(ends: &Ends) -> Result<Vec<String>, Error> {
 /// [`Blocked`](Failure::Blocked) if transactions that have written to the tables stay open.
 pub(super) async fn begin(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
     let (from, to) = (ends.rows_at_source(&ends.schema)?, ends.rows_at_target()?);
-    let log = attempt.id.log_name();
-    let begun = ends
-        .rows_of_source(&from)
-        .begin_log(ends.rows_of_target(&to), ChangeLog { schema: &log })
-        .await;
+    let (schema, guard) = (attempt.id.log_name(), attempt.on_source().guard_sql());
+    let log = ChangeLog { schema: &schema, guard: &guard };
+    let begun = ends.rows_of_source(&from).begin_log(ends.rows_of_target(&to), log).await;
     begun.map_err(served)
 }
 
@@ -95,13 +92,13 @@ pub(super) async fn catch_up(
                 let (_, contents) = catch(ends, &from, attempt, comparing).await?;
                 (is_compared, copied) = (true, contents.map(copied_from));
                 // It took as long as reading all rows.
-                pace = Pace::default();
+                pace.begin_again();
             }
             Step::Again => {}
             Step::SlowDown(pause) => {
-                let log = attempt.id.log_name();
-                let log = ChangeLog { schema: &log };
-                ends.rows_of_source(&from).slow_down(log, pause).await?;
+                let (schema, guard) = (attempt.id.log_name(), attempt.on_source().guard_sql());
+                let log = ChangeLog { schema: &schema, guard: &guard };
+                ends.rows_of_source(&from).slow_down(log, pause).await.map_err(served)?;
             }
             Step::GiveUp => {
                 let attempted = format!(
@@ -130,8 +127,18 @@ pub(super) async fn complete(
 }
 
 /// Removes the log from the source.
-pub(super) async fn end(ends: &Ends, id: MoveId) -> Result<(), Error> {
-    ChangeLog { schema: &id.log_name() }.end(&ends.source).await
+pub(super) async fn end(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
+    let (schema, entry) = (attempt.id.log_name(), attempt.on_source());
+    let guard = entry.guard_sql();
+    let log = ChangeLog { schema: &schema, guard: &guard };
+    if !log.exists(&ends.source).await? {
+        return Ok(());
+    }
+    // It may have been created by an earlier attempt, which is kept from going on.
+    let mut lease = ends.source.lease().await?;
+    entry.enter(&mut lease).await?;
+    lease.settle().await;
+    log.end(&ends.source).await.map_err(served)
 }
 
 /// Does a round. Returns the number of keys that were logged, and the rows that were compared.
@@ -142,9 +149,9 @@ async fn catch(
     how: Catching,
 ) -> Result<(u64, Option<Vec<Content>>), Failure> {
     let to = ends.rows_at_target()?;
-    let log = attempt.id.log_name();
-    let rows = ends.rows_of_source(from);
-    let passed = rows.pass_changes(ends.rows_of_target(&to), ChangeLog { schema: &log }, how);
+    let (schema, guard) = (attempt.id.log_name(), attempt.on_source().guard_sql());
+    let log = ChangeLog { schema: &schema, guard: &guard };
+    let passed = ends.rows_of_source(from).pass_changes(ends.rows_of_target(&to), log, how);
     let mut round = passed.await.map_err(|error| match how.is_last {
         true => error.into(),
         false => served(error),
@@ -170,7 +177,11 @@ async fn catch(
 /// Returns a failure while the tenant is served: others that are at work only delay it.
 fn served(error: Error) -> Failure {
     match error.kind() {
-        ErrorKind::Busy => Failure::Blocked(error),
+        _ if is_refused(&error) => Failure::Lost,
+        ErrorKind::Busy
+        | ErrorKind::LockNotAvailable
+        | ErrorKind::Deadlock
+        | ErrorKind::SerializationFailure => Failure::Blocked(error),
         _ => Failure::Failed(error),
     }
 }

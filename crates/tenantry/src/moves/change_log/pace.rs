@@ -40,6 +40,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// Judges the next round by itself: the last one has compared all rows.
+    pub(super) fn begin_again(&mut self) {
+        self.last = None;
+    }
+
     /// Decides after a round, given the time since the beginning, the rows that had changed, and the time of the round.
     pub(super) fn next(&mut self, now: Duration, changed: u64, took: Duration) -> Step {
         if changed <= FEW || took <= SHORT {

@@ -9,28 +9,38 @@ use crate::{
     sql::Sql,
 };
 
-/// Moves the sequences of a table past the ids that were inserted.
+/// Moves the sequences of tables past the ids that were inserted.
 ///
 /// # Errors
 ///
 /// [`RowsFile`](ErrorKind::RowsFile) if an id would use up the values of a sequence, which all tenants draw from.
 pub(super) async fn advance(
     conn: &mut PgConnection,
-    table: &Table,
-    collected: &Collected<'_>,
+    tables: &[(&Table, Collected<'_>)],
 ) -> Result<(), Error> {
-    for sequence in feeding(conn, table.oid).await? {
-        if !collected.copies.columns.contains(&sequence.column.as_str()) {
-            continue;
+    let oids: Vec<_> = tables.iter().map(|(table, _)| table.oid).collect();
+    let mut drawn = Vec::new();
+    for sequence in feeding(conn, &oids).await? {
+        let of = tables.iter().find(|(table, _)| table.oid == sequence.table);
+        let Some((table, collected)) = of else { continue };
+        if collected.copies.columns.contains(&sequence.column.as_str()) {
+            drawn.push((sequence, table, collected));
         }
-        let mut sql = Sql::new("select pg_catalog.max(x.");
+    }
+    if drawn.is_empty() {
+        return Ok(());
+    }
+    let mut sql = Sql::default();
+    for (place, (sequence, _, collected)) in drawn.iter().enumerate() {
+        sql.text(if place == 0 { "select " } else { ", " }).text("(select pg_catalog.max(x.");
         sql.name(&sequence.column).text(")::pg_catalog.int8 from ");
-        collected.name(&mut sql).text(" x");
-        let greatest: Option<i64> =
-            sqlx::raw_sql(sql.finish()).fetch_one(&mut *conn).await?.try_get(0)?;
-        let Some(greatest) = greatest else { continue };
+        collected.name(&mut sql).text(" x)");
+    }
+    let row = sqlx::raw_sql(sql.finish()).fetch_one(&mut *conn).await?;
+    for (place, (sequence, table, _)) in drawn.iter().enumerate() {
+        let Some(greatest) = row.try_get::<Option<i64>, _>(place)? else { continue };
         if sequence.would_run_short(greatest) {
-            return Err(used_up(table, &sequence, greatest));
+            return Err(used_up(table, sequence, greatest));
         }
         sequence.advance(conn, greatest).await?;
     }

@@ -56,7 +56,7 @@ impl Collected<'_> {
         only: &Sql,
     ) -> Result<bool, Error> {
         let rows = |sql: &mut Sql| {
-            sql.text("select d::pg_catalog.text from (select ");
+            sql.text("select (d.*)::pg_catalog.text from (select ");
             columns(sql, self.copies);
         };
         let source = |sql: &mut Sql| {

@@ -143,9 +143,10 @@ impl<'a> Received<'a> {
                 return Err(changed(fit.copies.table));
             }
             self.refuse_strangers(conn, table, &Sql::default()).await?;
-            advance(conn, table, &collected).await?;
         }
-        Ok(())
+        let all = self.fits.iter().enumerate();
+        let all = all.map(|(number, fit)| (&self.tables[fit.place], self.collected(number)));
+        advance(conn, &all.collect::<Vec<_>>()).await
     }
 
     /// Refuses rows that refer to rows of another tenant, which a foreign key without the tenant column allows; of the

@@ -97,6 +97,9 @@ async fn a_source_that_dies_while_it_is_fenced_gets_its_tenant_back() -> TestRes
 async fn a_planted_difference_is_found_and_the_move_undone() -> TestResult {
     let two = Two::with(&["acme"]).await;
     let mut eu = two.at_eu().await;
+    // A column with the name by which a comparison could call the row.
+    run(&mut two.at_main().await, "alter table tenant_acme.users add column t text default ''")
+        .await;
     // It changes a row of the copy once the key has been created, which is after the rows.
     run(
         &mut eu,

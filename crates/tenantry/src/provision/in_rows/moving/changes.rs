@@ -1,19 +1,19 @@
 //! Brings rows that have changed while they were being copied to the target.
 
-use futures_util::TryStreamExt;
+use futures_util::{TryStreamExt, future::try_join};
 use sqlx::{PgConnection, Row};
 
 use super::{
     super::{
-        collected::columns, create::refuse_missing_tables, export::Export, fit::fit,
-        received::Received, restore::Target, tables::Table,
+        advance::advance, collected::columns, create::refuse_missing_tables, export::Export,
+        fit::fit, received::Received, restore::Target, tables::Table,
     },
     RowsAt,
     keys::{Key, read_keys},
     log::ChangeLog,
     pass::contents,
     rewrite::{Changed, disable_triggers, write},
-    why_not::{Rewrite, rewrites},
+    why_not::{AtTarget, at_target},
 };
 use crate::{
     clone::{Content, different},
@@ -52,11 +52,19 @@ pub(crate) struct Round {
 /// A round that has not got anywhere yet.
 type Done = (u64, Option<Vec<Content>>, Option<String>);
 
+/// What a round has read: all tables, with the numbers of their keys in the log.
+struct Read {
+    header: Header,
+    tables: Vec<Table>,
+    keys: Vec<Key>,
+    pending: Vec<u64>,
+}
+
 /// The rows at the target, and how they are found there.
 struct There {
     tables: Vec<Table>,
     keys: Vec<Key>,
-    rewrites: Vec<Rewrite>,
+    at_target: Vec<AtTarget>,
 }
 
 impl RowsAt<'_> {
@@ -94,22 +102,14 @@ impl RowsAt<'_> {
         log: ChangeLog<'_>,
         how: Catching,
     ) -> Result<Done, Error> {
-        let (options, of) = (ExportOptions::default(), self.of()?);
-        let export = Export { id: self.id(), site: self.site, of, options: &options };
-        export.begin(reader, known, false).await?;
-        self.lock_out_migrations(reader).await?;
-        let (mut header, tables) = export.describe(reader, known).await?;
-        log.check(reader, &tables).await?;
-        let keys = read_keys(reader, &tables, of.of.key_column()).await?;
-        let pending = log.pending(reader, &tables).await?;
+        let (read, there) =
+            try_join(self.begin_round(reader, known, log), to.begin_rewrite(writer)).await?;
+        let Read { mut header, tables, keys, pending } = read;
         let total = pending.iter().sum();
         let is_changed = |table: &Table| {
             let place = tables.iter().position(|of| of.oid == table.oid);
             place.is_some_and(|place| pending[place] > 0)
         };
-        if !self.are_shared {
-            self.refuse_left_behind(reader, &tables, &keys, log).await?;
-        }
         let names = header.tables.iter().map(|table| {
             let columns = table.columns.iter().map(|column| column.name.clone());
             (table.name.clone(), columns.collect::<Vec<_>>())
@@ -117,7 +117,6 @@ impl RowsAt<'_> {
         let names: Vec<_> = names.collect();
         let changed: Vec<_> = tables.iter().zip(&keys).filter(|(of, _)| is_changed(of)).collect();
         header.tables.retain(|table| changed.iter().any(|(of, _)| of.name == table.name));
-        let there = to.begin_rewrite(writer).await?;
         if !changed.is_empty() {
             self.rewrite(reader, (to, &there), writer, (&changed, &header), log).await?;
         }
@@ -126,11 +125,33 @@ impl RowsAt<'_> {
         }
         let (mut found, mut differ) = (None, None);
         if how.is_compared {
-            let before = contents(reader, self, &names).await?;
-            differ = different(&before, &contents(writer, to, &names).await?);
+            let (before, after) =
+                try_join(contents(reader, self, &names), contents(writer, to, &names)).await?;
+            differ = different(&before, &after);
             found = Some(before);
         }
         Ok((total, found, differ))
+    }
+
+    /// Takes the snapshot of a round, and reads what has changed.
+    async fn begin_round(
+        &self,
+        reader: &mut TenantTransaction,
+        known: &[Table],
+        log: ChangeLog<'_>,
+    ) -> Result<Read, Error> {
+        let (options, of) = (ExportOptions::default(), self.of()?);
+        let export = Export { id: self.id(), site: self.site, of, options: &options };
+        export.begin(reader, known, false).await?;
+        self.lock_out_migrations(reader).await?;
+        let (header, tables) = export.describe(reader, known).await?;
+        let keys = read_keys(reader, &tables, of.of.key_column()).await?;
+        self.check_log(reader, (&tables, &keys), log).await?;
+        let pending = log.pending(reader, &tables).await?;
+        if !self.are_shared {
+            self.refuse_left_behind(reader, &tables, log).await?;
+        }
+        Ok(Read { header, tables, keys, pending })
     }
 
     /// Refuses rows that a tenant with tables of its own has got meanwhile and would lose.
@@ -138,16 +159,11 @@ impl RowsAt<'_> {
         &self,
         conn: &mut PgConnection,
         tables: &[Table],
-        keys: &[Key],
         log: ChangeLog<'_>,
     ) -> Result<(), Error> {
-        let only = |sql: &mut Sql, table: &Table| {
-            let key = tables.iter().zip(keys).find(|(of, _)| of.oid == table.oid);
-            if let Some((_, key)) = key {
-                log.has(sql.text(" and "), table, key, "t");
-            }
-        };
-        let (left, _) = self.left_behind(conn, tables, &only).await?;
+        let noted = log.with_others(conn).await?;
+        let tables: Vec<_> = tables.iter().filter(|table| noted.contains(&table.oid)).collect();
+        let (left, _) = self.left_behind(conn, &tables).await?;
         match left.is_empty() {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Move, left.join("; "))),
@@ -165,8 +181,8 @@ impl RowsAt<'_> {
         };
         let tables = target.begin(writer, of, &RestoreOptions::default()).await?;
         let keys = read_keys(writer, &tables, of.of.key_column()).await?;
-        let rewrites = rewrites(writer, &tables).await?;
-        Ok(There { tables, keys, rewrites })
+        let at_target = at_target(writer, &tables).await?;
+        Ok(There { tables, keys, at_target })
     }
 
     /// Writes changed rows, and removes their keys from the log.
@@ -189,7 +205,7 @@ impl RowsAt<'_> {
             table: &there.tables[fit.place],
             fit,
             key: &there.keys[fit.place],
-            rewrite: there.rewrites[fit.place],
+            rewrite: there.at_target[fit.place].rewrite,
             number: number as u64,
         });
         let changed: Vec<_> = changed.collect();
@@ -204,13 +220,13 @@ impl RowsAt<'_> {
                 return Err(not_fit(what));
             };
             let mut keys = Sql::default();
-            log.keys(&mut keys, table, key);
-            stream(reader, &keys, writer, &|sql| _ = to.keys(sql)).await?;
-            let mut rows = Sql::new("select ");
-            columns(&mut rows, &to.fit.copies).text(" from ");
+            log.keys(&mut keys, table);
+            stream(reader, keys, writer, &|sql| _ = to.keys(sql)).await?;
+            let mut rows = Sql::new("select row(");
+            columns(&mut rows, &to.fit.copies).text(")::pg_catalog.text from ");
             table.named(&mut rows, &self.site.schema).text(" as x where ");
             log.has(table.is_tenants(&mut rows, "x", of).text(" and "), table, key, "x");
-            stream(reader, &rows, writer, &|sql| _ = to.rows(sql)).await?;
+            stream(reader, rows, writer, &|sql| _ = to.rows(sql)).await?;
         }
         let enable = match to.are_shared {
             true => Sql::default(),
@@ -219,8 +235,9 @@ impl RowsAt<'_> {
         write(writer, &changed).await?;
         for of in &changed {
             received.refuse_strangers(writer, of.table, &of.only_changed()).await?;
-            of.advance(writer).await?;
         }
+        let written = changed.iter().map(|of| (of.table, of.collected()));
+        advance(writer, &written.collect::<Vec<_>>()).await?;
         if enable.len() > 0 {
             sqlx::raw_sql(enable.finish()).execute(&mut **writer).await?;
         }
@@ -229,24 +246,22 @@ impl RowsAt<'_> {
     }
 }
 
-/// Streams what a query returns into a temporary table with the same columns, as text.
+/// Streams records, which a query returns as text, into a temporary table with the same columns.
 ///
 /// Not by `copy`: its data and its end are two packets, and sqlx leaves Nagle's algorithm on. So the second one would wait
 /// for up to 40 ms until the server has acknowledged the first, for each table.
 async fn stream(
     reader: &mut PgConnection,
-    query: &Sql,
+    query: Sql,
     writer: &mut PgConnection,
     name: &(dyn Fn(&mut Sql) + Send + Sync),
 ) -> Result<(), Error> {
-    let (mut from, mut to) =
-        (Sql::new("select d::pg_catalog.text from ("), Sql::new("insert into "));
-    from.sql(query).text(") as d");
+    let mut to = Sql::new("insert into ");
     name(&mut to);
     name(to.text(" select d.* from pg_catalog.unnest($1::pg_catalog.text[]::"));
     to.text("[]) as d");
     let to = to.finish();
-    let mut lines = sqlx::raw_sql(from.finish()).fetch(reader);
+    let mut lines = sqlx::raw_sql(query.finish()).fetch(reader);
     let (mut batch, mut bytes) = (Vec::new(), 0);
     loop {
         let line = lines.try_next().await?.map(|row| row.try_get::<String, _>(0)).transpose()?;

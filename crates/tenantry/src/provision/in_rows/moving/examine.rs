@@ -37,13 +37,13 @@ impl RowsAt<'_> {
         tables::refuse_unreadable(&mut lease, &self.site.schema, &known).await?;
         let (left_behind, in_common) = match self.are_shared {
             true => Default::default(),
-            false => self.left_behind(&mut lease, &known, &|_, _| {}).await?,
+            false => self.left_behind(&mut lease, &known.iter().collect::<Vec<_>>()).await?,
         };
         let mut sql = Sql::new("set row_security to on; select (");
         for (place, table) in known.iter().enumerate() {
             sql.text(if place == 0 { "" } else { " operator(pg_catalog.+) " });
             sql.text(
-                "(select coalesce(pg_catalog.sum(pg_catalog.length(t::pg_catalog.text)), 0) from ",
+                "(select coalesce(pg_catalog.sum(pg_catalog.length((t.*)::pg_catalog.text)), 0) from ",
             );
             table.named(&mut sql, &self.site.schema).text(" t where ");
             table.is_tenants(&mut sql, "t", of).text(")");
@@ -57,13 +57,11 @@ impl RowsAt<'_> {
     }
 
     /// Names what a tenant with tables of its own would lose: rows of tables without the column of the key, and rows with
-    /// another key, of the rows `t` for which the rest of a condition holds. Also returns the former tables that are shared at
-    /// the target.
+    /// another key in some tables. Also returns the former tables that are shared at the target.
     pub(super) async fn left_behind(
         &self,
         conn: &mut PgConnection,
-        keyed: &[Table],
-        only: &(dyn Fn(&mut Sql, &Table) + Send + Sync),
+        keyed: &[&Table],
     ) -> Result<(Vec<String>, Vec<String>), Error> {
         let (of, schema) = (self.of()?, &self.site.schema);
         let unkeyed = sqlx::query_scalar(UNKEYED)
@@ -73,6 +71,9 @@ impl RowsAt<'_> {
         let unkeyed: Vec<String> = unkeyed.fetch_all(&mut *conn).await?;
         let is_shared = |table: &str| of.of.shared_names().iter().any(|of| of.as_str() == table);
         let (mut left, mut in_common) = (Vec::new(), Vec::new());
+        if unkeyed.is_empty() && keyed.is_empty() {
+            return Ok((left, in_common));
+        }
         let mut sql = Sql::new("set row_security to on; select t.name, t.other from (");
         for (place, table) in unkeyed.iter().enumerate() {
             sql.text(if place == 0 { "select " } else { " union all select " });
@@ -89,7 +90,6 @@ impl RowsAt<'_> {
             table.named(&mut sql, schema).text(" t where (");
             tables::is_tenants(&mut sql, "t", of).text(") is not true");
             tables::belongs(&mut sql, "t", &table.elsewhere);
-            only(&mut sql, table);
             sql.text(")");
         }
         sql.text(") t");

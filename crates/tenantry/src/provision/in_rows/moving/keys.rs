@@ -16,12 +16,15 @@ pub(super) struct Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct KeyColumn {
     name: String,
-    /// The schema and the name of the type, or of the one below a domain: checks of a domain are code, which must not
-    /// run with the rights of the role that owns the log.
+    /// The schema and the name of the type, or of the one below a domain: checks of a domain are code of others.
     of_type: (String, String),
     /// The schema of the operator by which the index of the key compares.
     compared_in: String,
 }
+
+/// Types whose text is always the same.
+const PLAIN: [&str; 9] =
+    ["int2", "int4", "int8", "uuid", "text", "varchar", "bpchar", "bool", "name"];
 
 /// The columns of primary keys, and whether each can be logged. Parameters: the oids of the tables, and the column of the
 /// tenants' key.
@@ -104,20 +107,29 @@ impl Key {
         from.named(sql.text(" from "), schema).text(" x with no data")
     }
 
-    /// Appends the values of a row in a trigger.
-    pub(super) fn values(&self, sql: &mut Sql, row: &'static str) {
-        sql.text("true");
-        for column in &self.columns {
-            sql.text(", ").text(row).text(".").name(&column.name);
+    /// Appends the columns of a type for keys.
+    pub(super) fn types(&self, sql: &mut Sql) {
+        sql.text("k0 pg_catalog.bool");
+        for (number, column) in self.columns.iter().enumerate() {
+            sql.text(", k").number(number as u64 + 1).text(" ").name(&column.of_type.0);
+            sql.text(".").name(&column.of_type.1);
         }
     }
 
-    /// Appends the columns of a table of keys.
-    pub(super) fn logged(&self, sql: &mut Sql, alias: &'static str) {
-        for number in 0..=self.columns.len() {
-            sql.text(if number == 0 { "" } else { ", " }).text(alias).text(".k");
-            sql.number(number as u64);
+    /// Appends the key of a row, as a record. Its text comes from the output functions of the types, and not from casts.
+    pub(super) fn of_row(&self, sql: &mut Sql, row: &'static str) {
+        sql.text("row(true");
+        for column in &self.columns {
+            sql.text(", ").text(row).text(".").name(&column.name);
         }
+        sql.text(")::pg_catalog.record");
+    }
+
+    /// Returns `true` if its text depends on no setting.
+    pub(super) fn is_plain(&self) -> bool {
+        self.columns
+            .iter()
+            .all(|column| column.of_type.0 == "pg_catalog" && PLAIN.contains(&&*column.of_type.1))
     }
 
     /// Appends the condition that a row has a logged key.

@@ -1,12 +1,12 @@
 //! A log of the keys of rows that change while a tenant is being copied.
 //!
 //! ```text
-//!   table ─▶ triggers after insert, update, delete ─▶ log.t<oid>: the key of each row
-//!   table ─▶ trigger after truncate                ─▶ log.truncated: the name of the table
+//!   table ─▶ triggers after insert, update, delete ─▶ log.t<oid>: the key of each row, as text
 //! ```
 //!
 //! The log has a schema of its own, which nobody else uses: the functions of the triggers write there with the rights of
-//! their owner. A row of the log is committed together with the change that it tells of.
+//! their owner. They run no code of others, such as a cast or the check of a domain. A row of the log is committed
+//! together with the change that it tells of.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::{
     super::tables::{self, Table},
     RowsAt,
     keys::Key,
+    tree::Tree,
 };
 use crate::{
     catalog::{RowsOfTenant, Site},
@@ -32,6 +33,9 @@ use crate::{
 pub(crate) struct ChangeLog<'a> {
     /// Its schema, which is also what the names of the triggers begin with.
     pub(crate) schema: &'a Ident,
+    /// The statement that fails unless the attempt that works on the move is the latest one, and keeps later ones waiting
+    /// until the end of the transaction.
+    pub(crate) guard: &'a Sql,
 }
 
 /// The triggers of a row: what their names end with, when they fire, and the rows that they look at.
@@ -41,8 +45,8 @@ const TRIGGERS: [(&str, &str, &[&str]); 3] = [
     ("_d", " after delete on ", &["old"]),
 ];
 
-/// The name of the trigger, of its function and of its table that tell that a table was truncated.
-const TRUNCATED: &str = "truncated";
+/// What the name of the trigger ends with that finds rows with another key than the tenant's.
+const OTHERS: &str = "_o";
 
 /// The triggers that write to a log, with their tables. Parameter: its schema.
 const OF_LOG: &str = "\
@@ -54,66 +58,67 @@ const OF_LOG: &str = "\
     where l.nspname operator(pg_catalog.=) $1 and t.tgparentid operator(pg_catalog.=) 0::pg_catalog.oid \
     order by 1, 2, 3";
 
-/// Tables that have lost a trigger of the log, or never had it. Parameters: the oids of the tables, the schema of the log,
-/// and the number of triggers.
-const UNLOGGED: &str = "\
-    select c.relname::pg_catalog.text from pg_catalog.pg_class c \
-    where c.oid::pg_catalog.int8 operator(pg_catalog.=) any ($1) and $3 operator(pg_catalog.<>) ( \
-      select pg_catalog.count(*) from pg_catalog.pg_trigger t \
-      join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) t.tgfoid \
-      join pg_catalog.pg_namespace l on l.oid operator(pg_catalog.=) p.pronamespace \
-      where t.tgrelid operator(pg_catalog.=) c.oid and l.nspname operator(pg_catalog.=) $2 \
-        and t.tgenabled operator(pg_catalog.<>) all (array['D', 'R']::pg_catalog.\"char\"[])) \
-    order by 1 limit 1";
+/// The functions of a log, and whether there is one. Parameter: its schema.
+const FUNCTIONS: &str = "\
+    select p.proname::pg_catalog.text from pg_catalog.pg_namespace l \
+    left join pg_catalog.pg_proc p on p.pronamespace operator(pg_catalog.=) l.oid \
+    where l.nspname operator(pg_catalog.=) $1";
 
 /// The chance with which the trigger of a row pauses for a millisecond, for one microsecond on average.
 const A_MICROSECOND: &str = "0.001";
 
 impl ChangeLog<'_> {
-    fn table<'s>(&self, sql: &'s mut Sql, table: &Table) -> &'s mut Sql {
-        self.named(sql, 't', table.oid)
-    }
-
-    fn function<'s>(&self, sql: &'s mut Sql, table: &Table) -> &'s mut Sql {
-        self.named(sql, 'f', table.oid)
+    /// Appends the name of the logged keys of a table.
+    pub(super) fn table<'s>(&self, sql: &'s mut Sql, top: i64) -> &'s mut Sql {
+        self.named(sql, 't', top)
     }
 
     /// A table that is dropped and created again has another number, and no log.
-    fn named<'s>(&self, sql: &'s mut Sql, letter: char, oid: i64) -> &'s mut Sql {
-        sql.ident(self.schema).text(".").name(&format!("{letter}{oid}"))
+    fn named<'s>(&self, sql: &'s mut Sql, letter: char, top: i64) -> &'s mut Sql {
+        sql.ident(self.schema).text(".").name(&format!("{letter}{top}"))
     }
 
-    fn truncated<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
-        sql.ident(self.schema).text(".").text(TRUNCATED)
+    fn others<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
+        sql.ident(self.schema).text(".others")
+    }
+
+    /// Appends the name of the table of what belongs to the tables.
+    pub(super) fn tree<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
+        sql.ident(self.schema).text(".tree")
+    }
+
+    /// Returns the number of triggers of each table.
+    pub(super) fn triggers_of_each(are_shared: bool) -> i64 {
+        if are_shared { 3 } else { 4 }
     }
 
     /// Creates the empty log, which nothing writes to yet.
     async fn create(
         &self,
         conn: &mut PgConnection,
-        site: &Site,
         tables: &[(&Table, &Key)],
     ) -> Result<(), Error> {
-        let mut sql = Sql::new("create schema ");
-        sql.ident(self.schema).text("; create table ");
-        self.truncated(&mut sql).text(" (name pg_catalog.text); ");
-        keep_to_owner(&mut sql, self.schema, TRUNCATED);
+        let mut sql = Sql::default();
+        sql.sql(self.guard).text("; create schema ").ident(self.schema).text("; create table ");
+        self.others(&mut sql).text(" (of_table pg_catalog.int8); ");
+        keep_to_owner(&mut sql, self.schema, "others");
         let mut body = Sql::new("begin insert into ");
-        self.truncated(&mut body).text(" values (tg_relname); return null; end");
+        self.others(&mut body).text(" values (tg_argv[0]::pg_catalog.int8); return null; end");
         sql.text("; create function ");
-        self.truncated(&mut sql).text("() ");
-        trigger_function(&mut sql, &body);
-        sql.text("revoke execute on function ");
-        self.truncated(&mut sql).text("() from public; ");
+        self.others(&mut sql).text("() ");
+        trigger_function(&mut sql, &body, true);
+        sql.text("create table ");
+        self.tree(&mut sql).text(" (").text(Tree::COLUMNS).text("); ");
+        keep_to_owner(&mut sql, self.schema, "tree");
         for (table, key) in tables {
-            sql.text("create table ");
-            self.table(&mut sql, table).text(" as ");
-            key.shape(&mut sql, table, &site.schema).text("; ");
+            sql.text("; create table ");
+            self.table(&mut sql, table.oid).text(" (key pg_catalog.text); ");
             keep_to_owner(&mut sql, self.schema, &format!("t{}", table.oid));
-            sql.text("; create function ");
+            sql.text("; create type ");
+            self.named(&mut sql, 'k', table.oid).text(" as (");
+            key.types(&mut sql);
+            sql.text("); create function ");
             self.write_function(&mut sql, table, key, Duration::ZERO);
-            sql.text("revoke execute on function ");
-            self.function(&mut sql, table).text("() from public; ");
         }
         sqlx::raw_sql(sql.finish()).execute(conn).await?;
         Ok(())
@@ -123,18 +128,19 @@ impl ChangeLog<'_> {
     fn write_function(&self, sql: &mut Sql, table: &Table, key: &Key, pause: Duration) {
         let mut body = Sql::new("begin ");
         let log = |body: &mut Sql, row| {
-            body.text("insert into ");
-            self.table(body, table).text(" values (");
-            key.values(body, row);
-            body.text("); ");
+            self.table(body.text("insert into "), table.oid).text(" values (");
+            key.of_row(body, row);
+            body.text("::pg_catalog.text); ");
         };
         body.text("if tg_op operator(pg_catalog.<>) 'INSERT' then ");
         log(&mut body, "old");
-        body.text("end if; if tg_op operator(pg_catalog.=) 'INSERT' or (tg_op operator(pg_catalog.=) 'UPDATE' and row(");
-        key.values(&mut body, "old");
-        body.text(")::pg_catalog.record operator(pg_catalog.*<>) row(");
-        key.values(&mut body, "new");
-        body.text(")::pg_catalog.record) then ");
+        body.text(
+            "end if; if tg_op operator(pg_catalog.=) 'INSERT' or (tg_op operator(pg_catalog.=) 'UPDATE' and ",
+        );
+        key.of_row(&mut body, "old");
+        body.text(" operator(pg_catalog.*<>) ");
+        key.of_row(&mut body, "new");
+        body.text(") then ");
         log(&mut body, "new");
         body.text("end if; ");
         if !pause.is_zero() {
@@ -144,67 +150,44 @@ impl ChangeLog<'_> {
             body.text("::pg_catalog.float8) then perform pg_catalog.pg_sleep(0.001); end if; ");
         }
         body.text("return null; end");
-        self.function(sql, table).text("() ");
-        trigger_function(sql, &body);
+        self.named(sql, 'f', table.oid).text("() ");
+        trigger_function(sql, &body, key.is_plain());
     }
 
     /// Appends the statements that create the triggers of a table. They fire for replicated changes, too. In tables of its
-    /// own, all rows are the tenant's.
-    fn triggers(&self, sql: &mut Sql, site: &Site, table: &Table, of: Option<&RowsOfTenant>) {
-        let schema = &site.schema;
+    /// own, all rows are logged, and those with another key than the tenant's are noted.
+    fn triggers(&self, sql: &mut Sql, site: &Site, table: &Table, of: (&RowsOfTenant, bool)) {
+        let (schema, (of, are_shared)) = (&site.schema, of);
         let name = |end: &str| format!("{}{end}", self.schema);
         for (end, fires, rows) in TRIGGERS {
             table.named(sql.text("create trigger ").name(&name(end)).text(fires), schema);
             sql.text(" for each row ");
-            for (place, row) in rows.iter().enumerate().filter(|_| of.is_some()) {
+            for (place, row) in rows.iter().enumerate().filter(|_| are_shared) {
                 sql.text(if place == 0 { "when (" } else { " or " });
-                if let Some(of) = of {
-                    tables::is_tenants(sql, row, of);
-                }
+                tables::is_tenants(sql, row, of);
             }
-            sql.text(if of.is_some() { ") " } else { "" }).text("execute function ");
-            self.function(sql, table).text("(); ");
+            sql.text(if are_shared { ") " } else { "" }).text("execute function ");
+            self.named(sql, 'f', table.oid).text("(); ");
         }
-        table.named(
-            sql.text("create trigger ").name(&name("_t")).text(" after truncate on "),
-            schema,
-        );
-        sql.text(" for each statement execute function ");
-        self.truncated(sql).text("()");
-        for end in TRIGGERS.iter().map(|(end, ..)| end).chain([&"_t"]) {
-            table.named(sql.text("; alter table "), schema);
-            sql.text(" enable always trigger ").name(&name(end));
+        if !are_shared {
+            sql.text("create trigger ").name(&name(OTHERS)).text(" after insert or update on ");
+            table.named(sql, schema).text(" for each row when ((");
+            tables::is_tenants(sql, "new", of).text(") is not true) execute function ");
+            self.others(sql).text("(").literal(&table.oid.to_string()).text("); ");
+        }
+        let ends = TRIGGERS.iter().map(|(end, ..)| *end);
+        for end in ends.chain((!are_shared).then_some(OTHERS)) {
+            table.named(sql.text("alter table "), schema);
+            sql.text(" enable always trigger ").name(&name(end)).text("; ");
         }
     }
 
-    /// Refuses tables whose changes the log does not have.
-    ///
-    /// # Errors
-    ///
-    /// [`Move`](ErrorKind::Move), with what has happened.
-    pub(super) async fn check(
-        &self,
-        conn: &mut PgConnection,
-        tables: &[Table],
-    ) -> Result<(), Error> {
-        let oids: Vec<_> = tables.iter().map(|table| table.oid).collect();
-        let triggers = i64::try_from(TRIGGERS.len() + 1).unwrap_or_default();
-        let unlogged = sqlx::query_scalar(UNLOGGED).bind(oids).bind(self.schema.as_str());
-        let unlogged = unlogged.bind(triggers).persistent(false).fetch_optional(&mut *conn).await?;
-        let mut sql = Sql::new("select l.name from ");
-        self.truncated(&mut sql).text(" as l limit 1");
-        let truncated = sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?;
-        let truncated = truncated.map(|row| row.try_get::<String, _>(0)).transpose()?;
-        let what = match (unlogged, truncated) {
-            (Some(table), _) => {
-                let table: String = table;
-                format!("table {table} was created, or its triggers were disabled or dropped,")
-            }
-            (None, Some(table)) => format!("table {table} was truncated"),
-            (None, None) => return Ok(()),
-        };
-        let attempted = format!("{what} while its rows were being copied: move it again");
-        Err(Error::new(ErrorKind::Move, attempted))
+    /// Reads the oids of tables with new or changed rows that have another key than the tenant's.
+    pub(super) async fn with_others(&self, conn: &mut PgConnection) -> Result<Vec<i64>, Error> {
+        let mut sql = Sql::new("select distinct o.of_table from ");
+        self.others(&mut sql).text(" as o");
+        let rows = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?)
     }
 
     /// Counts the logged keys of each table, and gives the planner their statistics.
@@ -215,13 +198,14 @@ impl ChangeLog<'_> {
     ) -> Result<Vec<u64>, Error> {
         let mut sql = Sql::default();
         for (place, table) in tables.iter().enumerate() {
-            sql.text(if place == 0 { "analyze " } else { ", " });
-            self.table(&mut sql, table);
+            // Autovacuum may be at work there.
+            sql.text(if place == 0 { "analyze (skip_locked) " } else { ", " });
+            self.table(&mut sql, table.oid);
         }
         for (place, table) in tables.iter().enumerate() {
             sql.text(if place == 0 { "; select " } else { ", " });
             sql.text("(select pg_catalog.count(*) from ");
-            self.table(&mut sql, table).text(")");
+            self.table(&mut sql, table.oid).text(")");
         }
         let row = sqlx::raw_sql(sql.finish()).fetch_one(conn).await?;
         let number = |place| row.try_get::<i64, _>(place);
@@ -229,18 +213,17 @@ impl ChangeLog<'_> {
         Ok((0..tables.len()).map(number).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Appends the query of the logged keys of a table.
-    pub(super) fn keys(&self, sql: &mut Sql, table: &Table, key: &Key) {
-        sql.text("select distinct ");
-        key.logged(sql, "l");
-        self.table(sql.text(" from "), table).text(" as l");
+    /// Appends the query of the logged keys of a table, as text.
+    pub(super) fn keys(&self, sql: &mut Sql, table: &Table) {
+        self.table(sql.text("select distinct l.key from "), table.oid).text(" as l");
     }
 
     /// Appends the condition that the key of a row is logged.
     pub(super) fn has(&self, sql: &mut Sql, table: &Table, key: &Key, row: &'static str) {
-        sql.text("exists (select from ");
-        self.table(sql, table).text(" as l where ");
-        key.is_logged(sql, row, "l");
+        self.table(sql.text("exists (select from "), table.oid);
+        sql.text(" as l cross join lateral pg_catalog.unnest(array[l.key::");
+        self.named(sql, 'k', table.oid).text("]) as k where ");
+        key.is_logged(sql, row, "k");
         sql.text(")");
     }
 
@@ -252,28 +235,52 @@ impl ChangeLog<'_> {
     ) -> Result<(), Error> {
         let mut sql = Sql::default();
         for table in tables {
-            sql.text("delete from ");
-            self.table(&mut sql, table).text("; ");
+            self.table(sql.text("delete from "), table.oid).text("; ");
         }
         sqlx::raw_sql(sql.finish()).execute(conn).await?;
         Ok(())
     }
 
-    /// Removes the log: the triggers one by one, since others wait behind each lock.
+    /// Returns `true` if there is a log.
+    pub(crate) async fn exists(&self, fleet: &Fleet) -> Result<bool, Error> {
+        let mut lease = fleet.lease().await?;
+        let found = sqlx::query(FUNCTIONS).bind(self.schema.as_str()).persistent(false);
+        let exists = found.fetch_optional(&mut *lease).await?.is_some();
+        lease.settle().await;
+        Ok(exists)
+    }
+
+    /// Removes the log. Its functions come first, which takes no lock of a table: from then on, nothing is logged or slowed
+    /// down. The triggers are dropped one by one, since others wait behind each lock.
     pub(crate) async fn end(&self, fleet: &Fleet) -> Result<(), Error> {
         let mut lease = fleet.lease().await?;
+        let functions = sqlx::query(FUNCTIONS).bind(self.schema.as_str()).persistent(false);
+        let functions = functions.fetch_all(&mut *lease).await?;
+        if functions.is_empty() {
+            return Ok(());
+        }
+        let mut sql = Sql::new("begin; ");
+        sql.sql(self.guard).text("; ");
+        for row in &functions {
+            let Some(name) = row.try_get::<Option<&str>, _>(0)? else { continue };
+            sql.text("create or replace function ").ident(self.schema).text(".").name(name);
+            trigger_function(sql.text("() "), &Sql::new("begin return null; end"), true);
+        }
+        sql.text("commit");
+        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
         let triggers = sqlx::query(OF_LOG).bind(self.schema.as_str()).persistent(false);
         for row in triggers.fetch_all(&mut *lease).await? {
             let (schema, table): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
             let trigger: &str = row.try_get(2)?;
-            let mut sql = Sql::new("drop trigger if exists ");
-            sql.name(trigger).text(" on ").name(schema).text(".").name(table);
+            let mut sql = Sql::default();
+            sql.sql(self.guard).text("; drop trigger if exists ").name(trigger);
+            sql.text(" on ").name(schema).text(".").name(table);
             let attempted = format!("dropping the trigger {trigger} of table {schema}.{table}");
-            in_a_moment(&mut lease, &sql, &attempted).await?;
+            in_a_moment(&mut lease, sql, &attempted).await?;
         }
-        let mut sql = Sql::new("drop schema if exists ");
-        sql.ident(self.schema).text(" cascade");
-        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        let mut sql = Sql::default();
+        sql.sql(self.guard).text("; drop schema if exists ").ident(self.schema).text(" cascade");
+        in_a_moment(&mut lease, sql, "dropping the log of changes").await?;
         lease.settle().await;
         Ok(())
     }
@@ -291,14 +298,16 @@ impl RowsAt<'_> {
         let mut lease = self.fleet.lease_for(self.site).await?;
         let (tables, keys) = self.keyed(&mut lease).await?;
         let keyed: Vec<_> = tables.iter().zip(&keys).collect();
-        log.create(&mut lease, self.site, &keyed).await?;
-        let of = self.of()?;
+        log.create(&mut lease, &keyed).await?;
+        let of = (&**self.of()?, self.are_shared);
         for table in &tables {
             let mut sql = Sql::default();
-            log.triggers(&mut sql, self.site, table, self.are_shared.then_some(of));
+            sql.sql(log.guard).text("; ");
+            log.triggers(&mut sql, self.site, table, of);
             let attempted = format!("creating triggers of table {}", table.name);
-            in_a_moment(&mut lease, &sql, &attempted).await?;
+            in_a_moment(&mut lease, sql, &attempted).await?;
         }
+        Tree::record(&mut lease, &tables, log).await?;
         lease.settle().await;
         Ok(())
     }
@@ -308,19 +317,27 @@ impl RowsAt<'_> {
     pub(crate) async fn slow_down(&self, log: ChangeLog<'_>, pause: Duration) -> Result<(), Error> {
         let mut lease = self.fleet.lease_for(self.site).await?;
         let (tables, keys) = self.keyed(&mut lease).await?;
-        let mut sql = Sql::default();
+        let mut sql = Sql::new("begin; ");
+        sql.sql(log.guard).text("; ");
         for (table, key) in tables.iter().zip(&keys) {
             sql.text("create or replace function ");
             log.write_function(&mut sql, table, key, pause);
         }
+        sql.text("commit");
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
         lease.settle().await;
         Ok(())
     }
 }
 
-/// Appends what follows the name of a function of a trigger.
-fn trigger_function(sql: &mut Sql, body: &Sql) {
+/// Appends what follows the name of a function of a trigger. Unless what it writes is plain, its text must not depend on the
+/// settings of the session that writes.
+fn trigger_function(sql: &mut Sql, body: &Sql, is_plain: bool) {
     sql.text("returns pg_catalog.trigger language plpgsql security definer ");
-    sql.text("set search_path = pg_catalog, pg_temp as ").body(body).text("; ");
+    sql.text("set search_path = pg_catalog, pg_temp ");
+    if !is_plain {
+        sql.text("set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' ");
+        sql.text("set extra_float_digits = 3 set bytea_output = 'hex' set lc_monetary = 'C' ");
+    }
+    sql.text("as ").body(body).text("; ");
 }

@@ -6,6 +6,7 @@ mod keys;
 mod log;
 mod pass;
 mod rewrite;
+mod tree;
 mod why_not;
 
 use std::sync::Arc;

@@ -75,7 +75,7 @@ impl RowsAt<'_> {
         self.lock_out_migrations(reader).await?;
         if !self.are_shared {
             // The tenant was served since its tables were examined.
-            let (left, _) = self.left_behind(reader, known, &|_, _| {}).await?;
+            let (left, _) = self.left_behind(reader, &known.iter().collect::<Vec<_>>()).await?;
             if !left.is_empty() {
                 return Err(Error::new(ErrorKind::Move, left.join("; ")));
             }
@@ -96,8 +96,9 @@ impl RowsAt<'_> {
         self.pass_sequences(reader, &tables, to, writer).await?;
         let different = match verify {
             true => {
-                let before = contents(reader, self, &names).await?;
-                different(&before, &contents(writer, to, &names).await?)
+                let (before, after) =
+                    try_join(contents(reader, self, &names), contents(writer, to, &names)).await?;
+                different(&before, &after)
             }
             false => None,
         };
@@ -114,20 +115,23 @@ impl RowsAt<'_> {
         writer: &mut PgConnection,
     ) -> Result<(), Error> {
         let targets = to.read(writer).await?;
+        let oids = |tables: &[Table]| tables.iter().map(|table| table.oid).collect::<Vec<_>>();
+        let sources = feeding(reader, &oids(tables)).await?;
         let mut fed = Vec::new();
-        for table in tables {
-            let Some(target) = targets.iter().find(|target| target.name == table.name) else {
+        for sequence in feeding(writer, &oids(&targets)).await? {
+            let of = |table: &&Table| table.oid == sequence.table;
+            let Some(target) = targets.iter().find(of) else { continue };
+            let Some(table) = tables.iter().find(|table| table.name == target.name) else {
                 continue;
             };
-            let sources = feeding(reader, table.oid).await?;
-            for sequence in feeding(writer, target.oid).await? {
-                fed.push(sequence.name.clone());
-                let source = sources.iter().find(|source| source.column == sequence.column);
-                let Some(source) = source else { continue };
-                // The sequence of all tenants may be far ahead of the tenant's own values.
-                if !sequence.would_run_short(source.last) {
-                    sequence.advance(writer, source.last).await?;
-                }
+            fed.push(sequence.name.clone());
+            let source = sources
+                .iter()
+                .find(|source| source.table == table.oid && source.column == sequence.column);
+            let Some(source) = source else { continue };
+            // The sequence of all tenants may be far ahead of the tenant's own values.
+            if !sequence.would_run_short(source.last) {
+                sequence.advance(writer, source.last).await?;
             }
         }
         // Others provide numbers that the application asks for.
@@ -213,7 +217,7 @@ pub(super) async fn contents(
         let Some(table) = tables.iter().find(|table| table.name == *name) else { continue };
         let mut sql = Sql::new(
             "select pg_catalog.count(*), coalesce(pg_catalog.sum( \
-               pg_catalog.hashtextextended(t::pg_catalog.text, 0)), 0)::pg_catalog.text from (select ",
+               pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)), 0)::pg_catalog.text from (select ",
         );
         for (place, column) in columns.iter().enumerate() {
             sql.text(if place == 0 { "x." } else { ", x." }).name(column);

@@ -7,7 +7,6 @@ use sqlx::{PgConnection, Row, SqlStr};
 
 use super::{
     super::{
-        advance::advance,
         collected::{Collected, columns},
         fit::Fit,
         tables::Table,
@@ -42,7 +41,7 @@ enum Write {
 }
 
 impl<'a> Changed<'a> {
-    fn collected(&self) -> Collected<'a> {
+    pub(super) fn collected(&self) -> Collected<'a> {
         Collected { copies: &self.fit.copies, number: self.number }
     }
 
@@ -137,10 +136,10 @@ impl<'a> Changed<'a> {
         sql.text(" returning 1");
     }
 
-    /// Returns the columns that an update sets.
+    /// Returns the columns that an update sets: those of the key, too, since equal values can be printed differently.
     fn updated(&self) -> impl Iterator<Item = &'a str> {
         let columns = self.fit.copies.columns.iter().copied();
-        columns.filter(|column| !self.key.has(column) && self.table.may_update(column))
+        columns.filter(|column| self.table.may_update(column))
     }
 
     fn has_columns_to_update(&self) -> bool {
@@ -154,11 +153,6 @@ impl<'a> Changed<'a> {
         self.key.is_logged(&mut only, "x", "k");
         only.text(")");
         only
-    }
-
-    /// Moves the sequences of the table past the ids that were written.
-    pub(super) async fn advance(&self, conn: &mut PgConnection) -> Result<(), Error> {
-        advance(conn, self.table, &self.collected()).await
     }
 
     /// Verifies that the tenant has exactly these rows of the changed ones.
@@ -205,7 +199,14 @@ pub(super) async fn write(conn: &mut PgConnection, tables: &[Changed<'_>]) -> Re
     sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
     sqlx::raw_sql(write_sql(tables)).execute(&mut *conn).await.map_err(|error| {
         let error = Error::from(error);
-        let attempted = "writing the rows that have changed while they were being copied";
+        let attempted = match error.kind() {
+            ErrorKind::UniqueViolation => {
+                "writing the rows that have changed while they were being copied: rows have got unique values of each \
+                 other, in a table whose deletions other tables act on; move it when that is rare, or copy its rows while \
+                 requests wait"
+            }
+            _ => "writing the rows that have changed while they were being copied",
+        };
         Error::new(error.kind(), attempted).with_source(error)
     })?;
     // What is deferred fails here, and not at the commit.
@@ -216,13 +217,20 @@ pub(super) async fn write(conn: &mut PgConnection, tables: &[Changed<'_>]) -> Re
     Ok(())
 }
 
-/// Triggers of tables of the tenant's own that fire, and how they are enabled. Parameter: the oids of the tables.
+/// Triggers of tables of the tenant's own that fire, with those of their partitions, and how they are enabled. Parameter: the
+/// oids of the tables.
 const ENABLED: &str = "\
+    with recursive below as ( \
+      select o.oid from pg_catalog.unnest($1::pg_catalog.int8[]) as o (oid) \
+      union \
+      select c.oid::pg_catalog.int8 from below b \
+      join pg_catalog.pg_inherits i on i.inhparent::pg_catalog.int8 operator(pg_catalog.=) b.oid \
+      join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.inhrelid where c.relispartition) \
     select n.nspname::pg_catalog.text, c.relname::pg_catalog.text, t.tgname::pg_catalog.text, \
       t.tgenabled::pg_catalog.text \
     from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) t.tgrelid \
     join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
-    where c.oid::pg_catalog.int8 operator(pg_catalog.=) any ($1) and not t.tgisinternal \
+    where c.oid::pg_catalog.int8 operator(pg_catalog.=) any (select b.oid from below b) and not t.tgisinternal \
       and t.tgparentid operator(pg_catalog.=) 0::pg_catalog.oid and t.tgenabled operator(pg_catalog.<>) 'D'";
 
 /// Disables the triggers of tables that nobody else uses. Returns the statements that enable them.

@@ -2,41 +2,51 @@
 
 use sqlx::Row;
 
-use super::{super::tables::Table, RowsAt, keys::Key};
+use super::{
+    super::{columns::read_columns, tables::Table},
+    RowsAt,
+    keys::Key,
+    tree::INHERITING,
+};
 use crate::error::Error;
 
-/// Whether the role may create a schema in the database, its name, tables that it does not own, and tables below others
-/// that have no triggers of their own. Parameter: the oids of the tables.
+/// Whether the role may create a schema in the database, its name, and tables that it does not own. Parameter: the oids of
+/// the tables.
 const AT_SOURCE: &str = "\
     select pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create'), \
       pg_catalog.quote_ident(current_user::pg_catalog.text), \
       (select pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) \
         from pg_catalog.pg_class c where c.oid::pg_catalog.int8 operator(pg_catalog.=) any ($1) \
-          and not pg_catalog.pg_has_role(c.relowner, 'usage')), \
-      (select pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) \
-        from pg_catalog.pg_class c where not c.relispartition \
-          and c.oid::pg_catalog.int8 operator(pg_catalog.<>) all ($1) and exists (select from pg_catalog.pg_inherits i \
-            where i.inhrelid operator(pg_catalog.=) c.oid \
-              and i.inhparent::pg_catalog.int8 operator(pg_catalog.=) any ($1)))";
+          and not pg_catalog.pg_has_role(c.relowner, 'usage'))";
 
-/// The triggers for deletions of a table, and those for updates, besides the library's own. Parameter: the oids of the
-/// tables.
-const TRIGGERS: &str = "\
-    select t.tgrelid::pg_catalog.int8, \
-      pg_catalog.bool_or((t.tgtype::pg_catalog.int4 operator(pg_catalog.&) 8) operator(pg_catalog.<>) 0), \
-      pg_catalog.bool_or((t.tgtype::pg_catalog.int4 operator(pg_catalog.&) 16) operator(pg_catalog.<>) 0) \
-    from pg_catalog.pg_trigger t where t.tgrelid::pg_catalog.int8 operator(pg_catalog.=) any ($1) \
-      and not t.tgisinternal and t.tgenabled operator(pg_catalog.<>) 'D' \
-      and not pg_catalog.starts_with(t.tgname::pg_catalog.text, '~tenantry_fence_') \
-      and not pg_catalog.starts_with(t.tgname::pg_catalog.text, 'tenantry_moved_') \
-    group by 1";
-
-/// Tables whose deletions change or delete rows that refer to them, or are refused at once. Parameter: the oids of the
-/// tables.
-const ACTED_ON: &str = "\
-    select distinct f.confrelid::pg_catalog.int8 from pg_catalog.pg_constraint f \
-    where f.contype operator(pg_catalog.=) 'f' and f.confdeltype operator(pg_catalog.<>) 'a' \
-      and f.confrelid::pg_catalog.int8 operator(pg_catalog.=) any ($1)";
+/// The triggers of a table or of its partitions for insertions and deletions, those for updates, and rules, besides the
+/// library's own triggers; and whether deletions of its rows change or delete rows that refer to them, or are refused at
+/// once. Parameter: the oids of the tables.
+const AT_TARGET: &str = "\
+    with recursive below as ( \
+      select o.oid as top, o.oid from pg_catalog.unnest($1::pg_catalog.int8[]) as o (oid) \
+      union \
+      select b.top, c.oid::pg_catalog.int8 from below b \
+      join pg_catalog.pg_inherits i on i.inhparent::pg_catalog.int8 operator(pg_catalog.=) b.oid \
+      join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.inhrelid where c.relispartition), \
+    fires as ( \
+      select b.top, t.tgtype::pg_catalog.int4 as bits from below b \
+      join pg_catalog.pg_trigger t on t.tgrelid::pg_catalog.int8 operator(pg_catalog.=) b.oid \
+      where not t.tgisinternal and t.tgenabled operator(pg_catalog.<>) 'D' \
+        and not pg_catalog.starts_with(t.tgname::pg_catalog.text, '~tenantry_fence_') \
+        and not pg_catalog.starts_with(t.tgname::pg_catalog.text, 'tenantry_moved_')) \
+    select o.oid, \
+      exists (select from fires f where f.top operator(pg_catalog.=) o.oid \
+        and (f.bits operator(pg_catalog.&) 12) operator(pg_catalog.<>) 0) as replaces, \
+      exists (select from fires f where f.top operator(pg_catalog.=) o.oid \
+        and (f.bits operator(pg_catalog.&) 16) operator(pg_catalog.<>) 0) as updates, \
+      exists (select from below b join pg_catalog.pg_rewrite r on r.ev_class::pg_catalog.int8 operator(pg_catalog.=) b.oid \
+        where b.top operator(pg_catalog.=) o.oid) as has_rules, \
+      exists (select from below b \
+        join pg_catalog.pg_constraint f on f.confrelid::pg_catalog.int8 operator(pg_catalog.=) b.oid \
+        where b.top operator(pg_catalog.=) o.oid and f.contype operator(pg_catalog.=) 'f' \
+          and f.confdeltype operator(pg_catalog.<>) 'a') as is_acted_on \
+    from pg_catalog.unnest($1::pg_catalog.int8[]) as o (oid)";
 
 /// How a changed row is written at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,18 +58,36 @@ pub(super) enum Rewrite {
     Update,
 }
 
-/// Reads how changed rows of each table are written.
-pub(super) async fn rewrites(
+/// What a table at the target does when its rows are written again.
+pub(super) struct AtTarget {
+    pub(super) rewrite: Rewrite,
+    /// Triggers would fire.
+    fires: bool,
+    has_rules: bool,
+}
+
+/// Reads what each table at the target does when its rows are written again.
+pub(super) async fn at_target(
     conn: &mut sqlx::PgConnection,
     tables: &[Table],
-) -> Result<Vec<Rewrite>, Error> {
-    let acted_on = sqlx::query_scalar(ACTED_ON).bind(oids(tables)).persistent(false);
-    let acted_on: Vec<i64> = acted_on.fetch_all(conn).await?;
-    let rewrite = |table: &Table| match acted_on.contains(&table.oid) {
-        true => Rewrite::Update,
-        false => Rewrite::Replace,
-    };
-    Ok(tables.iter().map(rewrite).collect())
+) -> Result<Vec<AtTarget>, Error> {
+    let rows = sqlx::query(AT_TARGET).bind(oids(tables)).persistent(false).fetch_all(conn).await?;
+    let mut found = Vec::with_capacity(tables.len());
+    for table in tables {
+        for row in &rows {
+            if row.try_get::<i64, _>("oid")? != table.oid {
+                continue;
+            }
+            let rewrite = match row.try_get("is_acted_on")? {
+                true => Rewrite::Update,
+                false => Rewrite::Replace,
+            };
+            let fires =
+                row.try_get("replaces")? || (row.try_get("updates")? && rewrite == Rewrite::Update);
+            found.push(AtTarget { rewrite, fires, has_rules: row.try_get("has_rules")? });
+        }
+    }
+    Ok(found)
 }
 
 impl RowsAt<'_> {
@@ -78,6 +106,8 @@ impl RowsAt<'_> {
         let (tables, keys) = self.keyed(&mut lease).await?;
         let row = sqlx::query(AT_SOURCE).bind(oids(&tables)).persistent(false);
         let row = row.fetch_one(&mut *lease).await?;
+        let inheriting = sqlx::query_scalar(INHERITING).bind(oids(&tables)).persistent(false);
+        let inheriting: Option<String> = inheriting.fetch_one(&mut *lease).await?;
         lease.settle().await;
         let role: &str = row.try_get(1)?;
         if !row.try_get::<bool, _>(0)? {
@@ -85,16 +115,16 @@ impl RowsAt<'_> {
                 "on the source, the role {role} may not create a schema: grant it create on the database"
             ));
         }
-        for (column, why) in [
-            (2, "on the source, the manager's role is not a member of the owner of"),
-            (
-                3,
-                "these tables inherit from tables with rows, and lack the column of the tenants' key or are in another schema",
-            ),
-        ] {
-            if let Some(tables) = row.try_get::<Option<&str>, _>(column)? {
-                reasons.push(format!("{why}: {tables}"));
-            }
+        if let Some(tables) = row.try_get::<Option<&str>, _>(2)? {
+            reasons.push(format!(
+                "on the source, the role {role} is not a member of the owner of: {tables}"
+            ));
+        }
+        if let Some(tables) = inheriting {
+            reasons.push(format!(
+                "these tables inherit from tables with rows, and lack the column of the tenants' key or are in another \
+                 schema: {tables}"
+            ));
         }
         reasons.extend(without_keys(&tables, &keys));
         if let Some(to) = to {
@@ -110,34 +140,34 @@ impl RowsAt<'_> {
     ) -> Result<Vec<String>, Error> {
         let mut reasons = Vec::new();
         let mut lease = self.fleet.lease_for(self.site).await?;
-        let (tables, keys) = self.keyed(&mut lease).await?;
-        for (theirs, their_key) in theirs.iter().zip(their_keys) {
-            let own = tables.iter().zip(&keys).find(|(own, _)| own.name == theirs.name);
-            if own.is_some_and(|(_, key)| !key.is_usable() || !key.is_like(their_key)) {
+        let (mut tables, keys) = self.keyed(&mut lease).await?;
+        read_columns(&mut lease, self.of()?, &mut tables).await?;
+        let at_target = at_target(&mut lease, &tables).await?;
+        lease.settle().await;
+        for ((table, key), at_target) in tables.iter().zip(&keys).zip(at_target) {
+            let their_key = theirs.iter().zip(their_keys).find(|(of, _)| of.name == table.name);
+            let Some((_, their_key)) = their_key else { continue };
+            let name = &table.name;
+            if !key.is_usable() || !key.is_like(their_key) {
                 reasons.push(format!(
-                    "the primary key of table {} has other columns at the target",
-                    theirs.name
+                    "the primary key of table {name} has other columns at the target"
+                ));
+            }
+            if self.are_shared && at_target.fires {
+                reasons.push(format!(
+                    "triggers of table {name} at the target would fire when a row is written again"
+                ));
+            }
+            if at_target.has_rules {
+                reasons.push(format!("table {name} has rules at the target"));
+            }
+            let is_fixed = table.columns.iter().any(|of| of.is_fixed && !key.has(&of.name));
+            if at_target.rewrite == Rewrite::Update && is_fixed {
+                reasons.push(format!(
+                    "table {name} has an identity column besides its primary key, which cannot be updated"
                 ));
             }
         }
-        if self.are_shared {
-            let rewrites = rewrites(&mut lease, &tables).await?;
-            let rows = sqlx::query(TRIGGERS).bind(oids(&tables)).persistent(false);
-            for row in rows.fetch_all(&mut *lease).await? {
-                let oid: i64 = row.try_get(0)?;
-                let (of_deletions, of_updates): (bool, bool) = (row.try_get(1)?, row.try_get(2)?);
-                for (table, rewrite) in tables.iter().zip(&rewrites) {
-                    let fires = of_deletions || (of_updates && *rewrite == Rewrite::Update);
-                    if table.oid == oid && fires {
-                        reasons.push(format!(
-                            "triggers of table {} at the target would fire when a row is written again",
-                            table.name
-                        ));
-                    }
-                }
-            }
-        }
-        lease.settle().await;
         Ok(reasons)
     }
 }

@@ -63,7 +63,10 @@ async fn is_undone(scene: &Scene, kind: IsolationKind, options: MoveOptions) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn changes_beside_the_log_are_noticed() -> TestResult {
     let scene = Scene::with(
-        "create table more (tenant_id text not null, id int, primary key (tenant_id, id));\n",
+        "create table more (id int, t text default '', v text, tenant_id text not null, primary key (tenant_id, id));\n\
+         create table parts (id int, tenant_id text not null, primary key (tenant_id, id)) partition by range (id);\n\
+         create table part_1 partition of parts for values from (0) to (100);\n\
+         create table part_2 partition of parts for values from (100) to (200);\n",
     )
     .await;
     scene.create("acme", IsolationKind::Row).await;
@@ -71,18 +74,61 @@ async fn changes_beside_the_log_are_noticed() -> TestResult {
     let planted = "do $$ begin execute format('insert into tenant_acme.users values (%L, %L, %L)', 77, 'x', 'acme'); end $$";
     for (sql, words) in [
         ("truncate app.more", "table more was truncated"),
+        ("truncate app.part_1", "table part_1 was truncated"),
+        (
+            "alter table app.parts detach partition app.part_2",
+            "table part_2 was truncated, rewritten, detached",
+        ),
         (
             "create table app.later (tenant_id text not null, id int, primary key (tenant_id, id))",
             "table later was created",
         ),
         ("alter table app.more disable trigger user", "triggers were disabled"),
+        ("alter table app.part_1 disable trigger all", "table part_1 was created, or its triggers"),
+        (
+            "alter table app.more disable trigger user; insert into app.more (id, tenant_id) values (1, 'acme'); \
+             alter table app.more enable trigger user",
+            "triggers were disabled",
+        ),
+        (
+            "create table public.child () inherits (app.more)",
+            "table child, which inherits from others",
+        ),
+        (
+            "do $$ begin alter table app.more disable trigger user; insert into app.more values (1, '', 'y', 'acme'); \
+             insert into tenant_acme.more values (1, '', 'x', 'acme'); \
+             alter table app.more enable trigger user; end $$; \
+             do $$ declare n text; begin for n in select tgname from pg_trigger where tgrelid = 'app.more'::regclass loop \
+             execute format('alter table app.more enable always trigger %I', n); end loop; end $$",
+            "the copy differs from its source: the table more",
+        ),
         (planted, "the copy differs from its source: the table users has 3 rows of 2"),
     ] {
         let options = meanwhile(options(&scene), &scene, copied, sql);
         let why = is_undone(&scene, IsolationKind::Schema, options).await;
         assert!(why.contains(words), "{sql}: {why}");
-        run(&mut scene.at("main").await, "drop table if exists app.later").await;
+        let clear = "drop table if exists app.later, public.child; delete from app.more; \
+                     do $$ begin alter table app.parts attach partition app.part_2 for values from (100) to (200); \
+                     exception when others then null; end $$; alter table app.part_1 enable trigger all";
+        run(&mut scene.at("main").await, clear).await;
     }
+    // A partition that comes with rows is logged, as one is that is created.
+    let sql = "create table app.part_3 partition of app.parts for values from (200) to (300); \
+               insert into app.parts values (250, 'acme'); \
+               create table app.part_4 (like app.parts); insert into app.part_4 values (350, 'acme'), (350, 'globex'); \
+               alter table app.part_4 alter tenant_id set not null; \
+               alter table app.parts attach partition app.part_4 for values from (300) to (400)";
+    run(&mut scene.at("main").await, "create table app.part_0 partition of app.parts default")
+        .await;
+    scene.files.write("0002_default.sql", "create table part_0 partition of parts default;");
+    let partitions = meanwhile(options(&scene), &scene, copied, sql);
+    scene.manager.mover().move_tenant("acme", to(IsolationKind::Schema), partitions).await?;
+    let mut main = scene.at("main").await;
+    let arrived = "select string_agg(id::text, ' ' order by id) from tenant_acme.parts";
+    assert_eq!(value(&mut main, arrived).await, "250 350");
+    scene.sweep().await;
+    scene.manager.mover().move_tenant("acme", to(IsolationKind::Row), options(&scene)).await?;
+    scene.sweep().await;
     // A superuser's session in which ordinary triggers do not fire is heard of, too.
     let sql = "set session_replication_role = replica; update app.users set name = 'late' where tenant_id = 'acme' and id = 2";
     let options = meanwhile(options(&scene), &scene, (MoveStage::CatchingUp, true), sql);
@@ -137,11 +183,11 @@ async fn the_log_is_for_the_mover_alone() -> TestResult {
                do $$ declare l text; begin \
                  select nspname into l from pg_namespace where nspname like '%\\_log'; \
                  set local role worker; \
-                 begin execute format('select from %I.truncated', l); raise 'it can be read'; \
+                 begin execute format('select from %I.others', l); raise 'it can be read'; \
                  exception when insufficient_privilege then null; end; \
                  begin \
                    create temporary table own (id int); \
-                   execute format('create trigger t after truncate on own for each statement execute function %I.truncated()', l); \
+                   execute format('create trigger t after truncate on own for each statement execute function %I.others()', l); \
                    raise 'its function can be used'; \
                  exception when insufficient_privilege then null; end; end $$";
     let options = meanwhile(options(&scene), &scene, (MoveStage::Copying, true), sql);
@@ -273,6 +319,16 @@ async fn it_is_said_why_changes_cannot_be_logged() -> TestResult {
             "create trigger t after delete on app.users for each row execute function app.touch()",
             "drop trigger t on app.users",
             Some("triggers of table users at the target would fire when a row is written again"),
+        ),
+        (
+            "create trigger t after insert on app.more for each row execute function app.touch()",
+            "drop trigger t on app.more",
+            Some("triggers of table more at the target"),
+        ),
+        (
+            "create rule r as on delete to app.more do also select 1",
+            "drop rule r on app.more",
+            Some("table more has rules at the target"),
         ),
         // The row is replaced, and no update fires a trigger.
         (

@@ -36,6 +36,7 @@ fn tables(with_trigger: bool) -> String {
          create table customers ({tenant}, id int, slug text not null, balance int not null default 0, \
            updated_at timestamptz not null default now(), primary key (tenant_id, id)); \
          create table orders ({tenant}, id uuid default gen_random_uuid(), customer int not null, note jsonb, \
+           d date default now(), t text default 'a', x text, c text, o text, k text, l text, k0 text, \
            doubled int generated always as (customer * 2) stored, primary key (tenant_id, id), {}); \
          create table lines ({tenant}, order_id uuid not null, at timestamptz not null, number numeric, \
            primary key (tenant_id, order_id, at), {}) partition by range (at); \
