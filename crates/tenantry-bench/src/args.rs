@@ -227,7 +227,7 @@ pub(crate) struct MoveSizes {
     /// Rows of each table of the tenant.
     #[arg(long, hide = true, value_name = "N", default_value_t = 50_000)]
     pub(crate) moved_rows: usize,
-    /// How often it leaves, or gets into, the tables of all tenants.
+    /// How often a tenant leaves, or gets into, the tables of all tenants, with a fifth of these rows.
     #[arg(long, hide = true, value_name = "N", default_value_t = 8)]
     pub(crate) row_moves: usize,
 }

@@ -42,6 +42,12 @@ impl Sql {
         self
     }
 
+    /// Appends the operator for equality of a schema, as stored in the server's catalogs.
+    pub(crate) fn equals_in(&mut self, schema: &str) -> &mut Self {
+        self.text(" operator(").name(schema).0.push_str(".=) ");
+        self
+    }
+
     /// Appends the beginning of the assignment to a column, as stored in the server's catalogs.
     pub(crate) fn assign(&mut self, column: &str) -> &mut Self {
         self.name(column).0.push_str(" = ");

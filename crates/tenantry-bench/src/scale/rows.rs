@@ -56,9 +56,10 @@ async fn measure(sizes: &MoveSizes, server: &DevServer) -> Result<Done, Failure>
     }
     let provisioner = operator.provisioner().tenants(migrations.clone());
     provisioner.create(TENANT, CreateOptions::default()).await?;
-    eprintln!("rows: filling {} tables with {} rows each", tenant::TABLES, sizes.moved_rows);
+    let rows = sizes.moved_rows / 5;
+    eprintln!("rows: filling {} tables with {rows} rows each", tenant::TABLES);
     let as_tenant = format!("set tenantry.tenant = '{TENANT}'; ");
-    tenant::fill(&url, SHARED, &as_tenant, sizes.moved_rows).await?;
+    tenant::fill(&url, SHARED, &as_tenant, rows).await?;
     let (db, mover) = (service.tenant(TENANT).await?, operator.mover());
     let options = MoveOptions::default().tenants(migrations);
     let (mut total, mut logged, mut under_fence) = (Tally::new(), Vec::new(), Vec::new());

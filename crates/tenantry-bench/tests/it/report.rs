@@ -265,6 +265,8 @@ fn a_run_of_scale_writes_every_figure() {
             "2",
             "--moved-rows",
             "50",
+            "--row-moves",
+            "4",
         ])
         .args(["--pooler-statements", "2000", "--pooler-round-ms", "50", "--replica-writes", "400"])
         .args(["--servers", "3", "--tenants", "20000"])
@@ -283,6 +285,9 @@ fn a_run_of_scale_writes_every_figure() {
         "move_gate_ms_median",
         "move_vs_dump_restore",
         "dump_restore_ms",
+        "rows_gate_ms_max",
+        "rows_gate_ms_median",
+        "rows_gate_vs_under_fence",
         "pooler_select_vs_unbound",
         "replica_reads_share",
         "replica_wait_p99_ms",
@@ -295,9 +300,15 @@ fn a_run_of_scale_writes_every_figure() {
         assert!(figure.is_some_and(|value| value > 0.0 && value.is_finite()), "{name}: {figure:?}");
         assert!(table.contains(name), "no {name} in {table}");
     }
-    for name in
-        ["move_refused", "move_lost", "pooler_wrong", "pooler_failed", "replica_reads_stale"]
-    {
+    for name in [
+        "move_refused",
+        "move_lost",
+        "rows_refused",
+        "rows_lost",
+        "pooler_wrong",
+        "pooler_failed",
+        "replica_reads_stale",
+    ] {
         assert_eq!(report[name], 0, "{name}");
         assert!(table.contains(name), "no {name} in {table}");
     }

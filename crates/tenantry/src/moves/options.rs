@@ -52,8 +52,9 @@ impl Default for MoveOptions {
 }
 
 impl MoveOptions {
-    /// Sets how the rows get to the target. Default: logical replication where the servers allow it, otherwise a copy
-    /// under the fence.
+    /// Sets how the rows get to the target. Default: logical replication where the servers allow it; a log of changes
+    /// where rows leave, or get into, the tables of all tenants, if a copy would take more than a second or than
+    /// [`max_pause`](Self::max_pause), and changes can be logged; otherwise a copy under the fence.
     pub fn method(mut self, method: MoveMethod) -> Self {
         self.method = Some(method);
         self
@@ -77,7 +78,7 @@ impl MoveOptions {
     /// Compares the content of all tables before the tenant is served on the target: the number of rows, and the sum
     /// of their hashes. After a copy under the fence, requests wait meanwhile, for about half of the time of the copy.
     /// With replication, the tenant is served meanwhile: writes wait for some milliseconds, until both servers show the
-    /// same moment. Default: `true`.
+    /// same moment. With a log of changes, no write waits for it. Default: `true`.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self

@@ -71,6 +71,8 @@ pub(super) struct Run {
     copied: Option<Copied>,
     /// What is worded differently in a copy whose structure was checked while the tenant was served.
     remarks: Vec<String>,
+    /// How long the copy took, before anything has caught up with it.
+    copied_in: Option<Duration>,
     /// The rows were compared while the tenant was served.
     is_compared: bool,
     trouble: Option<Error>,
@@ -122,6 +124,7 @@ impl Run {
             model: None,
             copied: None,
             remarks: Vec::new(),
+            copied_in: None,
             is_compared: false,
             trouble: None,
             gated_at: None,
@@ -402,14 +405,17 @@ impl Run {
                 replicate::start(&self.ends, self.attempt(), &conninfo).await
             }
             Work::AwaitCopy if self.row.method == MoveMethod::ChangeLog => {
+                let began = Instant::now();
                 self.copied = change_log::copy(&self.ends, self.attempt()).await?;
+                self.copied_in = Some(began.elapsed());
                 Ok(())
             }
             Work::AwaitCopy => replicate::await_copy(&self.ends, self.mine.id).await,
             Work::CatchUp if self.row.method == MoveMethod::ChangeLog => {
                 let compares = self.row.of.verify && !self.is_compared;
+                let copied_in = self.copied_in.take();
                 if let Some(rows) =
-                    change_log::catch_up(&self.ends, self.attempt(), compares).await?
+                    change_log::catch_up(&self.ends, self.attempt(), copied_in, compares).await?
                 {
                     (self.copied, self.is_compared) = (Some(rows), true);
                 }

@@ -24,7 +24,7 @@ pub enum MoveStage {
     Prepared,
     /// The rows are being copied while the tenant is served.
     Copying,
-    /// Changes since the copy are being applied.
+    /// Changes since the copy are being applied, or rows with logged keys are being copied again.
     CatchingUp,
     /// The tenant's state is `cutover`: requests wait. Its tables are being locked.
     Fencing,

@@ -51,6 +51,7 @@ const WORDS: &[&str] = &[
     "or",
     "ordinality",
     "over",
+    "row",
     "select",
     "then",
     "values",

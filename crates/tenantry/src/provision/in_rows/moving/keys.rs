@@ -158,6 +158,6 @@ impl Key {
 
 impl KeyColumn {
     fn equals<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
-        sql.text(" operator(").name(&self.compared_in).text(".=) ")
+        sql.equals_in(&self.compared_in)
     }
 }

@@ -14,13 +14,11 @@ use sqlx::{PgConnection, Row};
 
 use super::{
     super::tables::{self, Table},
-    RowsAt,
     keys::Key,
-    tree::Tree,
 };
 use crate::{
     catalog::{RowsOfTenant, Site},
-    error::{Error, ErrorKind},
+    error::Error,
     fleet::Fleet,
     pool::keep_to_owner,
     provision::in_a_moment,
@@ -47,6 +45,10 @@ const TRIGGERS: [(&str, &str, &[&str]); 3] = [
 
 /// What the name of the trigger ends with that finds rows with another key than the tenant's.
 const OTHERS: &str = "_o";
+
+/// The columns of the table of what belongs to the tables: a table, and itself or a partition, with its file and name.
+const TREE: &str =
+    "top pg_catalog.int8, oid pg_catalog.int8, file pg_catalog.int8, name pg_catalog.text";
 
 /// The triggers that write to a log, with their tables. Parameter: its schema.
 const OF_LOG: &str = "\
@@ -93,7 +95,7 @@ impl ChangeLog<'_> {
     }
 
     /// Creates the empty log, which nothing writes to yet.
-    async fn create(
+    pub(super) async fn create(
         &self,
         conn: &mut PgConnection,
         tables: &[(&Table, &Key)],
@@ -108,7 +110,7 @@ impl ChangeLog<'_> {
         self.others(&mut sql).text("() ");
         trigger_function(&mut sql, &body, true);
         sql.text("create table ");
-        self.tree(&mut sql).text(" (").text(Tree::COLUMNS).text("); ");
+        self.tree(&mut sql).text(" (").text(TREE).text("); ");
         keep_to_owner(&mut sql, self.schema, "tree");
         for (table, key) in tables {
             sql.text("; create table ");
@@ -125,7 +127,7 @@ impl ChangeLog<'_> {
     }
 
     /// Appends the function of a table, from its name on.
-    fn write_function(&self, sql: &mut Sql, table: &Table, key: &Key, pause: Duration) {
+    pub(super) fn write_function(&self, sql: &mut Sql, table: &Table, key: &Key, pause: Duration) {
         let mut body = Sql::new("begin ");
         let log = |body: &mut Sql, row| {
             self.table(body.text("insert into "), table.oid).text(" values (");
@@ -156,7 +158,13 @@ impl ChangeLog<'_> {
 
     /// Appends the statements that create the triggers of a table. They fire for replicated changes, too. In tables of its
     /// own, all rows are logged, and those with another key than the tenant's are noted.
-    fn triggers(&self, sql: &mut Sql, site: &Site, table: &Table, of: (&RowsOfTenant, bool)) {
+    pub(super) fn triggers(
+        &self,
+        sql: &mut Sql,
+        site: &Site,
+        table: &Table,
+        of: (&RowsOfTenant, bool),
+    ) {
         let (schema, (of, are_shared)) = (&site.schema, of);
         let name = |end: &str| format!("{}{end}", self.schema);
         for (end, fires, rows) in TRIGGERS {
@@ -170,8 +178,8 @@ impl ChangeLog<'_> {
             self.named(sql, 'f', table.oid).text("(); ");
         }
         if !are_shared {
-            sql.text("create trigger ").name(&name(OTHERS)).text(" after insert or update on ");
-            table.named(sql, schema).text(" for each row when ((");
+            sql.text("create trigger ").name(&name(OTHERS)).text(" after insert or update");
+            table.named(sql.text(" on "), schema).text(" for each row when ((");
             tables::is_tenants(sql, "new", of).text(") is not true) execute function ");
             self.others(sql).text("(").literal(&table.oid.to_string()).text("); ");
         }
@@ -281,50 +289,6 @@ impl ChangeLog<'_> {
         let mut sql = Sql::default();
         sql.sql(self.guard).text("; drop schema if exists ").ident(self.schema).text(" cascade");
         in_a_moment(&mut lease, sql, "dropping the log of changes").await?;
-        lease.settle().await;
-        Ok(())
-    }
-}
-
-impl RowsAt<'_> {
-    /// Begins to log the keys of rows that change. From then on, every change that a later snapshot does not show is
-    /// logged: a lock waits for transactions that have written before.
-    pub(crate) async fn begin_log(&self, to: RowsAt<'_>, log: ChangeLog<'_>) -> Result<(), Error> {
-        log.end(self.fleet).await?;
-        let reasons = self.why_not_logged(Some(to)).await?;
-        if !reasons.is_empty() {
-            return Err(Error::new(ErrorKind::Move, reasons.join("; ")));
-        }
-        let mut lease = self.fleet.lease_for(self.site).await?;
-        let (tables, keys) = self.keyed(&mut lease).await?;
-        let keyed: Vec<_> = tables.iter().zip(&keys).collect();
-        log.create(&mut lease, &keyed).await?;
-        let of = (&**self.of()?, self.are_shared);
-        for table in &tables {
-            let mut sql = Sql::default();
-            sql.sql(log.guard).text("; ");
-            log.triggers(&mut sql, self.site, table, of);
-            let attempted = format!("creating triggers of table {}", table.name);
-            in_a_moment(&mut lease, sql, &attempted).await?;
-        }
-        Tree::record(&mut lease, &tables, log).await?;
-        lease.settle().await;
-        Ok(())
-    }
-
-    /// Has each change of a row take longer by this time on average, to the microsecond. Transactions of other tenants do
-    /// not.
-    pub(crate) async fn slow_down(&self, log: ChangeLog<'_>, pause: Duration) -> Result<(), Error> {
-        let mut lease = self.fleet.lease_for(self.site).await?;
-        let (tables, keys) = self.keyed(&mut lease).await?;
-        let mut sql = Sql::new("begin; ");
-        sql.sql(log.guard).text("; ");
-        for (table, key) in tables.iter().zip(&keys) {
-            sql.text("create or replace function ");
-            log.write_function(&mut sql, table, key, pause);
-        }
-        sql.text("commit");
-        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
         lease.settle().await;
         Ok(())
     }

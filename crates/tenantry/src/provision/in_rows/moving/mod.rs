@@ -1,5 +1,6 @@
 //! The rows of a tenant on their way to another place: they leave, or get into, the tables of all tenants.
 
+mod begin;
 mod changes;
 mod examine;
 mod keys;

@@ -13,9 +13,6 @@ use crate::{
     sql::Sql,
 };
 
-/// What belongs to tables.
-pub(super) struct Tree;
-
 /// Each table and its partitions, with the file that it is in: truncating or rewriting it begins another one. Parameter:
 /// the oids of the tables.
 const TREE: &str = "\
@@ -60,23 +57,18 @@ struct Node {
     schema: String,
 }
 
-impl Tree {
-    pub(super) const COLUMNS: &str =
-        "top pg_catalog.int8, oid pg_catalog.int8, file pg_catalog.int8, name pg_catalog.text";
-
-    /// Records what belongs to the tables.
-    pub(super) async fn record(
-        conn: &mut PgConnection,
-        tables: &[Table],
-        log: ChangeLog<'_>,
-    ) -> Result<(), Error> {
-        let nodes = read(conn, tables).await?;
-        let mut sql = Sql::default();
-        sql.sql(log.guard).text("; ");
-        nodes.iter().for_each(|node| note(&mut sql, node, log));
-        sqlx::raw_sql(sql.finish()).execute(conn).await?;
-        Ok(())
-    }
+/// Records what belongs to the tables.
+pub(super) async fn record(
+    conn: &mut PgConnection,
+    tables: &[Table],
+    log: ChangeLog<'_>,
+) -> Result<(), Error> {
+    let nodes = read(conn, tables).await?;
+    let mut sql = Sql::default();
+    sql.sql(log.guard).text("; ");
+    nodes.iter().for_each(|node| note(&mut sql, node, log));
+    sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
 }
 
 async fn read(conn: &mut PgConnection, tables: &[Table]) -> Result<Vec<Node>, Error> {
