@@ -7,7 +7,7 @@
 //!
 //! Undoing replaces the function of the triggers by one that lets every row pass, which takes no lock of a table.
 
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Row, SqlStr};
 
 use super::{
     attempts::Attempt,
@@ -26,11 +26,15 @@ use crate::{
     tenant::Ident,
 };
 
-/// The tables that will be fenced.
+/// The transaction that becomes the fence, and the tables: they cannot be altered, and no vacuum is at work there.
 #[derive(Debug)]
 pub(super) struct Held {
+    tx: TenantTransaction,
     tables: Vec<String>,
 }
+
+/// How long the transaction may wait for the gate.
+const IDLE: &str = "set local idle_in_transaction_session_timeout = '60s'";
 
 /// Limits of what comes after the locks.
 const ENOUGH: &str = "set local statement_timeout = '10s'";
@@ -66,30 +70,47 @@ const LAST: &str = "~";
 const REFUSE: &str = "raise exception using errcode = '42P01', \
                       message = 'the tenant moves, or has moved, to another place: begin again'; ";
 
-/// Reads the tables, and makes sure that there is a record of keys.
+/// Locks the tables against vacuum, which no request notices, and makes sure that there is a record of keys. Autovacuum only
+/// gives way after a second, for which the lock against writes does not wait.
 pub(super) async fn hold(ends: &Ends) -> Result<Held, Failure> {
     let site = ends.rows_at_source(&ends.schema)?;
     let rows = ends.rows_of_source(&site);
-    let mut lease = ends.source.lease_for(&site).await?;
+    let mut lease = ends.source.lease_for(&ends.source.site_of(&ends.schema)).await?;
     rows.ensure_records(&mut lease).await?;
-    Ok(Held { tables: rows.tables(&mut lease).await? })
+    let tables = rows.tables(&mut lease).await?;
+    let mut tx = TenantTransaction::open(lease).await?;
+    sqlx::raw_sql(PATIENT).execute(&mut *tx).await?;
+    sqlx::raw_sql(IDLE).execute(&mut *tx).await?;
+    let locked = sqlx::raw_sql(lock_sql(&ends.schema, &tables, " in share update exclusive mode"));
+    let locked = locked.execute(&mut *tx).await;
+    locked.map_err(|error| Failure::of_locks(error, "locking the tables against vacuum"))?;
+    Ok(Held { tx, tables })
+}
+
+/// Returns the statement that locks tables with their partitions.
+fn lock_sql(schema: &Ident, tables: &[String], mode: &'static str) -> SqlStr {
+    let mut sql = Sql::default();
+    for (place, table) in tables.iter().enumerate() {
+        sql.text(if place == 0 { "lock table " } else { ", " });
+        sql.ident(schema).text(".").name(table);
+    }
+    sql.text(mode);
+    sql.finish()
 }
 
 /// Puts up the fence.
 pub(super) async fn fence(ends: &Ends, held: Held, attempt: Attempt<'_>) -> Result<(), Failure> {
-    let Ends { source, schema, .. } = ends;
-    let site = ends.rows_at_source(schema)?;
+    let site = ends.rows_at_source(&ends.schema)?;
     let rows = ends.rows_of_source(&site);
-    let lease = source.lease_for(&source.site_of(schema)).await?;
-    let mut tx = TenantTransaction::open(lease).await?;
-    let fenced = fence_within(&mut tx, ends, &held, rows, attempt).await;
-    ended(source, tx, fenced).await
+    let Held { mut tx, tables } = held;
+    let fenced = fence_within(&mut tx, ends, &tables, rows, attempt).await;
+    ended(&ends.source, tx, fenced).await
 }
 
 async fn fence_within(
     tx: &mut PgConnection,
     ends: &Ends,
-    held: &Held,
+    tables: &[String],
     rows: RowsAt<'_>,
     attempt: Attempt<'_>,
 ) -> Result<(), Failure> {
@@ -99,24 +120,19 @@ async fn fence_within(
         let attempted = "another session is creating, restoring or dropping it";
         return Err(Failure::Blocked(Error::new(ErrorKind::Busy, attempted)));
     }
-    let mut sql = Sql::default();
-    for (place, table) in held.tables.iter().enumerate() {
-        sql.text(if place == 0 { "lock table " } else { ", " });
-        sql.ident(schema).text(".").name(table);
-    }
-    sql.text(" in share row exclusive mode");
     let others =
         "waiting for transactions that have written to the tables of all tenants and are open";
-    let locked = sqlx::raw_sql(sql.finish()).execute(&mut *tx).await;
+    let locked = sqlx::raw_sql(lock_sql(schema, tables, " in share row exclusive mode"));
+    let locked = locked.execute(&mut *tx).await;
     locked.map_err(|error| Failure::of_locks(error, others))?;
     sqlx::raw_sql(ENOUGH).execute(&mut *tx).await?;
-    if rows.tables(tx).await? != held.tables {
+    if rows.tables(tx).await? != *tables {
         let attempted = "the tables of all tenants were changed meanwhile";
         return Err(Failure::Blocked(Error::new(ErrorKind::Busy, attempted)));
     }
     let mut sql = Sql::default();
     function(&mut sql, ends, rows, attempt.id, Pass::None);
-    for table in &held.tables {
+    for table in tables {
         triggers(&mut sql, schema, rows, attempt.id, table)?;
     }
     sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
@@ -183,7 +199,7 @@ pub(super) async fn remove(fleet: &Fleet, schema: &Ident, id: MoveId) -> Result<
         let mut sql = Sql::new("drop trigger if exists ");
         sql.name(trigger).text(" on ").ident(schema).text(".").name(table);
         let attempted = format!("dropping the trigger {trigger} of table {schema}.{table}");
-        in_a_moment(&mut lease, sql, &attempted).await?;
+        in_a_moment(&mut lease, (schema.as_str(), table), sql, &attempted).await?;
     }
     let mut sql = Sql::new("drop function if exists ");
     sql.ident(schema).text(".").ident(&name).text("()");

@@ -84,7 +84,7 @@ pub(super) struct Run {
 /// What is ready to become the fence.
 enum Holding {
     Schema(Box<fence::Held>),
-    Rows(row_fence::Held),
+    Rows(Box<row_fence::Held>),
 }
 
 /// What the caller has said of a move, or nothing if it was taken over.
@@ -353,7 +353,7 @@ impl Run {
                 let (kept_as, attempt) = (self.kept_as(), self.attempt());
                 let held = match held {
                     Holding::Rows(held) => {
-                        return row_fence::fence(&self.ends, held, attempt).await;
+                        return row_fence::fence(&self.ends, *held, attempt).await;
                     }
                     Holding::Schema(held) => *held,
                 };
@@ -440,7 +440,7 @@ impl Run {
     /// Makes the fence ready.
     async fn hold(&mut self) -> Result<(), Failure> {
         self.held = Some(match self.ends.source_kind() {
-            IsolationKind::Row => Holding::Rows(row_fence::hold(&self.ends).await?),
+            IsolationKind::Row => Holding::Rows(Box::new(row_fence::hold(&self.ends).await?)),
             _ => Holding::Schema(Box::new(fence::hold(&self.ends).await?)),
         });
         Ok(())

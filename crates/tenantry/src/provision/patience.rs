@@ -11,9 +11,13 @@ use crate::{
     sql::Sql,
 };
 
-/// How long a transaction waits for locks of tables that all tenants use, with their partitions: others wait behind it.
-const MOMENT: &str =
-    "begin; set local lock_timeout = '200ms'; set local statement_timeout = '200ms'";
+/// Limits while a table is locked against vacuum and changes of its structure, which no request notices. Autovacuum gives
+/// way after `deadlock_timeout`, 1 s by default.
+const PATIENT: &str = "begin; set local lock_timeout = '5s'; set local statement_timeout = '10s'";
+
+/// How long a transaction waits for the other locks of a table that all tenants use, and of its partitions: others wait
+/// behind it.
+const MOMENT: &str = "set local lock_timeout = '200ms'; set local statement_timeout = '200ms'";
 
 /// How often, and in what intervals, that is tried.
 const TRIES: u32 = 20;
@@ -55,13 +59,21 @@ pub(super) async fn patiently(
 /// [`Busy`](ErrorKind::Busy) if others hold the lock for several seconds.
 pub(crate) async fn in_a_moment(
     conn: &mut PgConnection,
+    (schema, table): (&str, &str),
     locking: Sql,
     attempted: &str,
 ) -> Result<(), Error> {
+    let calm = lock_sql(schema, table, " in share update exclusive mode");
     let locking = locking.finish();
     for tries in 1.. {
-        sqlx::raw_sql(MOMENT).execute(&mut *conn).await?;
-        let Err(error) = sqlx::raw_sql(locking.clone()).execute(&mut *conn).await else { break };
+        let done = async {
+            sqlx::raw_sql(PATIENT).execute(&mut *conn).await?;
+            sqlx::raw_sql(calm.clone()).execute(&mut *conn).await?;
+            sqlx::raw_sql(MOMENT).execute(&mut *conn).await?;
+            sqlx::raw_sql(locking.clone()).execute(&mut *conn).await?;
+            sqlx::raw_sql("commit").execute(&mut *conn).await
+        };
+        let Err(error) = done.await else { break };
         sqlx::raw_sql("rollback").execute(&mut *conn).await?;
         let code = error.as_database_error().and_then(|error| error.code());
         let is_blocked = matches!(code.as_deref(), Some("55P03" | "57014" | "40P01"));
@@ -72,6 +84,12 @@ pub(crate) async fn in_a_moment(
         }
         sleep(TRY_AGAIN).await;
     }
-    sqlx::raw_sql("commit").execute(conn).await?;
     Ok(())
+}
+
+/// Returns the statement that locks a table with its partitions.
+fn lock_sql(schema: &str, table: &str, mode: &'static str) -> SqlStr {
+    let mut sql = Sql::new("lock table ");
+    sql.name(schema).text(".").name(table).text(mode);
+    sql.finish()
 }

@@ -47,7 +47,7 @@ pub(super) async fn begin(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failu
     let (schema, guard) = (attempt.id.log_name(), attempt.on_source().guard_sql());
     let log = ChangeLog { schema: &schema, guard: &guard };
     let begun = ends.rows_of_source(&from).begin_log(ends.rows_of_target(&to), log).await;
-    begun.map_err(served)
+    begun.map_err(guarded)
 }
 
 /// Copies the rows as they are, unless an earlier attempt has. Returns what was copied.
@@ -58,7 +58,11 @@ pub(super) async fn copy(ends: &Ends, attempt: Attempt<'_>) -> Result<Option<Cop
             return Ok(None);
         }
     }
-    fill_rows(ends, &ends.schema, attempt, false).await.map(Some)
+    match fill_rows(ends, &ends.schema, attempt, false).await {
+        Ok(copied) => Ok(Some(copied)),
+        Err(Failure::Failed(error)) => Err(served(error)),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Repeats rounds until little is left, and compares the rows of both places. Returns the rows that were compared. Takes how
@@ -76,7 +80,7 @@ pub(super) async fn catch_up(
 ) -> Result<Option<Copied>, Failure> {
     let from = ends.rows_at_source(&ends.schema)?;
     let (mut is_compared, mut copied) = (!compares, None);
-    let (began, mut pace) = (Instant::now(), Pace::after(copied_in));
+    let mut pace = Pace::after(copied_in);
     loop {
         let round = Instant::now();
         let (keys, _) = catch(ends, &from, attempt, Catching::default()).await?;
@@ -87,7 +91,7 @@ pub(super) async fn catch_up(
             elapsed = ?round.elapsed(),
             "rows that have changed were copied again"
         );
-        match pace.next(began.elapsed(), keys, round.elapsed()) {
+        match pace.next(keys, round.elapsed()) {
             Step::Go if is_compared => return Ok(copied),
             Step::Go => {
                 let comparing = Catching { is_compared: true, ..Catching::default() };
@@ -100,7 +104,7 @@ pub(super) async fn catch_up(
             Step::SlowDown(pause) => {
                 let (schema, guard) = (attempt.id.log_name(), attempt.on_source().guard_sql());
                 let log = ChangeLog { schema: &schema, guard: &guard };
-                ends.rows_of_source(&from).slow_down(log, pause).await.map_err(served)?;
+                ends.rows_of_source(&from).slow_down(log, pause).await.map_err(guarded)?;
             }
             Step::GiveUp => {
                 let attempted = format!(
@@ -140,7 +144,7 @@ pub(super) async fn end(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure
     let mut lease = ends.source.lease().await?;
     entry.enter(&mut lease).await?;
     lease.settle().await;
-    log.end(&ends.source).await.map_err(served)
+    log.end(&ends.source).await.map_err(guarded)
 }
 
 /// Does a round. Returns the number of keys that were logged, and the rows that were compared.
@@ -176,10 +180,17 @@ async fn catch(
     Ok((round.keys, round.contents))
 }
 
+/// Returns the failure of statements with a guard.
+fn guarded(error: Error) -> Failure {
+    match is_refused(&error) {
+        true => Failure::Lost,
+        false => served(error),
+    }
+}
+
 /// Returns a failure while the tenant is served: others that are at work only delay it.
 fn served(error: Error) -> Failure {
     match error.kind() {
-        _ if is_refused(&error) => Failure::Lost,
         ErrorKind::Busy
         | ErrorKind::LockNotAvailable
         | ErrorKind::Deadlock

@@ -13,8 +13,12 @@ const SHORT: Duration = Duration::from_millis(40);
 /// A round with fewer changed rows is short enough, however far away the servers are.
 const FEW: u64 = 500;
 
-/// How long the target may take on the whole.
+/// How long rounds may take on the whole that do not become shorter.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A round that takes less, and does not become shorter although the tenant is slowed down, is as short as it gets: on
+/// servers that are far away from each other. Requests wait for longer than this by default.
+const SHORTEST: Duration = Duration::from_secs(3);
 
 /// The first and the longest delay of a change.
 const FIRST: Duration = Duration::from_micros(16);
@@ -37,12 +41,14 @@ pub(super) enum Step {
 pub(super) struct Pace {
     last: Option<Duration>,
     delay: Duration,
+    /// The time of rounds that did not become shorter.
+    in_vain: Duration,
 }
 
 impl Pace {
     /// Begins after a copy of all rows, if it is known how long that took.
     pub(super) fn after(copy: Option<Duration>) -> Self {
-        Self { last: copy, delay: Duration::ZERO }
+        Self { last: copy, ..Self::default() }
     }
 
     /// Judges the next round by itself: the last one has compared all rows.
@@ -50,17 +56,22 @@ impl Pace {
         self.last = None;
     }
 
-    /// Decides after a round, given the time since the beginning, the rows that had changed, and the time of the round.
-    pub(super) fn next(&mut self, now: Duration, changed: u64, took: Duration) -> Step {
+    /// Decides after a round, given the rows that had changed, and the time of the round.
+    pub(super) fn next(&mut self, changed: u64, took: Duration) -> Step {
         if changed <= FEW || took <= SHORT {
             return Step::Go;
         }
-        if now >= PATIENCE {
-            return Step::GiveUp;
-        }
         let growth = self.last.replace(took).map_or(0.0, |last| took.div_duration_f64(last));
-        if growth < 0.75 || self.delay >= LONGEST {
+        if growth < 0.75 {
             return Step::Again;
+        }
+        self.in_vain += took;
+        if self.delay >= LONGEST {
+            return match took {
+                took if took <= SHORTEST => Step::Go,
+                _ if self.in_vain >= PATIENCE => Step::GiveUp,
+                _ => Step::Again,
+            };
         }
         let delay = self.delay.max(FIRST / 2).as_secs_f64() * 2.0 * growth.clamp(1.0, 100.0);
         self.delay = Duration::from_secs_f64(delay).clamp(FIRST, LONGEST);
@@ -80,15 +91,24 @@ mod tests {
         each: u32,
         written: u32,
     ) -> (Step, Duration, Duration) {
+        simulate_far_away(copied, (writers, each), written, Duration::from_millis(10))
+    }
+
+    /// The same, if a round takes some time whatever it has.
+    fn simulate_far_away(
+        copied: Duration,
+        (writers, each): (u32, u32),
+        written: u32,
+        besides: Duration,
+    ) -> (Step, Duration, Duration) {
         let (mut pace, mut now, mut delay, mut last) =
             (Pace::after(Some(copied)), Duration::ZERO, Duration::ZERO, copied);
         loop {
             let per_row = Duration::from_secs(1) / each + delay;
             let changed = f64::from(writers) * last.as_secs_f64() / per_row.as_secs_f64();
-            let took = Duration::from_millis(10)
-                + Duration::from_secs_f64((changed / f64::from(written)).min(1e6));
+            let took = besides + Duration::from_secs_f64((changed / f64::from(written)).min(1e6));
             now += took;
-            match pace.next(now, changed as u64, took) {
+            match pace.next(changed as u64, took) {
                 Step::Again => {}
                 Step::SlowDown(by) => delay = by,
                 end => return (end, now, delay),
@@ -102,7 +122,7 @@ mod tests {
         let (end, took, delay) = simulate(Duration::from_secs(60), 4, 500, 20_000);
         assert_eq!((end, delay), (Step::Go, Duration::ZERO));
         assert!(took < Duration::from_secs(10), "{took:?}");
-        let idle = Pace::default().next(Duration::ZERO, 0, Duration::from_secs(1));
+        let idle = Pace::default().next(0, Duration::from_secs(1));
         assert_eq!(idle, Step::Go, "servers that are far away");
     }
 
@@ -113,6 +133,28 @@ mod tests {
             assert_eq!(end, Step::Go, "{writers}");
             assert!(!delay.is_zero() && took < PATIENCE, "{writers}: {took:?} {delay:?}");
         }
+    }
+
+    #[test]
+    fn rounds_that_cannot_be_shorter_are_short_enough() {
+        for (writers, besides) in [(4, 1), (4, 2), (8, 1), (8, 2)] {
+            let (end, took, _) = simulate_far_away(
+                Duration::from_secs(60),
+                (writers, 100),
+                20_000,
+                Duration::from_secs(besides),
+            );
+            assert_eq!(end, Step::Go, "{writers} {besides}");
+            assert!(took < Duration::from_secs(60), "{writers} {besides}: {took:?}");
+        }
+    }
+
+    #[test]
+    fn a_comparison_that_takes_long_is_not_in_vain() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.next(10, Duration::from_secs(700)), Step::Go);
+        pace.begin_again();
+        assert_eq!(pace.next(13_000, Duration::from_millis(660)), Step::Again);
     }
 
     #[test]

@@ -28,9 +28,10 @@ impl RowsAt<'_> {
             sql.sql(log.guard).text("; ");
             log.triggers(&mut sql, self.site, table, of);
             let attempted = format!("creating triggers of table {}", table.name);
-            in_a_moment(&mut lease, sql, &attempted).await?;
+            let of = (self.site.schema.as_str(), &*table.name);
+            in_a_moment(&mut lease, of, sql, &attempted).await?;
         }
-        tree::record(&mut lease, &tables, log).await?;
+        tree::record(&mut lease, (&tables, &keys), log).await?;
         lease.settle().await;
         Ok(())
     }

@@ -125,6 +125,12 @@ impl Key {
         sql.text(")::pg_catalog.record");
     }
 
+    /// Returns what it is made of. The schema of a type can get another name.
+    pub(super) fn described(&self) -> String {
+        let columns = self.columns.iter().map(|of| format!("{} {}", of.name, of.of_type.1));
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
     /// Returns `true` if its text depends on no setting.
     pub(super) fn is_plain(&self) -> bool {
         self.columns

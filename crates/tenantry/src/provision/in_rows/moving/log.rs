@@ -46,9 +46,12 @@ const TRIGGERS: [(&str, &str, &[&str]); 3] = [
 /// What the name of the trigger ends with that finds rows with another key than the tenant's.
 const OTHERS: &str = "_o";
 
-/// The columns of the table of what belongs to the tables: a table, and itself or a partition, with its file and name.
+/// The columns of the table of what belongs to the tables: a table, and itself or a partition, with its state and name.
 const TREE: &str =
-    "top pg_catalog.int8, oid pg_catalog.int8, file pg_catalog.int8, name pg_catalog.text";
+    "top pg_catalog.int8, oid pg_catalog.int8, state pg_catalog.text, name pg_catalog.text";
+
+/// How many tables are created or dropped in a transaction, which holds locks of all.
+const CHUNK: usize = 100;
 
 /// The triggers that write to a log, with their tables. Parameter: its schema.
 const OF_LOG: &str = "\
@@ -109,21 +112,31 @@ impl ChangeLog<'_> {
         sql.text("; create function ");
         self.others(&mut sql).text("() ");
         trigger_function(&mut sql, &body, true);
-        sql.text("create table ");
+        self.others(sql.text("grant execute on function ")).text("() to public; create table ");
         self.tree(&mut sql).text(" (").text(TREE).text("); ");
         keep_to_owner(&mut sql, self.schema, "tree");
-        for (table, key) in tables {
-            sql.text("; create table ");
-            self.table(&mut sql, table.oid).text(" (key pg_catalog.text); ");
-            keep_to_owner(&mut sql, self.schema, &format!("t{}", table.oid));
-            sql.text("; create type ");
-            self.named(&mut sql, 'k', table.oid).text(" as (");
-            key.types(&mut sql);
-            sql.text("); create function ");
-            self.write_function(&mut sql, table, key, Duration::ZERO);
+        sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
+        for tables in tables.chunks(CHUNK) {
+            let mut sql = Sql::default();
+            sql.sql(self.guard);
+            for (table, key) in tables {
+                self.create_of(&mut sql, table, key);
+            }
+            sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
         }
-        sqlx::raw_sql(sql.finish()).execute(conn).await?;
         Ok(())
+    }
+
+    fn create_of(&self, sql: &mut Sql, table: &Table, key: &Key) {
+        self.table(sql.text("; create table "), table.oid).text(" (key pg_catalog.text); ");
+        keep_to_owner(sql, self.schema, &format!("t{}", table.oid));
+        self.named(sql.text("; create type "), 'k', table.oid).text(" as (");
+        key.types(sql);
+        sql.text("); create function ");
+        self.write_function(sql, table, key, Duration::ZERO);
+        // Others may create partitions, whose triggers have this function. Its name says nothing to who cannot use the
+        // schema.
+        self.named(sql.text("grant execute on function "), 'f', table.oid).text("() to public");
     }
 
     /// Appends the function of a table, from its name on.
@@ -190,6 +203,11 @@ impl ChangeLog<'_> {
         }
     }
 
+    /// Appends the statement that notes that a table may have rows with another key.
+    pub(super) fn note_others(&self, sql: &mut Sql, top: i64) {
+        self.others(sql.text("insert into ")).text(" values (").integer(top).text("); ");
+    }
+
     /// Reads the oids of tables with new or changed rows that have another key than the tenant's.
     pub(super) async fn with_others(&self, conn: &mut PgConnection) -> Result<Vec<i64>, Error> {
         let mut sql = Sql::new("select distinct o.of_table from ");
@@ -211,14 +229,18 @@ impl ChangeLog<'_> {
             self.table(&mut sql, table.oid);
         }
         for (place, table) in tables.iter().enumerate() {
-            sql.text(if place == 0 { "; select " } else { ", " });
-            sql.text("(select pg_catalog.count(*) from ");
-            self.table(&mut sql, table.oid).text(")");
+            sql.text(if place == 0 { "; " } else { " union all " }).text("select ");
+            sql.number(place as u64).text("::pg_catalog.int8, pg_catalog.count(*) from ");
+            self.table(&mut sql, table.oid);
         }
-        let row = sqlx::raw_sql(sql.finish()).fetch_one(conn).await?;
-        let number = |place| row.try_get::<i64, _>(place);
-        let number = |place| number(place).map(|keys| u64::try_from(keys).unwrap_or_default());
-        Ok((0..tables.len()).map(number).collect::<sqlx::Result<_>>()?)
+        let mut pending = vec![0; tables.len()];
+        for row in sqlx::raw_sql(sql.finish()).fetch_all(conn).await? {
+            let (place, keys): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            if let Some(of) = usize::try_from(place).ok().and_then(|place| pending.get_mut(place)) {
+                *of = u64::try_from(keys).unwrap_or_default();
+            }
+        }
+        Ok(pending)
     }
 
     /// Appends the query of the logged keys of a table, as text.
@@ -284,11 +306,27 @@ impl ChangeLog<'_> {
             sql.sql(self.guard).text("; drop trigger if exists ").name(trigger);
             sql.text(" on ").name(schema).text(".").name(table);
             let attempted = format!("dropping the trigger {trigger} of table {schema}.{table}");
-            in_a_moment(&mut lease, sql, &attempted).await?;
+            in_a_moment(&mut lease, (schema, table), sql, &attempted).await?;
         }
-        let mut sql = Sql::default();
-        sql.sql(self.guard).text("; drop schema if exists ").ident(self.schema).text(" cascade");
-        in_a_moment(&mut lease, sql, "dropping the log of changes").await?;
+        // Nobody else uses what is left.
+        let oids = functions.iter().filter_map(|row| {
+            row.try_get::<Option<&str>, _>(0).ok()??.strip_prefix('f')?.parse::<i64>().ok()
+        });
+        for oids in oids.collect::<Vec<_>>().chunks(CHUNK) {
+            let mut sql = Sql::new("begin; ");
+            sql.sql(self.guard);
+            for oid in oids {
+                self.table(sql.text("; drop table if exists "), *oid);
+                self.named(sql.text("; drop type if exists "), 'k', *oid);
+                self.named(sql.text("; drop function if exists "), 'f', *oid).text("()");
+            }
+            sql.text("; commit");
+            sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        }
+        let mut sql = Sql::new("begin; ");
+        sql.sql(self.guard).text("; drop schema if exists ").ident(self.schema);
+        sql.text(" cascade; commit");
+        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
         lease.settle().await;
         Ok(())
     }

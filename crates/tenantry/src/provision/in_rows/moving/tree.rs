@@ -1,5 +1,7 @@
 //! The partitions of tables whose changes are logged: rows come and go with them, and no trigger of a row fires.
 
+use std::collections::HashMap;
+
 use sqlx::{PgConnection, Row};
 
 use super::{
@@ -13,22 +15,25 @@ use crate::{
     sql::Sql,
 };
 
-/// Each table and its partitions, with the file that it is in: truncating or rewriting it begins another one. Parameter:
-/// the oids of the tables.
+/// Each table and its partitions, with the file that each is in and the triggers of the log: truncating or rewriting a table
+/// begins another file, and what was detached or disabled has other triggers, or other versions of them. Parameters: the
+/// oids of the tables, and the schema of the log.
 const TREE: &str = "\
     with recursive below as ( \
       select o.oid as top, o.oid from pg_catalog.unnest($1::pg_catalog.int8[]) as o (oid) \
       union \
       select b.top, c.oid::pg_catalog.int8 from below b \
       join pg_catalog.pg_inherits i on i.inhparent::pg_catalog.int8 operator(pg_catalog.=) b.oid \
-      join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.inhrelid where c.relispartition) \
-    select b.top, b.oid, c.relfilenode::pg_catalog.int8 as file, c.relname::pg_catalog.text as name, \
-      n.nspname::pg_catalog.text as schema \
-    from below b join pg_catalog.pg_class c on c.oid::pg_catalog.int8 operator(pg_catalog.=) b.oid \
-    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace";
+      join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.inhrelid \
+      where c.relispartition and not i.inhdetachpending) \
+    select b.top, b.oid, c.relfilenode::pg_catalog.text as file, c.relname::pg_catalog.text as name, \
+      (select pg_catalog.string_agg(pg_catalog.format('%s:%s', t.oid, t.xmin), ' ' order by t.oid) \
+        from pg_catalog.pg_trigger t join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) t.tgfoid \
+        join pg_catalog.pg_namespace l on l.oid operator(pg_catalog.=) p.pronamespace \
+        where t.tgrelid operator(pg_catalog.=) c.oid and l.nspname operator(pg_catalog.=) $2) as triggers \
+    from below b join pg_catalog.pg_class c on c.oid::pg_catalog.int8 operator(pg_catalog.=) b.oid";
 
-/// A table that lacks an enabled trigger of the log. A trigger that was disabled for a while does not fire for replicated
-/// changes afterwards. Parameters: the oids of tables and partitions, the schema of the log, and the number of triggers.
+/// A table that lacks an enabled trigger of the log. Parameters: the oids of tables and partitions, the schema of the log, and the number of triggers.
 const UNLOGGED: &str = "\
     select c.relname::pg_catalog.text from pg_catalog.pg_class c \
     where c.oid::pg_catalog.int8 operator(pg_catalog.=) any ($1) and $3 operator(pg_catalog.<>) ( \
@@ -48,22 +53,22 @@ pub(super) const INHERITING: &str = "\
           and i.inhparent::pg_catalog.int8 operator(pg_catalog.=) any ($1))";
 
 /// A table or a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Node {
     top: i64,
     oid: i64,
-    file: i64,
+    /// What changes if changes are not logged: the key, the file and the triggers.
+    state: String,
     name: String,
-    schema: String,
 }
 
 /// Records what belongs to the tables.
 pub(super) async fn record(
     conn: &mut PgConnection,
-    tables: &[Table],
+    keyed: (&[Table], &[Key]),
     log: ChangeLog<'_>,
 ) -> Result<(), Error> {
-    let nodes = read(conn, tables).await?;
+    let nodes = read(conn, keyed, log).await?;
     let mut sql = Sql::default();
     sql.sql(log.guard).text("; ");
     nodes.iter().for_each(|node| note(&mut sql, node, log));
@@ -71,19 +76,30 @@ pub(super) async fn record(
     Ok(())
 }
 
-async fn read(conn: &mut PgConnection, tables: &[Table]) -> Result<Vec<Node>, Error> {
+async fn read(
+    conn: &mut PgConnection,
+    (tables, keys): (&[Table], &[Key]),
+    log: ChangeLog<'_>,
+) -> Result<Vec<Node>, Error> {
     let oids: Vec<_> = tables.iter().map(|table| table.oid).collect();
-    let rows = sqlx::query(TREE).bind(oids).persistent(false).fetch_all(conn).await?;
-    let node = |row: &sqlx::postgres::PgRow| {
-        let (top, oid, file) = (row.try_get("top")?, row.try_get("oid")?, row.try_get("file")?);
-        Ok(Node { top, oid, file, name: row.try_get("name")?, schema: row.try_get("schema")? })
-    };
-    Ok(rows.iter().map(node).collect::<sqlx::Result<_>>()?)
+    let rows = sqlx::query(TREE).bind(oids).bind(log.schema.as_str()).persistent(false);
+    let rows = rows.fetch_all(conn).await?;
+    let mut nodes = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (top, oid): (i64, i64) = (row.try_get("top")?, row.try_get("oid")?);
+        let key = tables.iter().zip(keys).find(|(table, _)| table.oid == top);
+        let key = key.map(|(_, key)| key.described()).unwrap_or_default();
+        let (file, triggers): (&str, Option<&str>) =
+            (row.try_get("file")?, row.try_get("triggers")?);
+        let state = format!("{key}; {file}; {}", triggers.unwrap_or_default());
+        nodes.push(Node { top, oid, state, name: row.try_get("name")? });
+    }
+    Ok(nodes)
 }
 
 fn note(sql: &mut Sql, node: &Node, log: ChangeLog<'_>) {
     log.tree(sql.text("insert into ")).text(" values (").integer(node.top).text(", ");
-    sql.integer(node.oid).text(", ").integer(node.file).text(", ");
+    sql.integer(node.oid).text(", ").literal(&node.state).text(", ");
     sql.literal(&node.name).text("); ");
 }
 
@@ -99,7 +115,7 @@ impl RowsAt<'_> {
         (tables, keys): (&[Table], &[Key]),
         log: ChangeLog<'_>,
     ) -> Result<(), Error> {
-        let nodes = read(conn, tables).await?;
+        let nodes = read(conn, (tables, keys), log).await?;
         let oids: Vec<_> = nodes.iter().map(|node| node.oid).collect();
         let inheriting = sqlx::query_scalar(INHERITING).bind(&oids).persistent(false);
         let inheriting: Option<String> = inheriting.fetch_one(&mut *conn).await?;
@@ -107,26 +123,32 @@ impl RowsAt<'_> {
         let unlogged = sqlx::query_scalar(UNLOGGED).bind(&oids).bind(log.schema.as_str());
         let unlogged = unlogged.bind(each).persistent(false);
         let unlogged: Option<String> = unlogged.fetch_optional(&mut *conn).await?;
-        let mut sql = Sql::new("select r.top, r.oid, r.file, r.name from ");
+        let mut sql = Sql::new("select r.top, r.oid, r.state, r.name from ");
         log.tree(&mut sql).text(" as r");
-        let mut recorded = Vec::new();
+        let mut recorded = HashMap::new();
         for row in sqlx::raw_sql(sql.finish()).fetch_all(&mut *conn).await? {
-            let found: (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            recorded.push((found, row.try_get::<String, _>(3)?));
+            let (top, oid): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let of: (String, String) = (row.try_get(2)?, row.try_get(3)?);
+            recorded.insert((top, oid), of);
         }
-        let is_there =
-            |of: (i64, i64, i64)| nodes.iter().any(|node| (node.top, node.oid, node.file) == of);
-        let gone = recorded.iter().find(|(of, _)| !is_there(*of));
-        let what = if let Some((_, table)) = gone {
-            format!("table {table} was truncated, rewritten, detached or dropped")
+        let there: HashMap<_, _> =
+            nodes.iter().map(|node| ((node.top, node.oid), &*node.state)).collect();
+        let gone = recorded.iter().find(|(of, _)| !there.contains_key(*of));
+        let changed =
+            recorded.iter().find(|(of, (state, _))| there.get(*of).is_some_and(|now| now != state));
+        let what = if let Some((_, (_, table))) = gone {
+            format!("table {table} was detached or dropped")
+        } else if let Some((_, (_, table))) = changed {
+            format!(
+                "table {table} was truncated, rewritten or detached for a while, its triggers were disabled, or its primary \
+                 key was changed,"
+            )
         } else if let Some(table) = unlogged {
-            format!("table {table} was created, or its triggers were disabled or dropped,")
+            format!("table {table} was created, or has no triggers,")
         } else if let Some(table) = inheriting {
             format!("table {table}, which inherits from others, was created")
         } else {
-            let is_new = |node: &&Node| {
-                recorded.iter().all(|((top, oid, _), _)| (*top, *oid) != (node.top, node.oid))
-            };
+            let is_new = |node: &&Node| !recorded.contains_key(&(node.top, node.oid));
             let new: Vec<_> = nodes.iter().filter(is_new).collect();
             return self.log_all(conn, (tables, keys), &new, log).await;
         };
@@ -145,13 +167,17 @@ impl RowsAt<'_> {
         let mut sql = Sql::default();
         for node in new {
             note(&mut sql, node, log);
-            let key = tables.iter().zip(keys).find(|(table, _)| table.oid == node.top);
-            let Some((_, key)) = key else { continue };
+            let top = tables.iter().zip(keys).find(|(table, _)| table.oid == node.top);
+            let Some((table, key)) = top else { continue };
+            if !self.are_shared {
+                log.note_others(&mut sql, node.top);
+            }
             log.table(sql.text("insert into "), node.top).text(" select ");
             key.of_row(&mut sql, "x");
-            sql.text("::pg_catalog.text from ").name(&node.schema).text(".").name(&node.name);
-            sql.text(" as x where ");
-            tables::is_tenants(&mut sql, "x", self.of()?).text("; ");
+            // The rights and policies of the table apply, and not those of its partition.
+            table.named(sql.text("::pg_catalog.text from "), &self.site.schema);
+            sql.text(" as x where x.tableoid operator(pg_catalog.=) ").integer(node.oid);
+            tables::is_tenants(sql.text("::pg_catalog.oid and "), "x", self.of()?).text("; ");
         }
         if sql.len() > 0 {
             sqlx::raw_sql(sql.finish()).execute(conn).await?;

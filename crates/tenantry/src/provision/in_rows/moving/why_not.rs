@@ -10,13 +10,19 @@ use super::{
 };
 use crate::error::Error;
 
-/// Whether the role may create a schema in the database, its name, and tables that it does not own. Parameter: the oids of
-/// the tables.
+/// Whether the role may create a schema in the database, its name, and tables and partitions that it does not own.
+/// Parameter: the oids of the tables.
 const AT_SOURCE: &str = "\
+    with recursive below as ( \
+      select o.oid from pg_catalog.unnest($1::pg_catalog.int8[]) as o (oid) \
+      union \
+      select c.oid::pg_catalog.int8 from below b \
+      join pg_catalog.pg_inherits i on i.inhparent::pg_catalog.int8 operator(pg_catalog.=) b.oid \
+      join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.inhrelid where c.relispartition) \
     select pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create'), \
       pg_catalog.quote_ident(current_user::pg_catalog.text), \
       (select pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) \
-        from pg_catalog.pg_class c where c.oid::pg_catalog.int8 operator(pg_catalog.=) any ($1) \
+        from pg_catalog.pg_class c where c.oid::pg_catalog.int8 operator(pg_catalog.=) any (select b.oid from below b) \
           and not pg_catalog.pg_has_role(c.relowner, 'usage'))";
 
 /// The triggers of a table or of its partitions for insertions and deletions, those for updates, and rules, besides the

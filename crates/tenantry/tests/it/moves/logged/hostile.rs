@@ -15,7 +15,7 @@ use super::super::{
     load::Writers,
     value,
 };
-use crate::support::{TestResult, connect, run};
+use crate::support::{TestResult, connect, eventually_within, run};
 
 fn to(kind: IsolationKind) -> Destination {
     Destination::isolation(kind)
@@ -75,6 +75,8 @@ async fn changes_beside_the_log_are_noticed() -> TestResult {
     )
     .await;
     scene.create("acme", IsolationKind::Row).await;
+    let row = "insert into app.more values (9, '', 'y', 'acme')";
+    run(&mut scene.at("main").await, row).await;
     let copied = (MoveStage::Copying, true);
     let planted = "do $$ begin execute format('insert into tenant_acme.users values (%L, %L, %L)', 77, 'x', 'acme'); end $$";
     for (sql, words) in [
@@ -82,14 +84,23 @@ async fn changes_beside_the_log_are_noticed() -> TestResult {
         ("truncate app.part_1", "table part_1 was truncated"),
         (
             "alter table app.parts detach partition app.part_2",
-            "table part_2 was truncated, rewritten, detached",
+            "table part_2 was detached or dropped",
         ),
         (
             "create table app.later (tenant_id text not null, id int, primary key (tenant_id, id))",
             "table later was created",
         ),
         ("alter table app.more disable trigger user", "triggers were disabled"),
-        ("alter table app.part_1 disable trigger all", "table part_1 was created, or its triggers"),
+        ("alter table app.part_1 disable trigger all", "its triggers were disabled"),
+        (
+            "alter table app.parts detach partition app.part_1; insert into app.part_1 values (5, 'acme'); \
+             alter table app.parts attach partition app.part_1 for values from (0) to (100)",
+            "table part_1 was truncated, rewritten or detached for a while",
+        ),
+        (
+            "alter table app.more drop constraint more_pkey, add constraint more_pkey primary key (tenant_id, id, t)",
+            "or its primary key was changed",
+        ),
         (
             "alter table app.more disable trigger user; insert into app.more (id, tenant_id) values (1, 'acme'); \
              alter table app.more enable trigger user",
@@ -100,11 +111,7 @@ async fn changes_beside_the_log_are_noticed() -> TestResult {
             "table child, which inherits from others",
         ),
         (
-            "do $$ begin alter table app.more disable trigger user; insert into app.more values (1, '', 'y', 'acme'); \
-             insert into tenant_acme.more values (1, '', 'x', 'acme'); \
-             alter table app.more enable trigger user; end $$; \
-             do $$ declare n text; begin for n in select tgname from pg_trigger where tgrelid = 'app.more'::regclass loop \
-             execute format('alter table app.more enable always trigger %I', n); end loop; end $$",
+            "update tenant_acme.more set v = 'planted' where id = 9",
             "the copy differs from its source: the table more",
         ),
         (planted, "the copy differs from its source: the table users has 3 rows of 2"),
@@ -114,8 +121,11 @@ async fn changes_beside_the_log_are_noticed() -> TestResult {
         assert!(why.contains(words), "{sql}: {why}");
         let clear = "drop table if exists app.later, public.child; delete from app.more; \
                      do $$ begin alter table app.parts attach partition app.part_2 for values from (100) to (200); \
-                     exception when others then null; end $$; alter table app.part_1 enable trigger all";
-        run(&mut scene.at("main").await, clear).await;
+                     exception when others then null; end $$; alter table app.part_1 enable trigger all; delete from app.parts; \
+                     alter table app.more drop constraint more_pkey, add constraint more_pkey primary key (tenant_id, id)";
+        let mut main = scene.at("main").await;
+        run(&mut main, clear).await;
+        run(&mut main, row).await;
     }
     // A partition that comes with rows is logged, as one is that is created.
     let sql = "create table app.part_3 partition of app.parts for values from (200) to (300); \
@@ -206,6 +216,40 @@ async fn the_log_is_for_the_mover_alone() -> TestResult {
     Ok(())
 }
 
+/// A mover that goes on after another one has taken over touches neither the log nor the target.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_mover_that_was_overtaken_does_nothing_more() -> TestResult {
+    let scene = Scene::new(&[]).await;
+    for (nth, at) in
+        [MoveStage::Prepared, MoveStage::Copying, MoveStage::CatchingUp].into_iter().enumerate()
+    {
+        let tenant = format!("t{nth}");
+        scene.create(&tenant, IsolationKind::Row).await;
+        let overtaken = "update tenantry_movers set attempt = attempt + 1";
+        let options = meanwhile(options(&scene), &scene, (at, false), overtaken);
+        let moved =
+            scene.manager.mover().move_tenant(&*tenant, to(IsolationKind::Schema), options).await;
+        let error = moved.expect_err("it was overtaken");
+        assert_eq!(error.kind(), ErrorKind::Busy, "{at}: {error:?}");
+        let found = latest(&scene.manager).await;
+        assert!(!found.stage.is_over(), "{at}: {found:?}");
+        let mut main = scene.at("main").await;
+        if at == MoveStage::Prepared {
+            no_log_is_left(&mut main).await;
+        }
+        eventually_within(Duration::from_secs(20), "another mover completes it", async || {
+            drop(scene.manager.mover().take_over().await);
+            latest(&scene.manager).await.stage == MoveStage::Done
+        })
+        .await;
+        assert_eq!(own_rows(&scene.manager, &tenant).await, format!("{tenant} two a b {tenant}"));
+        no_log_is_left(&mut main).await;
+    }
+    scene.others_are_untouched().await;
+    scene.manager.close().await;
+    Ok(())
+}
+
 /// A transaction of another tenant that has written before the log began is waited for, and so is one behind it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_transaction_that_was_open_when_the_log_began_is_waited_for() -> TestResult {
@@ -222,6 +266,37 @@ async fn a_transaction_that_was_open_when_the_log_began_is_waited_for() -> TestR
     later.await??;
     assert_eq!(own_rows(&scene.manager, "acme").await, "acme late three a b acme");
     scene.others_are_untouched().await;
+    scene.manager.close().await;
+    Ok(())
+}
+
+/// Autovacuum gives way to the log and to the fence, which wait for it without keeping others waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn autovacuum_at_work_in_shared_tables_gives_way() -> TestResult {
+    let scene = Scene::new(&[("autovacuum_naptime", "1")]).await;
+    let at_work = "select count(*) > 0 from pg_stat_activity where query like 'autovacuum: VACUUM%app.users%'";
+    for method in [MoveMethod::ChangeLog, MoveMethod::UnderFence] {
+        let tenant = format!("t-{}", method.as_str().replace('_', "-"));
+        scene.create(&tenant, IsolationKind::Row).await;
+        let mut main = scene.at("main").await;
+        run(
+            &mut main,
+            "alter table app.users set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, \
+               autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0); \
+             insert into app.users select n, repeat('x', 200), 'globex' from generate_series(1000, 20000) n; \
+             delete from app.users where tenant_id = 'globex' and id >= 1000",
+        )
+        .await;
+        eventually_within(Duration::from_secs(30), "autovacuum is at work", async || {
+            value(&mut main, at_work).await == "t"
+        })
+        .await;
+        let options = scene.options().method(method).fence_tries(1);
+        scene.manager.mover().move_tenant(&*tenant, to(IsolationKind::Schema), options).await?;
+        assert_eq!(own_rows(&scene.manager, &tenant).await, format!("{tenant} two a b {tenant}"));
+        run(&mut main, "alter table app.users set (autovacuum_enabled = off)").await;
+        run(&mut main, "alter table app.users reset (autovacuum_enabled)").await;
+    }
     scene.manager.close().await;
     Ok(())
 }
