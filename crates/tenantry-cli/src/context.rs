@@ -24,6 +24,9 @@ use crate::{
 /// How long to wait for leases to be returned when a command ends.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a move that is interrupted may take to be undone.
+const UNDOING: Duration = Duration::from_secs(30);
+
 /// The context of a command.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -195,6 +198,24 @@ impl Context {
             result = work => Ok(result?),
             () = self.interrupt.clone().wait() => Err(Failure::new(format!("interrupted: {not_done}"))),
         }
+    }
+
+    /// As [`interruptible`](Self::interruptible), for work that ends in an orderly way once it is given up.
+    pub(crate) async fn interruptible_move<T, E>(
+        &self,
+        not_done: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure>
+    where
+        Failure: From<E>,
+    {
+        let done = self.interruptible(not_done, work).await;
+        if done.is_err()
+            && let Some(own) = self.own.get()
+        {
+            own.close_within(UNDOING).await;
+        }
+        done
     }
 
     pub(crate) async fn close(&self) {

@@ -17,6 +17,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::Arc,
+    time::Instant,
     time::{Duration, SystemTime},
 };
 
@@ -691,8 +692,8 @@ impl TenantManager {
         Box::pin(async move { self.tenant(&*name).await })
     }
 
-    /// Closes the manager: refuses new acquires at once, waits up to 30 s for leases to come back,
-    /// closes every connection and stops every background task.
+    /// Closes the manager: undoes or completes [moves](crate::moves::Mover) that are under way, refuses new acquires, waits for
+    /// leases to come back, closes every connection and stops every background task. This takes 30 s at most.
     ///
     /// The server ends the session behind a closed connection by itself. `close` waits up to 100 ms for
     /// it and does not ask, so a busy server can still list a session in `pg_stat_activity` afterwards.
@@ -707,7 +708,7 @@ impl TenantManager {
         self.close_within(PATIENCE).await;
     }
 
-    /// Closes the manager and waits at most this long for leases.
+    /// Closes the manager and waits at most this long for moves and leases.
     ///
     /// A connection whose lease takes longer is closed when the lease ends.
     ///
@@ -715,7 +716,12 @@ impl TenantManager {
     ///
     /// Like [`close`](Self::close).
     pub async fn close_within(&self, patience: Duration) {
-        let all = self.servers().all().map(|(_, server)| server.close(patience));
+        let began = Instant::now();
+        // A move is undone, or completed, with connections to both servers.
+        self.begin_closing();
+        self.server().finish_works(patience).await;
+        let left = patience.saturating_sub(began.elapsed());
+        let all = self.servers().all().map(|(_, server)| server.close(left));
         join_all(all).await;
     }
 

@@ -160,8 +160,10 @@ impl Move {
         progress.say("examining");
         let options = telling(self.options(on)?, progress.clone());
         let moving = mover.move_tenant(tenant, self.destination(), options);
-        let report =
-            on.interruptible("the move is undone, unless the tenant is there already", moving);
+        let report = on.interruptible_move(
+            "the move is undone, unless the tenant is there already; `tenantry move --list` shows which",
+            moving,
+        );
         let report = report.await?;
         drop(progress);
         on.output.report(&report, || report.to_string())?;
@@ -257,7 +259,7 @@ async fn sweep(on: &Context, mover: &Mover) -> Ended {
 }
 
 async fn take_over(on: &Context, mover: &Mover) -> Ended {
-    let taken = on.interruptible("moves may be unfinished", mover.take_over()).await?;
+    let taken = on.interruptible_move("moves may be unfinished", mover.take_over()).await?;
     let views: Vec<_> = taken
         .into_iter()
         .map(|of| {

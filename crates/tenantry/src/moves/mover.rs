@@ -176,7 +176,7 @@ impl Mover {
         let given_up = cancel.clone().drop_guard();
         let run = Run::new(ends, mine, row, teller, cancel, how);
         main.start();
-        let outcome = match main.spawn(run.drive()) {
+        let outcome = match main.spawn_work(run.drive()) {
             Some(task) => task.await.unwrap_or_else(|died| {
                 let attempted = "moving it: the task was ended; take the move over";
                 Err(Error::new(ErrorKind::Unavailable, attempted).with_source(died))

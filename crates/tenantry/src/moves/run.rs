@@ -168,6 +168,10 @@ impl Run {
                     self.teller.tell(stage, true, None);
                 }
                 self.advance(next, ended).await?;
+                if self.row.stage == MoveStage::Undoing {
+                    // Its locks would keep this process itself from tidying up.
+                    self.held = None;
+                }
                 self.teller.tell(next, false, None);
                 tries = 0;
                 if matches!(ended, Ended::Blocked { .. }) {

@@ -192,6 +192,7 @@ fn guarded(error: Error) -> Failure {
 fn served(error: Error) -> Failure {
     match error.kind() {
         ErrorKind::Busy
+        | ErrorKind::NameInUse
         | ErrorKind::LockNotAvailable
         | ErrorKind::Deadlock
         | ErrorKind::SerializationFailure => Failure::Blocked(error),

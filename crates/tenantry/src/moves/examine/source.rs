@@ -1,6 +1,6 @@
 //! What prevents a move at its source: rights, what would not be copied, and what depends on it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::Row;
 
@@ -51,6 +51,10 @@ const MAY_FENCE: &str = "\
 
 /// How much longer it takes to copy rows between tables than to read them.
 const WRITING: u32 = 5;
+
+/// The bytes of rows per second that are not exceeded however fast they are read, and what each table takes besides.
+const RATE: f64 = 10e6;
+const PER_TABLE: Duration = Duration::from_millis(45);
 
 impl Examination<'_> {
     pub(super) async fn source(&mut self) -> Result<(), Error> {
@@ -137,7 +141,10 @@ impl Examination<'_> {
         self.bytes = found.bytes;
         self.tables = u32::try_from(found.tables.len()).unwrap_or(u32::MAX);
         // They are read, written twice, and their indexes are filled.
-        self.structure = began.elapsed() * WRITING;
+        let read = began.elapsed() * WRITING;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let written = Duration::from_secs_f64(found.bytes as f64 / RATE);
+        self.structure = read.max(written) + PER_TABLE * self.tables;
         for what in found.left_behind {
             self.found(ObstacleKind::NotCarried, what);
         }

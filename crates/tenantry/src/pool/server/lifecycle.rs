@@ -27,6 +27,8 @@ pub(super) struct Lifecycle {
     /// `true` once the housekeeping has started.
     housekeeping: AtomicBool,
     tasks: TaskTracker,
+    /// Those of the tasks that need connections in order to end.
+    works: TaskTracker,
     /// Tasks that begin with the first use.
     workers: Mutex<Vec<BoxFuture<'static, ()>>>,
     /// Cancelled when closing begins, even if it was only announced.
@@ -48,6 +50,7 @@ impl Lifecycle {
             runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
             housekeeping: AtomicBool::new(false),
             tasks: TaskTracker::new(),
+            works: TaskTracker::new(),
             workers: Mutex::default(),
             closing: CancellationToken::new(),
             closed: AtomicBool::new(false),
@@ -86,6 +89,23 @@ impl Server {
             tracing::warn!(tasks, "background tasks of the pool did not stop in time");
         }
         self.life.done.cancel();
+    }
+
+    /// Waits at most this long for works that end because closing has begun.
+    pub(crate) async fn finish_works(&self, patience: Duration) {
+        self.life.works.close();
+        if timeout_at(after(patience), self.life.works.wait()).await.is_err() {
+            let works = self.life.works.len();
+            tracing::warn!(works, "closed the pool before moves have ended: take them over");
+        }
+    }
+
+    /// Runs a task, as [`spawn`](Self::spawn) does, for which connections are kept open while it ends.
+    pub(crate) fn spawn_work<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        self.spawn(self.life.works.track_future(work))
     }
 
     /// Waits until every connection is gone.

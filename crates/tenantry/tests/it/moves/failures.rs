@@ -162,6 +162,26 @@ async fn a_move_is_cancelled_by_another_process_and_by_dropping_it() -> TestResu
     Ok(())
 }
 
+/// A process that is told to stop does not leave its tenant waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn closing_the_manager_undoes_its_move() -> TestResult {
+    let two = Two::with(&["acme"]).await;
+    for stage in [MoveStage::Prepared, MoveStage::Fenced] {
+        let manager = two.manager();
+        let (halting, mut halted, go_on) = halting_at(stage, options());
+        let mover = manager.mover();
+        let moving = tokio::spawn(async move { mover.move_tenant("acme", "eu-1", halting).await });
+        halted().await;
+        let closing = tokio::spawn(async move { manager.close().await });
+        go_on.send(())?;
+        closing.await?;
+        let error = moving.await?.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Move, "{stage}: {error:?}");
+        is_undone(&two, &two.manager(), "acme").await;
+    }
+    Ok(())
+}
+
 /// Moves whose steps were recorded, in order.
 #[tokio::test]
 async fn a_panic_of_the_callback_does_no_harm_and_stages_come_in_order() -> TestResult {
