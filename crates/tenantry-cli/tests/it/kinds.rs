@@ -1,8 +1,11 @@
 //! Settings of rows, databases, servers and tiers.
 
+use std::process;
+
+use sqlx::{Connection, PgConnection};
 use tenantry_devdb::{DevDatabase, DevServer};
 
-use crate::support::{Folder, Ran};
+use crate::support::{Folder, Ran, eventually, execute, value};
 
 const UNREACHABLE: &str = "postgres://127.0.0.1:1/none";
 
@@ -333,6 +336,47 @@ async fn a_tenant_is_moved_to_another_server() {
     run("move --take-over").await.ended_with(0).says("no abandoned moves");
     run("move --sweep").await.ended_with(0).says("dropped tenantry_moved_");
     run("move --sweep").await.ended_with(0).says("nothing to drop");
+}
+
+#[tokio::test]
+async fn a_move_that_is_interrupted_is_undone() {
+    let (server, other) = (DevServer::start().await.unwrap(), DevServer::start().await.unwrap());
+    let folder = Folder::new();
+    let servers = format!(
+        "[tenants]\ncatalog = \"table\"\n\n[servers.eu-1]\nurl = \"{}\"\nmax_connections = 6\n",
+        other.url()
+    );
+    folder.write("tenantry.toml", servers);
+    let tenantry = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        folder.tenantry(arguments).url(server.url())
+    };
+    tenantry("init --yes --create-table --output other.toml").run().await.ended_with(0);
+    tenantry("tenant create acme").run().await.ended_with(0);
+    let mut admin = PgConnection::connect(&server.url()).await.unwrap();
+    // It keeps the fence waiting, which gives way, and tries again.
+    let mut holder = PgConnection::connect(&server.url()).await.unwrap();
+    execute(
+        &mut holder,
+        "create table tenant_acme.held (n int); begin; insert into tenant_acme.held values (1)",
+    )
+    .await;
+    for signal in ["INT", "TERM"] {
+        let child = tenantry("move acme --to eu-1").command.spawn().unwrap();
+        let state = "select state from tenants where id = 'acme'";
+        eventually("it moves", async || value(&mut admin, state).await != "active").await;
+        let pid = child.id().unwrap().to_string();
+        let sent = process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap();
+        assert!(sent.success());
+        let output = child.wait_with_output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("interrupted: the move is undone"), "{said}");
+        assert_eq!(value(&mut admin, state).await, "active", "{said}");
+        tenantry("move --list").run().await.ended_with(0).says("acme: undone");
+    }
+    execute(&mut holder, "rollback").await;
+    tenantry("move acme --to eu-1").run().await.ended_with(0);
 }
 
 #[tokio::test]
