@@ -57,7 +57,8 @@ async fn while_the_replica_is_away_the_primary_answers() -> TestResult {
     assert!(reads(&collector(&manager), "away") > 0);
     let is_away =
         |event: &Event| matches!(event, Event::Replica(of) if of.state == ReplicaState::Away);
-    assert!(heard.all().iter().any(is_away));
+    // Hooks hear of it in the background.
+    eventually("it is heard of", async || heard.all().iter().any(is_away)).await;
     pair.standby.start_again().await?;
     warm(&manager, "acme").await;
 
