@@ -17,8 +17,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::Arc,
-    time::Instant,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::future::{BoxFuture, join_all};
@@ -703,7 +702,7 @@ impl TenantManager {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the manager stays closed to new acquires; call it again to keep waiting.
+    /// When dropped, the manager is closing, or closed to new acquires if no move is under way; call it again.
     pub async fn close(&self) {
         self.close_within(PATIENCE).await;
     }

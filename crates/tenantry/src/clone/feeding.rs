@@ -118,7 +118,8 @@ const ALL: &str = "\
 
 /// The sequences of tables' integer columns: of identity columns, and in defaults. Parameter: the oids of the tables.
 const SEQUENCES: &str = "\
-    select distinct s.seqrelid::pg_catalog.int8 as oid, a.attrelid::pg_catalog.int8 as of_table, c.relname::pg_catalog.text as name, \
+    select distinct s.seqrelid::pg_catalog.int8 as oid, a.attrelid::pg_catalog.int8 as of_table, \
+      c.relname::pg_catalog.text as name, \
       a.attname::pg_catalog.text as column, s.seqincrement as increment, \
       least(s.seqmax, case \
         when a.atttypid operator(pg_catalog.=) 'pg_catalog.int2'::pg_catalog.regtype then 32767 \

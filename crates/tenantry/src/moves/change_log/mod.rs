@@ -7,7 +7,8 @@
 //!
 //! Each round reads the logged keys and the rows that have them in one snapshot, writes these rows at the target, and
 //! removes the keys from the log. A round whose keys were not removed is repeated, which changes nothing: what counts is
-//! the row as it is. So any process can go on, and the last round, behind the fence, has little to do.
+//! the row as it is. So a process that takes the move over does another round. The last one, behind the fence,
+//! has little to do.
 
 mod pace;
 
@@ -50,7 +51,7 @@ pub(super) async fn begin(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failu
     begun.map_err(guarded)
 }
 
-/// Copies the rows as they are, unless an earlier attempt has. Returns what was copied.
+/// Copies the rows, unless an earlier attempt has. Returns what was copied.
 pub(super) async fn copy(ends: &Ends, attempt: Attempt<'_>) -> Result<Option<Copied>, Failure> {
     if ends.target_kind() == IsolationKind::Row {
         let mut lease = ends.target.lease().await?;

@@ -49,7 +49,7 @@ pub(crate) struct Round {
     pub(crate) different: Option<String>,
 }
 
-/// A round that has not got anywhere yet.
+/// The number of keys in the log, the rows that were compared, and how they differ.
 type Done = (u64, Option<Vec<Content>>, Option<String>);
 
 /// What a round has read: all tables, with the numbers of their keys in the log.

@@ -4,9 +4,9 @@
 //!   table ─▶ triggers after insert, update, delete ─▶ log.t<oid>: the key of each row, as text
 //! ```
 //!
-//! The log has a schema of its own, which nobody else uses: the functions of the triggers write there with the rights of
-//! their owner. They run no code of others, such as a cast or the check of a domain. A row of the log is committed
-//! together with the change that it tells of.
+//! The log has a schema of its own, on which only its owner has rights: the functions of the triggers write there as that
+//! role. They run no code of others, such as a cast or the check of a domain. A row of the log is committed together
+//! with the change that it tells of.
 
 use std::time::Duration;
 
@@ -134,8 +134,8 @@ impl ChangeLog<'_> {
         key.types(sql);
         sql.text("); create function ");
         self.write_function(sql, table, key, Duration::ZERO);
-        // Others may create partitions, whose triggers have this function. Its name says nothing to who cannot use the
-        // schema.
+        // Other roles may create partitions, whose triggers have this function. They cannot name it themselves, without
+        // rights on the schema.
         self.named(sql.text("grant execute on function "), 'f', table.oid).text("() to public");
     }
 
@@ -308,7 +308,7 @@ impl ChangeLog<'_> {
             let attempted = format!("dropping the trigger {trigger} of table {schema}.{table}");
             in_a_moment(&mut lease, (schema, table), sql, &attempted).await?;
         }
-        // Nobody else uses what is left.
+        // No session waits for locks of what is left.
         let oids = functions.iter().filter_map(|row| {
             row.try_get::<Option<&str>, _>(0).ok()??.strip_prefix('f')?.parse::<i64>().ok()
         });

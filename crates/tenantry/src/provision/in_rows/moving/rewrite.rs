@@ -32,7 +32,7 @@ pub(super) struct Changed<'a> {
     pub(super) number: u64,
 }
 
-/// What is done to a table, and the letters of the names of its parts of the statement.
+/// What is done to a table, each in a part of the statement.
 #[derive(Debug, Clone, Copy)]
 enum Write {
     Delete,
@@ -233,7 +233,7 @@ const ENABLED: &str = "\
     where c.oid::pg_catalog.int8 operator(pg_catalog.=) any (select b.oid from below b) and not t.tgisinternal \
       and t.tgparentid operator(pg_catalog.=) 0::pg_catalog.oid and t.tgenabled operator(pg_catalog.<>) 'D'";
 
-/// Disables the triggers of tables that nobody else uses. Returns the statements that enable them.
+/// Disables the triggers of tables that only the move uses. Returns the statements that enable them.
 pub(super) async fn disable_triggers(
     conn: &mut PgConnection,
     tables: &[Changed<'_>],

@@ -33,7 +33,8 @@ const TREE: &str = "\
         where t.tgrelid operator(pg_catalog.=) c.oid and l.nspname operator(pg_catalog.=) $2) as triggers \
     from below b join pg_catalog.pg_class c on c.oid::pg_catalog.int8 operator(pg_catalog.=) b.oid";
 
-/// A table that lacks an enabled trigger of the log. Parameters: the oids of tables and partitions, the schema of the log, and the number of triggers.
+/// A table that lacks an enabled trigger of the log. Parameters: the oids of tables and partitions, the schema of the log,
+/// and the number of triggers.
 const UNLOGGED: &str = "\
     select c.relname::pg_catalog.text from pg_catalog.pg_class c \
     where c.oid::pg_catalog.int8 operator(pg_catalog.=) any ($1) and $3 operator(pg_catalog.<>) ( \

@@ -180,7 +180,7 @@ async fn rows_that_would_be_lost_are_noticed_until_the_end() -> TestResult {
     Ok(())
 }
 
-/// Nobody else reads or writes the log, and no code of a tenant runs with the rights of its owner.
+/// Other roles neither read nor write the log, and no code of a tenant runs with the rights of its owner.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn the_log_is_for_the_mover_alone() -> TestResult {
     let scene = Scene::with(
