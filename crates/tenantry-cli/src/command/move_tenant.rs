@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use schemars::JsonSchema;
@@ -7,8 +7,8 @@ use tenantry::{
     Ident, IsolationKind,
     citus::CitusNode,
     moves::{
-        Destination, DrainOptions, MoveOptions, MoveRecord, MoveReport, MoveStage, Mover,
-        NodeMoveOptions,
+        Destination, DrainOptions, MoveMethod, MoveOptions, MoveRecord, MoveReport, MoveStage,
+        Mover, NodeMoveOptions,
     },
 };
 
@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::{Failure, chain},
-    output::Progress,
+    output::{Progress, Table},
     settings,
 };
 
@@ -53,6 +53,9 @@ pub(crate) struct Move {
     /// Check everything and estimate how long requests would wait; change nothing
     #[arg(long, requires = "whom", conflicts_with_all = ["cancel", "node", "list", "take_over", "sweep"])]
     dry_run: bool,
+    /// How the rows get there: `replication`, `change_log` or `under_fence` [default: what makes requests wait the least]
+    #[arg(long, value_name = "METHOD", value_parser = method, requires = "whom", conflicts_with_all = ["cancel", "node", "list", "take_over", "sweep"])]
+    method: Option<MoveMethod>,
     /// How long requests may wait [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = settings::duration, requires = "whom", conflicts_with_all = ["cancel", "node", "list", "take_over", "sweep"])]
     max_pause: Option<Duration>,
@@ -88,6 +91,13 @@ pub(crate) struct TakenOverView {
     /// Why a move was undone, or is still unfinished.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// Parses a way of moving rows.
+fn method(word: &str) -> Result<MoveMethod, String> {
+    let all = [MoveMethod::Replication, MoveMethod::ChangeLog, MoveMethod::UnderFence];
+    let known = all.into_iter().find(|method| method.as_str() == word);
+    known.ok_or_else(|| format!("must be {}", all.map(MoveMethod::as_str).join(" or ")))
 }
 
 impl Move {
@@ -138,6 +148,7 @@ impl Move {
         if let Some(migrations) = on.tenant_migrations()? {
             options = options.tenants(migrations);
         }
+        options = self.method.into_iter().fold(options, MoveOptions::method);
         if let Some(limit) = self.max_pause {
             options = options.max_pause(limit);
         }
@@ -191,46 +202,69 @@ async fn move_to_node(on: &Context, mover: &Mover, tenant: &str, node: &CitusNod
 
 async fn cancel(on: &Context, mover: &Mover, tenant: &str) -> Ended {
     on.interruptible("the move may or may not be cancelled", mover.cancel(tenant)).await?;
+    let moves = on.interruptible("the move is cancelled", mover.list()).await?;
+    let is_abandoned =
+        moves.iter().find(|of| of.tenant_id.as_str() == tenant).is_some_and(|of| of.is_abandoned);
     let report = TenantChanged { tenant_id: tenant, done: "cancelled", from: None };
-    on.output
-        .report(&report, || format!("cancelled the move of tenant {tenant}: it is being undone"))?;
-    Ok(Exit::Fine)
+    on.output.report(&report, || match is_abandoned {
+        false => format!("cancelled the move of tenant {tenant}: it is being undone"),
+        true => format!(
+            "cancelled the move of tenant {tenant}: its process has died; {TAKE_OVER}, which undoes it"
+        ),
+    })?;
+    Ok(if is_abandoned { Exit::Warnings } else { Exit::Fine })
 }
 
 async fn list(on: &Context, mover: &Mover) -> Ended {
     let moves = on.interruptible("nothing was changed", mover.list()).await?;
     let text = || {
-        let lines: Vec<_> = moves
-            .iter()
-            .map(|of| {
-                let mut line =
-                    format!("{}: {} from {} to {}", of.tenant_id, of.stage, of.from, of.to);
-                if of.from_isolation != of.to_isolation {
-                    line.push_str(&format!(" ({} to {})", of.from_isolation, of.to_isolation));
-                }
-                if let Some(until) = kept_until(of) {
-                    line.push_str(&format!(", {} keeps {} until {until}", of.from, of.kept_as));
-                }
-                if of.is_abandoned {
-                    line.push_str(", abandoned: take it over with `tenantry move --take-over`");
-                }
-                if let Some(trouble) = &of.trouble {
-                    line.push_str(&format!(" ({trouble})"));
-                }
-                line
-            })
-            .collect();
-        if lines.is_empty() { "no moves".to_owned() } else { lines.join("\n") }
+        let mut table =
+            Table::new(["tenant", "stage", "from", "to", "method", "began", "took", "note"]);
+        for of in &moves {
+            let is_of_one_kind = of.from_isolation == of.to_isolation;
+            let [from, to] =
+                [(&of.from, of.from_isolation), (&of.to, of.to_isolation)].map(|(server, kind)| {
+                    if is_of_one_kind { server.to_string() } else { format!("{server} ({kind})") }
+                });
+            table.row([
+                of.tenant_id.to_string(),
+                of.stage.to_string(),
+                from,
+                to,
+                of.method.as_str().to_owned(),
+                of.began_at.and_then(time).unwrap_or_default(),
+                took(of),
+                notes(of),
+            ]);
+        }
+        if moves.is_empty() { "no moves".to_owned() } else { table.to_string() }
     };
     on.output.report(&moves, text)?;
     Ok(if moves.iter().any(|of| of.is_abandoned) { Exit::Warnings } else { Exit::Fine })
 }
 
-/// Returns when the old copy of a move may be dropped, if there is one.
-fn kept_until(of: &MoveRecord) -> Option<String> {
-    let until = of.keep_until.filter(|_| of.stage == MoveStage::Done && of.swept_at.is_none())?;
-    let until = jiff::Timestamp::try_from(until).ok()?;
-    Some(until.strftime("%Y-%m-%d %H:%M:%S").to_string())
+/// Returns how long a move that has ended took.
+fn took(of: &MoveRecord) -> String {
+    let took = of.began_at.zip(of.ended_at).and_then(|(from, to)| to.duration_since(from).ok());
+    took.map(|took| format!("{took:.1?}")).unwrap_or_default()
+}
+
+/// Says what has to be known, or done, about a move.
+fn notes(of: &MoveRecord) -> String {
+    let keeps = of.stage == MoveStage::Done && of.swept_at.is_none();
+    let until = of.keep_until.filter(|_| keeps).and_then(time);
+    let kept = until.map(|until| format!("{} keeps {} until {until}", of.from, of.kept_as));
+    let cancelled = of.is_cancelled.then(|| "cancelled".to_owned());
+    let abandoned = of.is_abandoned.then(|| format!("abandoned: {TAKE_OVER}"));
+    let trouble = of.trouble.as_deref().map(str::to_owned);
+    [kept, cancelled, abandoned, trouble].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+const TAKE_OVER: &str = "take it over with `tenantry move --take-over`";
+
+fn time(at: SystemTime) -> Option<String> {
+    let at = jiff::Timestamp::try_from(at).ok()?;
+    Some(at.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 async fn sweep(on: &Context, mover: &Mover) -> Ended {

@@ -185,7 +185,7 @@ fn expected(kind: Kind) -> String {
         Kind::Switch => "must be true or false".to_owned(),
         Kind::Duration => "must be a time in quotes, such as \"5s\"".to_owned(),
         Kind::Choice(choices) => format!("must be \"{}\"", choices.join("\" or \"")),
-        Kind::Text | Kind::Path | Kind::Url => "must be a text in quotes".to_owned(),
+        Kind::Text | Kind::Path | Kind::Url | Kind::Secret => "must be a text in quotes".to_owned(),
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     /// A URL: its password is never shown.
     Url,
+    /// A text that is never shown.
+    Secret,
 }
 
 impl Key {
@@ -93,6 +95,8 @@ keys! { ALL:
         "file whose first line is the password; without it, PGPASSWORD and ~/.pgpass are read";
     PASSWORD_COMMAND: "database.password_command", Kind::Text, None,
         "shell command that prints the password";
+    REPLICATION_CONNECTION: "database.replication_connection", Kind::Secret, None,
+        "libpq parameters for other servers that connect to this one, such as `password=…`; see docs/moving.md";
     UPKEEP_URL: "upkeep.url", Kind::Url, None,
         "URL of the role that migrates and creates tenants; same server and database as database.url";
     UPKEEP_USER: "upkeep.user", Kind::Text, None,
@@ -207,6 +211,8 @@ keys! { OF_A_SERVER:
         "file whose first line is the password";
     SERVER_PASSWORD_COMMAND: "password_command", Kind::Text, None,
         "shell command that prints the password";
+    SERVER_REPLICATION_CONNECTION: "replication_connection", Kind::Secret, None,
+        "libpq parameters for other servers that connect to it, such as `password=…`; see docs/moving.md";
     SERVER_MAX_CONNECTIONS: "max_connections", Kind::Count, None,
         "maximum number of connections from one process to it; default: pool.max_connections";
     SERVER_MAX_CONNECTIONS_PER_TENANT: "max_connections_per_tenant", Kind::Count, None,

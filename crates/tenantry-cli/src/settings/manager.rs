@@ -17,6 +17,9 @@ impl Settings {
     pub(crate) fn manager(&self) -> Result<TenantManager, Failure> {
         let url = self.database_url()?;
         let mut builder = self.builder_at(&url)?;
+        if let Some(parameters) = self.text(&key::REPLICATION_CONNECTION) {
+            builder = builder.replication_connection(parameters);
+        }
         for (name, server) in self.servers()? {
             builder = builder.server(name, server);
         }
@@ -51,6 +54,13 @@ impl Settings {
             }
             ConfigError::ServerName { name } | ConfigError::ServerTwice { name } => {
                 self.wrong(&key::SERVERS.key(name, &key::SERVER_URL), error)
+            }
+            ConfigError::ReplicationConnection { name } => {
+                let key = match name.as_str() {
+                    "main" => key::REPLICATION_CONNECTION.clone(),
+                    name => key::SERVERS.key(name, &key::SERVER_REPLICATION_CONNECTION),
+                };
+                self.wrong(&key, error)
             }
             // With only the URL, the URL is the only possible cause of a failure.
             _ => match TenantManager::builder(url).build() {

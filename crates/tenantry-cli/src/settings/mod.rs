@@ -181,7 +181,7 @@ impl Settings {
 
     pub(crate) fn text(&self, key: &Key) -> Option<&str> {
         match self.get(key)?.0 {
-            Value::Text(text) | Value::Url(text) => {
+            Value::Text(text) | Value::Url(text) | Value::Secret(text) => {
                 Some(text).filter(|text| !text.is_empty()).map(String::as_str)
             }
             _ => None,

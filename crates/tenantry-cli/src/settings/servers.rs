@@ -57,6 +57,8 @@ impl Settings {
         pool.max_connections_per_tenant = per_tenant.or(pool.max_connections_per_tenant);
         let url = with_password(without, password);
         let server = ServerOptions::new(url).pool_options(pool);
+        let replication = self.text(&of(&key::SERVER_REPLICATION_CONNECTION));
+        let server = replication.into_iter().fold(server, ServerOptions::replication_connection);
         let weight = self.number(&of(&key::SERVER_WEIGHT));
         let server = weight.into_iter().fold(server, ServerOptions::weight);
         let draining = self.switch(&of(&key::SERVER_DRAINING));

@@ -16,6 +16,7 @@ pub(crate) enum Value {
     Duration(Duration),
     Switch(bool),
     Url(String),
+    Secret(String),
 }
 
 impl Value {
@@ -29,6 +30,7 @@ impl Value {
         match kind {
             Kind::Text | Kind::Path => Ok(Self::Text(text.to_owned())),
             Kind::Url => Ok(Self::Url(text.to_owned())),
+            Kind::Secret => Ok(Self::Secret(text.to_owned())),
             Kind::List => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Ok(Self::List(parts.map(str::to_owned).collect()))
@@ -74,6 +76,7 @@ impl fmt::Display for Value {
             },
             Self::Switch(switch) => switch.fmt(f),
             Self::Url(url) => f.write_str(&redact::url(url)),
+            Self::Secret(_) => f.write_str("***"),
         }
     }
 }
@@ -94,6 +97,7 @@ mod tests {
             (Kind::List, "a, b,,", "a,b"),
             (Kind::Choice(&["schemas", "table"]), "table", "table"),
             (Kind::Url, "postgres://a:secret@h/d", "postgres://a:***@h/d"),
+            (Kind::Secret, "host=h password=secret", "***"),
         ] {
             assert_eq!(Value::parse(kind, text).unwrap().to_string(), shown);
         }

@@ -321,6 +321,9 @@ async fn a_tenant_is_moved_to_another_server() {
     plan.says("requests would wait for about").says("logical replication is not used");
     let blocked = run("move acme --to eu-1 --dry-run --max-pause 1ms --json").await.ended_with(1);
     assert_eq!(blocked.json()["obstacles"][0]["kind"], "pause");
+    let asked = run("move acme --to eu-1 --dry-run --method replication").await.ended_with(1);
+    asked.says("obstacle: wal_level is minimal");
+    run("move acme --to eu-1 --method paper").await.ended_with(2).says("must be replication or");
     run("move acme --to mars").await.ended_with(2).says("there is no server \"mars\"");
     run("move acme").await.ended_with(2).says("with `--isolation`");
     run("move acme --cancel").await.ended_with(2).says("it is on no move");
@@ -331,7 +334,9 @@ async fn a_tenant_is_moved_to_another_server() {
     assert!(moved["pauseMs"].as_f64().is_some_and(|pause| pause > 0.0), "{moved}");
     run("tenant show acme").await.ended_with(0).says("server      eu-1").says("epoch       2");
     let listed = run("move --list").await.ended_with(0);
-    listed.says("acme: done from main to eu-1, main keeps tenantry_moved_").says(" until 20");
+    let shown = listed.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.starts_with("tenant stage from to method began took note acme done main eu-1 "));
+    listed.says(" main keeps tenantry_moved_").says(" until 20");
     run("move acme --to eu-1").await.ended_with(2).says("it is on server eu-1 already");
     run("move --take-over").await.ended_with(0).says("no abandoned moves");
     run("move --sweep").await.ended_with(0).says("dropped tenantry_moved_");
@@ -373,7 +378,7 @@ async fn a_move_that_is_interrupted_is_undone() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("interrupted: the move is undone"), "{said}");
         assert_eq!(value(&mut admin, state).await, "active", "{said}");
-        tenantry("move --list").run().await.ended_with(0).says("acme: undone");
+        tenantry("move --list").run().await.ended_with(0).says("acme    undone");
     }
     execute(&mut holder, "rollback").await;
     tenantry("move acme --to eu-1").run().await.ended_with(0);
@@ -399,9 +404,15 @@ async fn a_server_is_drained() {
     run("tenant suspend idle").await.ended_with(0);
     run("move --drain eu-1").await.ended_with(2).says("server eu-1: it still gets new tenants");
     run("move acme --drain eu-1").await.ended_with(2);
-    for option in
-        ["--at-once 2", "--max-failures 2", "--to eu-1", "--dry-run", "--keep 1d", "--no-verify"]
-    {
+    for option in [
+        "--at-once 2",
+        "--max-failures 2",
+        "--to eu-1",
+        "--dry-run",
+        "--keep 1d",
+        "--no-verify",
+        "--method replication",
+    ] {
         run(&format!("move --list {option}")).await.ended_with(2);
     }
     run("move acme --to main --to eu-1").await.ended_with(2).says("give `--to` once");

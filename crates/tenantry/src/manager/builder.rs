@@ -76,6 +76,7 @@ pub struct ManagerBuilder {
     placement: PlacementPolicy,
     pub(super) shared_budget: Option<SharedBudget>,
     pub(super) behind_pooler: BehindPooler,
+    from_others: Option<String>,
 }
 
 impl ManagerBuilder {
@@ -128,6 +129,7 @@ impl ManagerBuilder {
             placement: PlacementPolicy::default(),
             shared_budget: None,
             behind_pooler: BehindPooler::default(),
+            from_others: None,
         }
     }
 
@@ -188,6 +190,35 @@ impl ManagerBuilder {
     /// See [`ServerOptions`].
     pub fn server(mut self, name: impl Into<String>, server: impl Into<ServerOptions>) -> Self {
         self.servers.push((name.into(), server.into()));
+        self
+    }
+
+    /// Sets how other servers connect to the manager's own, when a tenant [moves](crate::moves::Mover) to them by logical
+    /// replication: parameters of a libpq connection string, such as `host=10.0.0.5 password=…`. They are added to host,
+    /// port and database of the manager's connection and the user of maintenance, and take precedence. Default: none.
+    /// For a further server, see [`ServerOptions::replication_connection`].
+    ///
+    /// It is needed where servers ask each other for a password, which PostgreSQL always requires of a target whose
+    /// role is not a superuser, or reach each other at another address than this process does. The target stores the
+    /// parameters as part of a subscription until the move is over, where superusers can read them, and may log the
+    /// statement that contains them. [`MoveOptions::source_connection`](crate::moves::MoveOptions::source_connection)
+    /// replaces the whole string for one move.
+    ///
+    /// A URL is refused by [`build`](Self::build). PostgreSQL's chapter "Connection Strings" (libpq) has the syntax.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::{ServerOptions, TenantManager};
+    ///
+    /// let eu = ServerOptions::new("postgres://app:secret@db-eu/saas")
+    ///     .replication_connection("host=10.0.1.7 password=secret sslmode=require");
+    /// let manager = TenantManager::builder("postgres://app:secret@db-main/saas")
+    ///     .replication_connection("password=secret")
+    ///     .server("eu-1", eu);
+    /// ```
+    pub fn replication_connection(mut self, parameters: impl Into<String>) -> Self {
+        self.from_others = Some(parameters.into());
         self
     }
 
@@ -872,6 +903,7 @@ impl ManagerBuilder {
             after_connect: self.after_connect,
             by_transaction: false,
             lineage: None,
+            from_others: from_others(MAIN, self.from_others)?,
         };
         let (for_others, slow) = (pool.clone(), self.events.slow_query_threshold);
         let name_hosts = |hosts| named(hosts, &name, slow);
@@ -1012,7 +1044,8 @@ fn others(
     events: &EventOptions,
 ) -> Result<Vec<OtherServer>, ConfigError> {
     let mut names = BTreeSet::from([MAIN.to_owned()]);
-    let each = servers.into_iter().map(|(name, ServerOptions { connecting, pool: own, .. })| {
+    let each = servers.into_iter().map(|(name, server)| {
+        let ServerOptions { connecting, pool: own, from_others: added, .. } = server;
         if !is_server_name(&name) {
             return Err(ConfigError::ServerName { name });
         }
@@ -1031,11 +1064,22 @@ fn others(
             target: connecting.target,
             order: connecting.order,
             timeout: connecting.timeout.unwrap_or(pool.connect_timeout),
+            from_others: from_others(&name, added)?,
             ..main.clone()
         };
         Ok((name.into(), connector, pool, share))
     });
     each.collect()
+}
+
+/// Checks the parameters with which other servers connect to a server.
+fn from_others(name: &str, parameters: Option<String>) -> Result<Option<Arc<str>>, ConfigError> {
+    match parameters {
+        Some(text) if text.contains("://") => {
+            Err(ConfigError::ReplicationConnection { name: name.to_owned() })
+        }
+        parameters => Ok(parameters.map(Into::into)),
+    }
 }
 
 /// Returns `true` if a text can be the name of a server: it is the value of a metric's label, and
@@ -1170,6 +1214,14 @@ pub enum ConfigError {
     NotBehindPooler {
         /// The setting.
         setting: &'static str,
+    },
+    /// The [replication connection](ManagerBuilder::replication_connection) of a server is a URL.
+    #[error(
+        "replication_connection of server {name}: give parameters such as `host=10.0.0.5 password=…`, and no URL"
+    )]
+    ReplicationConnection {
+        /// The name of the server.
+        name: String,
     },
     /// An option cannot be used.
     #[error("option {0}")]

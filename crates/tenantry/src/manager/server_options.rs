@@ -22,6 +22,7 @@ pub struct ServerOptions {
     pub(super) pool: Option<PoolOptions>,
     pub(super) weight: f64,
     pub(super) draining: bool,
+    pub(super) from_others: Option<String>,
 }
 
 impl ServerOptions {
@@ -32,6 +33,7 @@ impl ServerOptions {
             pool: None,
             weight: 1.0,
             draining: false,
+            from_others: None,
         }
     }
 
@@ -60,6 +62,14 @@ impl ServerOptions {
     pub fn draining(self, draining: bool) -> Self {
         Self { draining, ..self }
     }
+
+    /// Sets how other servers connect to this one, as [`ManagerBuilder::replication_connection`] does for the
+    /// manager's own.
+    ///
+    /// [`ManagerBuilder::replication_connection`]: super::ManagerBuilder::replication_connection
+    pub fn replication_connection(self, parameters: impl Into<String>) -> Self {
+        Self { from_others: Some(parameters.into()), ..self }
+    }
 }
 
 impl From<&str> for ServerOptions {
@@ -76,7 +86,7 @@ impl From<String> for ServerOptions {
 
 impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Omits the URL, which can contain the password.
+        // Omits the URL and the replication connection, which can contain passwords.
         f.debug_struct("ServerOptions")
             .field("pool", &self.pool)
             .field("weight", &self.weight)

@@ -1,6 +1,10 @@
 use std::fmt;
 
-use crate::{fleet::Fleet, tenant::Ident};
+use crate::{
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    tenant::Ident,
+};
 
 /// A connection string by which the target reaches the source. It can contain a password.
 #[derive(Clone)]
@@ -11,24 +15,37 @@ impl Conninfo {
         Self(text)
     }
 
-    /// Returns the one that follows from the manager's configuration, without a password.
-    pub(super) fn of(source: &Fleet) -> Self {
-        let connector = source.server().connector();
-        let options = connector.options();
+    /// Returns the one that follows from the manager's configuration. It has no password, unless the configuration has one
+    /// for other servers.
+    ///
+    /// # Errors
+    ///
+    /// When no host can be written to, or the credentials of maintenance are not available.
+    pub(super) async fn of(source: &Fleet) -> Result<Self, Error> {
+        let server = source.server();
+        let connector = server.connector();
+        let primary = connector.primary().await;
+        let attempted = "finding the host of the source that other servers connect to";
+        let options = primary
+            .map_err(|error| Error::new(ErrorKind::Unavailable, attempted).with_source(error))?;
         let host = options.get_socket().map_or_else(
             || options.get_host().to_owned(),
             |folder| folder.to_string_lossy().into_owned(),
         );
+        let user = server.user_of_upkeep().await?;
         let port = options.get_port().to_string();
         let database = source.home().database().map(Ident::as_str);
         let own = connector.database();
         let parts = [
             ("host", host.as_str()),
             ("port", port.as_str()),
-            ("user", options.get_username()),
+            ("user", user.as_deref().unwrap_or(options.get_username())),
             ("dbname", database.unwrap_or(&own)),
         ];
-        Self(parts.map(|(name, value)| format!("{name}={}", quoted(value))).join(" "))
+        let parts = parts.map(|(name, value)| format!("{name}={}", quoted(value)));
+        // Of a parameter that is given twice, libpq takes the last value.
+        let added = connector.from_others.as_deref().into_iter();
+        Ok(Self(parts.iter().map(String::as_str).chain(added).collect::<Vec<_>>().join(" ")))
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -99,8 +99,9 @@ impl MoveOptions {
     }
 
     /// Sets the connection string by which the target's server reaches the source's, as libpq reads it, such as
-    /// `host=10.0.0.5 dbname=app user=mover password=…`. Default: host, port, user and database of the manager's own
-    /// connection, without a password.
+    /// `host=10.0.0.5 dbname=app user=mover password=…`. Default: host, port and database of the manager's own
+    /// connection and the user of maintenance, with what
+    /// [`replication_connection`](crate::ManagerBuilder::replication_connection) adds.
     ///
     /// The target stores it as part of a subscription until the move is over, where superusers can read it, and may
     /// log the statement that contains it.

@@ -404,8 +404,10 @@ impl Run {
                 change_log::begin(&self.ends, self.attempt()).await
             }
             Work::StartCopy => {
-                let conninfo = self.conninfo.clone();
-                let conninfo = conninfo.unwrap_or_else(|| Conninfo::of(&self.ends.source));
+                let conninfo = match self.conninfo.clone() {
+                    Some(given) => given,
+                    None => Conninfo::of(&self.ends.source).await?,
+                };
                 replicate::start(&self.ends, self.attempt(), &conninfo).await
             }
             Work::AwaitCopy if self.row.method == MoveMethod::ChangeLog => {

@@ -45,6 +45,8 @@ pub(crate) struct Connector {
     pub(crate) by_transaction: bool,
     /// Which servers may take its writes, if it has replicas.
     pub(crate) lineage: Option<Arc<Lineage>>,
+    /// Parameters of libpq with which other servers connect to it, besides those that follow from the options.
+    pub(crate) from_others: Option<Arc<str>>,
 }
 
 impl Connector {

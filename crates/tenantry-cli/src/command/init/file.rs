@@ -64,7 +64,7 @@ fn example(key: &Key) -> String {
     match (default, key.kind) {
         (Some(value), _) => toml(&value),
         // An empty text is as good as none.
-        (None, Kind::Text | Kind::Path | Kind::Url) => quoted(""),
+        (None, Kind::Text | Kind::Path | Kind::Url | Kind::Secret) => quoted(""),
         (None, _) => "…".to_owned(),
     }
 }
@@ -72,7 +72,7 @@ fn example(key: &Key) -> String {
 /// Writes a value as the file has it.
 fn toml(value: &Value) -> String {
     match value {
-        Value::Text(text) | Value::Url(text) => quoted(text),
+        Value::Text(text) | Value::Url(text) | Value::Secret(text) => quoted(text),
         Value::List(list) => {
             format!("[{}]", list.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
         }
@@ -115,6 +115,7 @@ mod tests {
                 let value = match key.kind {
                     Kind::Text | Kind::Path => Value::Text("a \"b\" \\ \u{1}\nä".into()),
                     Kind::Url => Value::Url("postgres://h/d".into()),
+                    Kind::Secret => Value::Secret("password='a\\''".into()),
                     Kind::List => Value::List(vec!["a\"".into(), "b".into()]),
                     Kind::Count => Value::Count(7),
                     Kind::Number => Value::Number(0.5),

@@ -252,7 +252,7 @@ impl<'a> Examination<'a> {
                 Some(why) => self.found(ObstacleKind::Replication, why),
                 None => {
                     self.method = MoveMethod::Replication;
-                    for reason in why_not(self.ends).await? {
+                    for reason in why_not(self.ends, self.options.conninfo.as_ref()).await? {
                         self.found(ObstacleKind::Replication, reason);
                     }
                 }
@@ -260,7 +260,7 @@ impl<'a> Examination<'a> {
             None => {
                 self.not_replicated = match renamed {
                     Some(why) => vec![why],
-                    None => why_not(self.ends).await?,
+                    None => why_not(self.ends, self.options.conninfo.as_ref()).await?,
                 };
                 if self.not_replicated.is_empty() {
                     self.method = MoveMethod::Replication;

@@ -2,7 +2,13 @@
 
 use sqlx::Row;
 
-use crate::{error::Error, moves::ends::Ends, sql::Sql, tenant::Ident};
+use super::reach;
+use crate::{
+    error::Error,
+    moves::{conninfo::Conninfo, ends::Ends},
+    sql::Sql,
+    tenant::Ident,
+};
 
 const OF_SOURCE: &str = "select pg_catalog.current_setting('wal_level'), \
     (select r.rolreplication or r.rolsuper from pg_catalog.pg_roles r \
@@ -116,7 +122,10 @@ fn distributed_sql(schema: &Ident) -> Sql {
 }
 
 /// Returns why logical replication cannot be used; empty if it can.
-pub(in crate::moves) async fn why_not(ends: &Ends) -> Result<Vec<String>, Error> {
+pub(in crate::moves) async fn why_not(
+    ends: &Ends,
+    conninfo: Option<&Conninfo>,
+) -> Result<Vec<String>, Error> {
     let mut reasons = Vec::new();
     let mut lease = ends.source.lease().await?;
     let source = sqlx::raw_sql(OF_SOURCE).fetch_one(&mut *lease).await?;
@@ -179,6 +188,11 @@ pub(in crate::moves) async fn why_not(ends: &Ends) -> Result<Vec<String>, Error>
              max_replication_slots"
                 .to_owned(),
         );
+    }
+    drop(lease);
+    // Connecting fails for the reasons that are found already, too.
+    if reasons.is_empty() {
+        reasons.extend(reach::why_not(ends, conninfo).await?);
     }
     Ok(reasons)
 }

@@ -16,6 +16,7 @@ mod hold;
 mod names;
 mod pace;
 mod publication;
+mod reach;
 mod subscription;
 mod whole;
 

@@ -14,16 +14,17 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::{Two, is_undone, latest, load::Writers, options, value};
 use crate::support::{TestResult, eventually_within, name_of, run};
 
-/// Halts the move when it has entered a stage, until it is told to go on.
-fn halting_at(
-    stage: MoveStage,
+/// Halts the move when it has entered a stage, or has done its work, until it is told to go on.
+pub(super) fn halting_at(
+    (stage, is_worked_off): (MoveStage, bool),
     options: MoveOptions,
 ) -> (MoveOptions, impl AsyncFnMut(), mpsc::Sender<()>) {
     let (tell, mut told) = unbounded_channel();
     let (go_on, wait) = mpsc::channel();
     let wait = Mutex::new(wait);
     let options = options.on_progress(move |progress| {
-        if progress.stage == stage && !progress.is_worked_off && progress.copy.is_none() {
+        let is_there = progress.stage == stage && progress.is_worked_off == is_worked_off;
+        if is_there && progress.copy.is_none() {
             tell.send(()).ok();
             wait.lock().expect("it is not poisoned").recv().ok();
         }
@@ -35,7 +36,7 @@ fn halting_at(
 async fn a_target_that_dies_before_the_switch_leaves_the_tenant_where_it_was() -> TestResult {
     let two = Two::with(&["acme"]).await;
     let manager = two.manager();
-    let (options, mut halted, go_on) = halting_at(MoveStage::Fenced, options());
+    let (options, mut halted, go_on) = halting_at((MoveStage::Fenced, false), options());
     let writers = Writers::start(&[two.stale()], "acme", 2, false);
     let mover = manager.mover();
     let moving = tokio::spawn(async move { mover.move_tenant("acme", "eu-1", options).await });
@@ -74,7 +75,7 @@ async fn a_source_that_dies_while_it_is_fenced_gets_its_tenant_back() -> TestRes
     let manager = two.manager();
     manager.mover().move_tenant("acme", "eu-1", options()).await?;
     crate::support::free_names(&mut two.at_main().await).await;
-    let (options, mut halted, go_on) = halting_at(MoveStage::Fenced, options());
+    let (options, mut halted, go_on) = halting_at((MoveStage::Fenced, false), options());
     let mover = manager.mover();
     let moving = tokio::spawn(async move { mover.move_tenant("acme", "main", options).await });
     halted().await;
@@ -128,7 +129,7 @@ async fn a_planted_difference_is_found_and_the_move_undone() -> TestResult {
 async fn a_move_is_cancelled_by_another_process_and_by_dropping_it() -> TestResult {
     let two = Two::with(&["acme"]).await;
     let manager = two.manager();
-    let (halting, mut halted, go_on) = halting_at(MoveStage::Fenced, options());
+    let (halting, mut halted, go_on) = halting_at((MoveStage::Fenced, false), options());
     let mover = manager.mover();
     let moving = tokio::spawn(async move { mover.move_tenant("acme", "eu-1", halting).await });
     halted().await;
@@ -168,7 +169,7 @@ async fn closing_the_manager_undoes_its_move() -> TestResult {
     let two = Two::with(&["acme"]).await;
     for stage in [MoveStage::Prepared, MoveStage::Fenced] {
         let manager = two.manager();
-        let (halting, mut halted, go_on) = halting_at(stage, options());
+        let (halting, mut halted, go_on) = halting_at((stage, false), options());
         let mover = manager.mover();
         let moving = tokio::spawn(async move { mover.move_tenant("acme", "eu-1", halting).await });
         halted().await;

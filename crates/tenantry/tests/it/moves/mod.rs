@@ -13,9 +13,11 @@ mod kinds_refused;
 mod load;
 mod logged;
 mod movers;
+mod reached;
 mod refused;
 mod replicated;
 mod room;
+mod servers_killed;
 
 use sqlx::PgConnection;
 use tenantry::{

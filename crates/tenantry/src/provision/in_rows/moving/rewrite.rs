@@ -12,6 +12,7 @@ use super::{
         tables::Table,
     },
     keys::Key,
+    tree::Parts,
     why_not::Rewrite,
 };
 use crate::{
@@ -217,20 +218,14 @@ pub(super) async fn write(conn: &mut PgConnection, tables: &[Changed<'_>]) -> Re
     Ok(())
 }
 
-/// Triggers of tables of the tenant's own that fire, with those of their partitions, and how they are enabled. Parameter: the
-/// oids of the tables.
+/// Triggers of tables of the tenant's own that fire, and how they are enabled. Parameter: the oids of the tables and of
+/// their partitions.
 const ENABLED: &str = "\
-    with recursive below as ( \
-      select o.oid from pg_catalog.unnest($1::pg_catalog.int8[]) as o (oid) \
-      union \
-      select c.oid::pg_catalog.int8 from below b \
-      join pg_catalog.pg_inherits i on i.inhparent::pg_catalog.int8 operator(pg_catalog.=) b.oid \
-      join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.inhrelid where c.relispartition) \
     select n.nspname::pg_catalog.text, c.relname::pg_catalog.text, t.tgname::pg_catalog.text, \
       t.tgenabled::pg_catalog.text \
     from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) t.tgrelid \
     join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
-    where c.oid::pg_catalog.int8 operator(pg_catalog.=) any (select b.oid from below b) and not t.tgisinternal \
+    where c.oid::pg_catalog.int8 operator(pg_catalog.=) any ($1) and not t.tgisinternal \
       and t.tgparentid operator(pg_catalog.=) 0::pg_catalog.oid and t.tgenabled operator(pg_catalog.<>) 'D'";
 
 /// Disables the triggers of tables that only the move uses. Returns the statements that enable them.
@@ -239,7 +234,9 @@ pub(super) async fn disable_triggers(
     tables: &[Changed<'_>],
 ) -> Result<Sql, Error> {
     let oids: Vec<_> = tables.iter().map(|of| of.table.oid).collect();
-    let rows = sqlx::query(ENABLED).bind(oids).persistent(false).fetch_all(&mut *conn).await?;
+    let parts = Parts::of(conn, &oids).await?;
+    let rows =
+        sqlx::query(ENABLED).bind(parts.oids).persistent(false).fetch_all(&mut *conn).await?;
     let (mut disable, mut enable) = (Sql::default(), Sql::default());
     for row in &rows {
         let (schema, table): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);

@@ -53,6 +53,25 @@ pub(super) const INHERITING: &str = "\
         where i.inhrelid operator(pg_catalog.=) c.oid \
           and i.inhparent::pg_catalog.int8 operator(pg_catalog.=) any ($1))";
 
+/// Tables with their partitions, each as the oid of the table and its own. A table is among its parts.
+pub(super) struct Parts {
+    pub(super) tops: Vec<i64>,
+    pub(super) oids: Vec<i64>,
+}
+
+impl Parts {
+    pub(super) async fn of(conn: &mut PgConnection, tables: &[i64]) -> Result<Self, Error> {
+        let rows =
+            sqlx::query(TREE).bind(tables).bind("").persistent(false).fetch_all(conn).await?;
+        let mut parts = Self { tops: Vec::new(), oids: Vec::new() };
+        for row in &rows {
+            parts.tops.push(row.try_get("top")?);
+            parts.oids.push(row.try_get("oid")?);
+        }
+        Ok(parts)
+    }
+}
+
 /// A table or a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Node {
@@ -104,6 +123,20 @@ fn note(sql: &mut Sql, node: &Node, log: ChangeLog<'_>) {
     sql.literal(&node.name).text("); ");
 }
 
+/// Tells how a state came to be another one.
+fn what_changed(before: &str, now: &str) -> &'static str {
+    let [before, now] = [before, now].map(|state| {
+        let mut parts = state.rsplitn(3, "; ");
+        let (_triggers, file, key) = (parts.next(), parts.next(), parts.next());
+        (key, file)
+    });
+    match (before.0 == now.0, before.1 == now.1) {
+        (false, _) => "got another primary key",
+        (true, false) => "was truncated or rewritten",
+        (true, true) => "was detached for a while, or its triggers were disabled,",
+    }
+}
+
 impl RowsAt<'_> {
     /// Refuses tables whose changes the log does not have, and logs all rows of partitions that are new.
     ///
@@ -139,11 +172,9 @@ impl RowsAt<'_> {
             recorded.iter().find(|(of, (state, _))| there.get(*of).is_some_and(|now| now != state));
         let what = if let Some((_, (_, table))) = gone {
             format!("table {table} was detached or dropped")
-        } else if let Some((_, (_, table))) = changed {
-            format!(
-                "table {table} was truncated, rewritten or detached for a while, its triggers were disabled, or its primary \
-                 key was changed,"
-            )
+        } else if let Some((of, (before, table))) = changed {
+            let now = there.get(of).copied().unwrap_or_default();
+            format!("table {table} {}", what_changed(before, now))
         } else if let Some(table) = unlogged {
             format!("table {table} was created, or has no triggers,")
         } else if let Some(table) = inheriting {

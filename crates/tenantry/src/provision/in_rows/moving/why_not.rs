@@ -6,35 +6,25 @@ use super::{
     super::{columns::read_columns, tables::Table},
     RowsAt,
     keys::Key,
-    tree::INHERITING,
+    tree::{INHERITING, Parts},
 };
 use crate::error::Error;
 
 /// Whether the role may create a schema in the database, its name, and tables and partitions that it does not own.
-/// Parameter: the oids of the tables.
+/// Parameter: the oids of the tables and of their partitions.
 const AT_SOURCE: &str = "\
-    with recursive below as ( \
-      select o.oid from pg_catalog.unnest($1::pg_catalog.int8[]) as o (oid) \
-      union \
-      select c.oid::pg_catalog.int8 from below b \
-      join pg_catalog.pg_inherits i on i.inhparent::pg_catalog.int8 operator(pg_catalog.=) b.oid \
-      join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.inhrelid where c.relispartition) \
     select pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create'), \
       pg_catalog.quote_ident(current_user::pg_catalog.text), \
       (select pg_catalog.string_agg(c.relname::pg_catalog.text, ', ' order by c.relname::pg_catalog.text) \
-        from pg_catalog.pg_class c where c.oid::pg_catalog.int8 operator(pg_catalog.=) any (select b.oid from below b) \
+        from pg_catalog.pg_class c where c.oid::pg_catalog.int8 operator(pg_catalog.=) any ($1) \
           and not pg_catalog.pg_has_role(c.relowner, 'usage'))";
 
 /// The triggers of a table or of its partitions for insertions and deletions, those for updates, and rules, besides the
 /// library's own triggers; and whether deletions of its rows change or delete rows that refer to them, or are refused at
-/// once. Parameter: the oids of the tables.
+/// once. Parameters: the oids of the tables, and of the parts of each.
 const AT_TARGET: &str = "\
-    with recursive below as ( \
-      select o.oid as top, o.oid from pg_catalog.unnest($1::pg_catalog.int8[]) as o (oid) \
-      union \
-      select b.top, c.oid::pg_catalog.int8 from below b \
-      join pg_catalog.pg_inherits i on i.inhparent::pg_catalog.int8 operator(pg_catalog.=) b.oid \
-      join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.inhrelid where c.relispartition), \
+    with below as (select b.top, b.oid \
+      from rows from (pg_catalog.unnest($1::pg_catalog.int8[]), pg_catalog.unnest($2::pg_catalog.int8[])) as b (top, oid)), \
     fires as ( \
       select b.top, t.tgtype::pg_catalog.int4 as bits from below b \
       join pg_catalog.pg_trigger t on t.tgrelid::pg_catalog.int8 operator(pg_catalog.=) b.oid \
@@ -52,7 +42,7 @@ const AT_TARGET: &str = "\
         join pg_catalog.pg_constraint f on f.confrelid::pg_catalog.int8 operator(pg_catalog.=) b.oid \
         where b.top operator(pg_catalog.=) o.oid and f.contype operator(pg_catalog.=) 'f' \
           and f.confdeltype operator(pg_catalog.<>) 'a') as is_acted_on \
-    from pg_catalog.unnest($1::pg_catalog.int8[]) as o (oid)";
+    from below o where o.oid operator(pg_catalog.=) o.top";
 
 /// How a changed row is written at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +67,9 @@ pub(super) async fn at_target(
     conn: &mut sqlx::PgConnection,
     tables: &[Table],
 ) -> Result<Vec<AtTarget>, Error> {
-    let rows = sqlx::query(AT_TARGET).bind(oids(tables)).persistent(false).fetch_all(conn).await?;
+    let Parts { tops, oids } = Parts::of(conn, &oids(tables)).await?;
+    let rows = sqlx::query(AT_TARGET).bind(tops).bind(oids).persistent(false);
+    let rows = rows.fetch_all(conn).await?;
     let mut found = Vec::with_capacity(tables.len());
     for table in tables {
         for row in &rows {
@@ -110,7 +102,8 @@ impl RowsAt<'_> {
         }
         let mut lease = self.fleet.lease_for(self.site).await?;
         let (tables, keys) = self.keyed(&mut lease).await?;
-        let row = sqlx::query(AT_SOURCE).bind(oids(&tables)).persistent(false);
+        let parts = Parts::of(&mut lease, &oids(&tables)).await?;
+        let row = sqlx::query(AT_SOURCE).bind(parts.oids).persistent(false);
         let row = row.fetch_one(&mut *lease).await?;
         let inheriting = sqlx::query_scalar(INHERITING).bind(oids(&tables)).persistent(false);
         let inheriting: Option<String> = inheriting.fetch_one(&mut *lease).await?;

@@ -95,11 +95,11 @@ async fn changes_beside_the_log_are_noticed() -> TestResult {
         (
             "alter table app.parts detach partition app.part_1; insert into app.part_1 values (5, 'acme'); \
              alter table app.parts attach partition app.part_1 for values from (0) to (100)",
-            "table part_1 was truncated, rewritten or detached for a while",
+            "table part_1 was detached for a while",
         ),
         (
             "alter table app.more drop constraint more_pkey, add constraint more_pkey primary key (tenant_id, id, t)",
-            "or its primary key was changed",
+            "table more got another primary key",
         ),
         (
             "alter table app.more disable trigger user; insert into app.more (id, tenant_id) values (1, 'acme'); \

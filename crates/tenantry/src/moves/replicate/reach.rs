@@ -1,0 +1,63 @@
+//! Whether the target can connect to the source.
+
+use crate::{
+    db::TenantTransaction,
+    error::Error,
+    moves::{conninfo::Conninfo, ends::Ends},
+    sql::Sql,
+};
+
+/// A server that is not there can take minutes to be found missing.
+const LIMITS: &str = "set local statement_timeout = '10s'";
+
+/// Options of a subscription that gets nothing, and leaves nothing on the source.
+const IDLE: [(&str, &str); 5] = [
+    ("connect", "true"),
+    ("enabled", "false"),
+    ("create_slot", "false"),
+    ("slot_name", "none"),
+    ("copy_data", "false"),
+];
+
+/// PostgreSQL's `syntax_error`. Its message can have a part of the password.
+const SYNTAX_ERROR: &str = "42601";
+
+/// Creates a subscription as the move would, and rolls it back. Returns why that fails; `None` if it does not.
+pub(super) async fn why_not(
+    ends: &Ends,
+    conninfo: Option<&Conninfo>,
+) -> Result<Option<String>, Error> {
+    let conninfo = match conninfo {
+        Some(given) => given.clone(),
+        None => Conninfo::of(&ends.source).await?,
+    };
+    let name = format!("tenantry_probe_{:016x}", fastrand::u64(..));
+    let mut sql = Sql::new("create subscription ");
+    sql.name(&name).text(" connection ").literal(conninfo.as_str());
+    sql.text(" publication ").name(&name).text(" with").text(" (");
+    for (place, (option, value)) in IDLE.into_iter().enumerate() {
+        sql.text(if place == 0 { "" } else { ", " }).assign(option).text(value);
+    }
+    sql.text(")");
+    let mut tx = TenantTransaction::open(ends.target_server().lease().await?).await?;
+    let created = async {
+        sqlx::raw_sql(LIMITS).execute(&mut *tx).await?;
+        sqlx::raw_sql(sql.finish()).execute(&mut *tx).await
+    };
+    let created = created.await;
+    drop(tx.rollback().await);
+    let why = match created {
+        Ok(_) => return Ok(None),
+        Err(sqlx::Error::Database(answer)) if answer.code().as_deref() == Some(SYNTAX_ERROR) => {
+            "its parameters cannot be read".to_owned()
+        }
+        Err(sqlx::Error::Database(answer)) => {
+            answer.message().split_whitespace().collect::<Vec<_>>().join(" ")
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(format!(
+        "the target cannot connect to the source: {why}; set ManagerBuilder::replication_connection, or that of \
+         ServerOptions"
+    )))
+}
