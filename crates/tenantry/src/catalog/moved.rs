@@ -4,15 +4,26 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Asked, desk::Rank, in_time, lookup::Lookup, questions::SELDOM, rules::Known};
+use super::{
+    Asked,
+    desk::Rank,
+    in_time,
+    lookup::Lookup,
+    memory::{Found, Verdict},
+    questions::SELDOM,
+    rules::Known,
+};
 use crate::{
-    db::{Lost, LostAt},
+    db::{Lost, LostAt, Standing},
     error::{Error, ErrorKind},
     tenant::{IsolationKind, Placement, Tenant, TenantId, TenantState},
 };
 
 /// How often the catalog is asked, past the cache, about a tenant that is on its way.
 const OFTEN: Duration = Duration::from_millis(50);
+
+/// How long a request waits for the answer about a tenant that has changed.
+const MOMENT: Duration = Duration::from_millis(250);
 
 /// Where a tenant is.
 pub(crate) enum Moved {
@@ -67,6 +78,32 @@ impl Lookup {
             }
         }
         Moved::Not
+    }
+
+    /// Returns what is known of the place of a handle's tenant. Asks nothing.
+    pub(crate) fn standing(&self, tenant: &Tenant) -> Standing {
+        if !can_be_told(tenant) {
+            return Standing::Here;
+        }
+        match self.0.memory.find(tenant.id()) {
+            Found::Fresh(Verdict::Known(known)) => {
+                let now = &known.tenant;
+                let is_gone = is_later(tenant.placement(), now.placement());
+                match is_same_tenant(tenant, now)
+                    && (is_gone || now.state() == TenantState::Cutover)
+                {
+                    true => Standing::Elsewhere,
+                    false => Standing::Here,
+                }
+            }
+            Found::Nothing(Rank::Known) => Standing::Changed,
+            Found::Fresh(_) | Found::Stale(_) | Found::Nothing(_) => Standing::Here,
+        }
+    }
+
+    /// Asks the catalog about a tenant that has changed, but not [often](OFTEN), and waits for a moment at most.
+    pub(crate) async fn hear(&self, asked: &Asked, id: &TenantId) {
+        drop(timeout(MOMENT, self.renew(asked, id, OFTEN)).await);
     }
 
     /// Returns the tenant once it is not on its way, and whether that had to be waited for. `None`

@@ -62,8 +62,13 @@ impl fmt::Display for CloneStage {
 
 impl fmt::Display for CloneProgress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stage, table, tables, tables_total, rows, .. } = self;
-        write!(f, "{stage}: {tables} of {tables_total} tables, {rows} rows")?;
+        let Self { stage, table, tables, tables_total, rows, bytes } = self;
+        write!(f, "{stage}: {tables} of {tables_total} tables, ")?;
+        match (rows, bytes) {
+            // The rows that replication copies are not counted.
+            (0, 1..) => write!(f, "{bytes} bytes")?,
+            _ => write!(f, "{rows} rows")?,
+        }
         table.map_or(Ok(()), |table| write!(f, ", {table}"))
     }
 }

@@ -10,7 +10,7 @@ use super::{
     rows::Rows,
     statement::Statement,
     whereabouts::{
-        Follows, Found, Lost, LostAt, Whereabout, Whereabouts, finds_nothing, gone,
+        Follows, Found, Lost, LostAt, Standing, Whereabout, Whereabouts, finds_nothing, gone,
         may_be_elsewhere, moved,
     },
 };
@@ -48,6 +48,32 @@ impl Handle {
             }
         }
         Box::pin(self.acquire_elsewhere(refusal, (began, limit), purpose)).await
+    }
+
+    /// Checks out a connection that serves more than one statement, within this limit. Its later statements cannot
+    /// [follow](Self::run_elsewhere) the tenant, so if that is known to be on its way, it is waited for.
+    pub(super) async fn acquire_settled(
+        &self,
+        limit: Duration,
+        purpose: Purpose,
+    ) -> Result<Lease, Error> {
+        let began = Instant::now();
+        match self.is_elsewhere().await {
+            true => Box::pin(self.acquire_elsewhere(None, (began, limit), purpose)).await,
+            false => self.acquire_within(limit, purpose).await,
+        }
+    }
+
+    async fn is_elsewhere(&self) -> bool {
+        let Some(Follows { tenant, whereabouts }) = &self.follows else { return false };
+        match whereabouts.standing(tenant) {
+            Standing::Here => false,
+            Standing::Elsewhere => true,
+            Standing::Changed => {
+                whereabouts.hear(tenant).await;
+                whereabouts.standing(tenant) == Standing::Elsewhere
+            }
+        }
     }
 
     /// Checks out a connection where the tenant is now.

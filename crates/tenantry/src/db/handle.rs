@@ -65,7 +65,8 @@ impl Handle {
     /// Checks out a connection to be handed out.
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
         self.server.check_keeps_sessions(&self.occupant)?;
-        self.lease_of_library().await.map(in_hand)
+        let limit = self.server.options().acquire_timeout;
+        self.acquire_settled(limit, Purpose::Lease).await.map(in_hand)
     }
 
     /// Checks out a connection for a part of the library that holds several in one task.
@@ -76,7 +77,7 @@ impl Handle {
     /// Checks out a connection to be handed out, waiting at most `limit`.
     pub(super) async fn lease_within(&self, limit: Duration) -> Result<Lease, Error> {
         self.server.check_keeps_sessions(&self.occupant)?;
-        self.acquire_within(limit, Purpose::Lease).await.map(in_hand)
+        self.acquire_settled(limit, Purpose::Lease).await.map(in_hand)
     }
 
     /// Checks out a connection to be handed out, if one is idle.
@@ -87,7 +88,8 @@ impl Handle {
 
     /// Checks out a connection for a transaction.
     pub(super) async fn lease_for_transaction(&self, purpose: Purpose) -> Result<Lease, Error> {
-        self.acquire_for(purpose).await.map(in_hand)
+        let limit = self.server.options().acquire_timeout;
+        self.acquire_settled(limit, purpose).await.map(in_hand)
     }
 
     /// Begins a transaction with this statement, or with a plain `begin`.

@@ -27,4 +27,4 @@ pub use read::ReadDb;
 pub use shared::SharedDb;
 pub use tenant::TenantDb;
 pub use transaction::TenantTransaction;
-pub(crate) use whereabouts::{Found, Lost, LostAt, Whereabout, Whereabouts};
+pub(crate) use whereabouts::{Found, Lost, LostAt, Standing, Whereabout, Whereabouts};

@@ -18,6 +18,23 @@ pub(crate) trait Whereabouts: fmt::Debug + Send + Sync {
     ///
     /// Safe.
     fn find<'a>(&'a self, lost: Lost<'a>, deadline: Instant) -> BoxFuture<'a, Whereabout>;
+
+    /// Returns what is known of the place of a tenant, as it was looked up, without a question.
+    fn standing(&self, tenant: &Tenant) -> Standing;
+
+    /// Asks where a tenant is that has changed, within a moment. What is heard is known afterwards.
+    fn hear<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, ()>;
+}
+
+/// What is known of the place of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing else than that it is where it was.
+    Here,
+    /// It is at another place, or its requests wait until it is.
+    Elsewhere,
+    /// It has changed since.
+    Changed,
 }
 
 /// What a handle needs to follow its tenant.

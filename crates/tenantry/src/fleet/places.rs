@@ -5,8 +5,9 @@ use tokio::time::Instant;
 
 use crate::{
     catalog::{Asked, Lookup, Moved},
-    db::{Found, Lost, Whereabout, Whereabouts},
+    db::{Found, Lost, Standing, Whereabout, Whereabouts},
     servers::Servers,
+    tenant::Tenant,
 };
 
 /// Finds tenants that have moved, for their handles.
@@ -38,5 +39,13 @@ impl Whereabouts for Places {
                 }),
             }
         })
+    }
+
+    fn standing(&self, tenant: &Tenant) -> Standing {
+        self.lookup.standing(tenant)
+    }
+
+    fn hear<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, ()> {
+        Box::pin(self.lookup.hear(&self.asked, tenant.id()))
     }
 }

@@ -881,9 +881,7 @@ impl ManagerBuilder {
         }
         let decide = self.dedicate.unwrap_or_else(|| Arc::new(|_| false));
         let outside = usize::from(self.catalog.channel().is_some());
-        if direct.is_none() && outside >= pool.max_connections {
-            return Err(ConfigError::NoRoomToListen);
-        }
+        refuse_no_room(direct.is_none(), outside, &pool)?;
         let name = session_name(connect, self.instance, pool.name_tenants);
         let name = match &shares {
             Some(_) => application_name::of_process(&name, &random_word(), pool.name_tenants),
@@ -1070,6 +1068,14 @@ fn others(
         Ok((name.into(), connector, pool, share))
     });
     each.collect()
+}
+
+/// Refuses a budget without a place for tenants beside the connection that listens.
+fn refuse_no_room(is_counted: bool, outside: usize, pool: &PoolOptions) -> Result<(), ConfigError> {
+    match is_counted && outside >= pool.max_connections {
+        true => Err(ConfigError::NoRoomToListen),
+        false => Ok(()),
+    }
 }
 
 /// Checks the parameters with which other servers connect to a server.

@@ -139,6 +139,17 @@ impl Entry<'_> {
         Ok(oid.map(|Oid(oid)| oid))
     }
 
+    /// Returns `true` if there is a row, of whichever attempt.
+    pub(super) async fn is_any(&self, conn: &mut PgConnection) -> Result<bool, Error> {
+        if !TABLE.exists(conn, self.book).await? {
+            return Ok(false);
+        }
+        let mut sql = Sql::new("select from ");
+        TABLE.name(&mut sql, self.book);
+        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&self.name);
+        Ok(sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?.is_some())
+    }
+
     /// Removes the row. A mover that was paused finds none, and stops.
     pub(super) async fn leave(&self, conn: &mut PgConnection) -> Result<(), Error> {
         if !TABLE.exists(conn, self.book).await? {

@@ -58,8 +58,13 @@ impl DrainOptions {
         self
     }
 
-    /// Sets how many tenants move at the same time, at least 1. Default: 1. Each move with replication takes a
-    /// replication slot and its processes on the source.
+    /// Sets how many tenants move at the same time, at least 1. Default: 1. They are fewer if a server's connections for
+    /// maintenance do not suffice: a move takes up to three on the manager's own server.
+    ///
+    /// Each move with replication takes a replication slot and a WAL sender on the source, and as many more as tables are
+    /// copied at a time (`max_sync_workers_per_subscription`, 2 by default); and as many workers on the target
+    /// (`max_logical_replication_workers`, 4 by default). A tenant for which they do not suffice is copied while its
+    /// requests wait, if that is [short enough](MoveOptions::max_pause).
     pub fn at_once(mut self, tenants: usize) -> Self {
         self.each = self.each.concurrency(tenants);
         self
@@ -124,7 +129,8 @@ impl Mover {
         let leaving = self.leaving(server, options).await?;
         let plan =
             |id, to: Arc<str>| async move { self.plan::<TenantId>(id, &to, &options.moves).await };
-        Ok(self.each_of(&leaving, &options.each, plan).await)
+        let each = self.within_budgets(&leaving, options.each.clone());
+        Ok(self.each_of(&leaving, &each, plan).await)
     }
 
     /// Moves all tenants of a server to others, one after the other unless [`at_once`](DrainOptions::at_once) says
@@ -159,7 +165,25 @@ impl Mover {
         let go = |id, to: Arc<str>| async move {
             self.move_tenant::<TenantId>(id, &to, moves.clone()).await
         };
-        Ok(self.each_of(&leaving, &options.each, go).await)
+        let each = self.within_budgets(&leaving, options.each.clone());
+        Ok(self.each_of(&leaving, &each, go).await)
+    }
+
+    /// Lets no more tenants move at once than the servers have connections for maintenance: a move that compares rows takes
+    /// two on its source, one on its target, and one on the manager's server, to record its stages and tell that it is
+    /// alive.
+    fn within_budgets(&self, leaving: &Leaving, each: EachOptions) -> EachOptions {
+        let goes_to = |name: &str| {
+            leaving.tenants.iter().any(|(_, to)| to.as_ref().is_ok_and(|to| **to == *name))
+        };
+        let most = self.fleet().servers().all().map(|(name, server)| {
+            let of_source = if *name == *leaving.from { 2 } else { 0 };
+            let needed = of_source + usize::from(goes_to(name)) + usize::from(*name == *MAIN);
+            server.places_for_upkeep().checked_div(needed).unwrap_or(usize::MAX)
+        });
+        let most = most.min().unwrap_or(1).max(1);
+        let asked = each.concurrency;
+        each.concurrency(asked.min(most))
     }
 
     /// Lists the tenants of a server, and chooses where each goes to.

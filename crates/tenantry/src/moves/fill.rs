@@ -13,14 +13,15 @@ use super::{
 };
 use crate::{
     clone::{
-        CloneOptions, ClonedTable, Copied, Copying, Ends as Way, Plan, Source, contents, different,
-        in_snapshot_sql,
+        CloneOptions, CloneProgress, CloneStage, ClonedTable, Copied, Copying, Ends as Way, Plan,
+        Source, contents, different, in_snapshot_sql,
     },
     db::TenantTransaction,
     error::{Error, ErrorKind},
     pool::grant,
     provision::{Provisioner, distribute},
     reading::read_once,
+    rows::ExportOptions,
     schema::{SchemaModel, read::Subject},
     sql::Sql,
     tenant::{Ident, IsolationKind},
@@ -129,12 +130,24 @@ pub(super) async fn fill_rows(
     ends: &Ends,
     schema: &Ident,
     attempt: Attempt<'_>,
-    verify: bool,
+    (verify, stage, teller): (bool, MoveStage, &Teller),
 ) -> Result<Copied, Failure> {
     let Ends { target, to_schema, .. } = ends;
     let (from, to) = (ends.rows_at_source(schema)?, ends.rows_at_target()?);
     let rows = ends.rows_of_source(&from);
-    let (moved, mut writer) = rows.pass_to(ends.rows_of_target(&to), verify).await?;
+    let told = teller.clone();
+    let options = ExportOptions::default().on_progress(move |of| {
+        let progress = CloneProgress {
+            stage: CloneStage::Rows,
+            table: Some(of.table),
+            tables: of.tables,
+            tables_total: of.tables_total,
+            rows: of.rows,
+            bytes: of.bytes,
+        };
+        told.tell(stage, false, Some(&progress));
+    });
+    let (moved, mut writer) = rows.pass_to(ends.rows_of_target(&to), verify, &options).await?;
     let written = async {
         if let Some(what) = moved.different {
             let attempted = format!("the copy differs from its source: {what}");

@@ -1,5 +1,5 @@
 use super::{
-    Destination, MoveOptions, MovePlan, MoveRecord, MoveReport, Obstacles, Swept,
+    Destination, MoveMethod, MoveOptions, MovePlan, MoveRecord, MoveReport, Obstacles, Swept,
     ends::Ends,
     examine::Examination,
     failure::told,
@@ -155,9 +155,20 @@ impl Mover {
             on_progress: options.on_progress.clone(),
             tenant_id: id.clone(),
             bytes_total: plan.bytes,
+            method: plan.method,
+            pause: Some(plan.pause),
         };
         match self.drive(ends, mine, row, teller, (said(options), false)).await? {
-            Outcome::Moved(report) => Ok(*report),
+            Outcome::Moved(mut report) => {
+                if report.method == MoveMethod::UnderFence {
+                    report.not_replicated = plan.not_replicated;
+                }
+                report.not_logged = plan.not_logged;
+                let more = plan.remarks.into_iter().filter(|of| !report.remarks.contains(of));
+                let more: Vec<_> = more.collect();
+                report.remarks.extend(more);
+                Ok(*report)
+            }
             Outcome::Undone(error) => Err(error),
         }
     }
@@ -262,6 +273,8 @@ impl Mover {
     }
 
     async fn take_one_over(&self, found: MoveRecord) -> Result<Option<MoveReport>, Error> {
+        // A process that does not know one of the servers leaves the move to others.
+        self.ends_of(&found).await?;
         let ledger = Ledger::new(&self.fleet);
         let mut lease = self.fleet.lease().await?;
         let Some(mine) = ledger.take_over(&mut lease, &found, owner()).await? else {
@@ -274,6 +287,8 @@ impl Mover {
             on_progress: None,
             tenant_id: found.tenant_id.clone(),
             bytes_total: row.bytes,
+            method: row.method,
+            pause: None,
         };
         match self.drive(ends, mine, row, teller, (Said::default(), true)).await? {
             Outcome::Moved(report) => Ok(Some(*report)),

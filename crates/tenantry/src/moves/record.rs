@@ -132,6 +132,13 @@ pub struct MoveReport {
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
+    /// Why the rows were copied while requests waited, and not by logical replication; empty if they were not, another way
+    /// was asked for, or another process has begun the move.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_replicated: Vec<String>,
+    /// Why changes were not logged instead; empty if they were, a copy was short, or as above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_logged: Vec<String>,
     /// What is still to be done on the target, if tidying up has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<String>,
@@ -177,6 +184,12 @@ impl std::fmt::Display for MoveReport {
                 write!(f, "\nnote: {from} keeps the database, with the schema {kept_as}")?
             }
             _ => write!(f, "\nnote: the schema is kept on {from} as {kept_as}")?,
+        }
+        for reason in &self.not_replicated {
+            write!(f, "\nnote: logical replication was not used: {reason}")?;
+        }
+        for reason in &self.not_logged {
+            write!(f, "\nnote: changes were not logged: {reason}")?;
         }
         if let Some(left) = &self.left {
             write!(f, "\nnote: {left}")?;

@@ -11,6 +11,7 @@ use sqlx::{PgConnection, Row, SqlStr};
 
 use super::{
     attempts::Attempt,
+    drained,
     ended::ended,
     ends::Ends,
     failure::Failure,
@@ -115,6 +116,7 @@ async fn fence_within(
     attempt: Attempt<'_>,
 ) -> Result<(), Failure> {
     let schema = &ends.schema;
+    drained::let_end(tx, schema, tables).await?;
     sqlx::raw_sql(BRIEF).execute(&mut *tx).await?;
     if !rows.lock(tx).await? {
         let attempted = "another session is creating, restoring or dropping it";

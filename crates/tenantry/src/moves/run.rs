@@ -75,6 +75,8 @@ pub(super) struct Run {
     copied_in: Option<Duration>,
     /// The rows were compared while the tenant was served.
     is_compared: bool,
+    /// The planner of the target has had its statistics since the rows were copied.
+    is_analyzed: bool,
     trouble: Option<Error>,
     gated_at: Option<Instant>,
     pause: Option<Duration>,
@@ -126,6 +128,7 @@ impl Run {
             remarks: Vec::new(),
             copied_in: None,
             is_compared: false,
+            is_analyzed: false,
             trouble: None,
             gated_at: None,
             pause: None,
@@ -176,8 +179,15 @@ impl Run {
                 tries = 0;
                 if matches!(ended, Ended::Blocked { .. }) {
                     // Requests are served meanwhile.
-                    sleep(pause_before(self.row.of.tries)).await;
+                    self.rest(pause_before(self.row.of.tries)).await?;
                 }
+                continue;
+            }
+            if let Ended::Blocked { tries, .. } = ended
+                && stage.may_be_undone()
+            {
+                // Their number is limited by itself.
+                self.rest(pause_before(tries)).await?;
                 continue;
             }
             tries += 1;
@@ -186,7 +196,7 @@ impl Run {
                 self.leave_it().await;
                 break;
             }
-            sleep(pause_before(tries)).await;
+            self.rest(pause_before(tries)).await?;
         }
         let outcome = self.outcome(began.elapsed())?;
         in_progress.end(matches!(outcome, Outcome::Moved(_)));
@@ -221,6 +231,8 @@ impl Run {
                 tables,
                 pause,
                 duration,
+                not_replicated: Vec::new(),
+                not_logged: Vec::new(),
                 left,
                 remarks,
             })));
@@ -240,9 +252,11 @@ impl Run {
                 Ok(Outcome::Undone(undone.with_tenant(ends.id())))
             }
             stage => {
+                let waits =
+                    if stage < MoveStage::Fencing { "" } else { ", and its requests may wait" };
                 let attempted = format!(
-                    "moving it from server {from} to {to}: the move is left in the stage {stage}, and its requests \
-                     wait; take it over as soon as both servers are there"
+                    "moving it from server {from} to {to}: the move is left in the stage {stage}{waits}; take it over \
+                     as soon as both servers are there"
                 );
                 Err(Error::new(ErrorKind::Unavailable, attempted)
                     .with_source(why)
@@ -251,13 +265,13 @@ impl Run {
         }
     }
 
-    /// Does a work, and tells meanwhile that this process is alive. Gives it up when the move is cancelled.
-    async fn watched(&mut self, work: Work) -> Result<Ended, Error> {
+    /// Tells that this process is alive, until the move is lost or, if it can be undone, cancelled.
+    fn beating(&self) -> impl Future<Output = Option<Failure>> + use<> {
         let may_be_undone = self.row.stage.may_be_undone();
-        let (ledger, mine, cancel) = (self.ledger.clone(), self.mine.clone(), self.cancel.clone());
+        let (ledger, mine) = (self.ledger.clone(), self.mine.clone());
         let control = self.ends.control.clone();
         let every = self.row.of.take_over_after / 6;
-        let beating = async {
+        async move {
             loop {
                 sleep(every).await;
                 let beat = async {
@@ -271,7 +285,21 @@ impl Run {
                     Ok(_) | Err(_) => {}
                 }
             }
-        };
+        }
+    }
+
+    /// Pauses, and tells meanwhile that this process is alive. A cancelled move goes on at once.
+    async fn rest(&self, pause: Duration) -> Result<(), Error> {
+        match select(pin!(sleep(pause)), pin!(self.beating())).await {
+            Either::Right((Some(_), _)) => Err(self.lost()),
+            Either::Right((None, _)) | Either::Left(_) => Ok(()),
+        }
+    }
+
+    /// Does a work, and tells meanwhile that this process is alive. Gives it up when the move is cancelled.
+    async fn watched(&mut self, work: Work) -> Result<Ended, Error> {
+        let may_be_undone = self.row.stage.may_be_undone();
+        let (cancel, beating) = (self.cancel.clone(), self.beating());
         let cancelled = async {
             match may_be_undone {
                 true => cancel.cancelled().await,
@@ -376,7 +404,8 @@ impl Run {
                 if self.row.method == MoveMethod::ChangeLog {
                     return change_log::complete(&self.ends, &schema, self.attempt(), verify).await;
                 }
-                let filled = fill_rows(&self.ends, &schema, self.attempt(), verify).await?;
+                let how = (verify, MoveStage::Fenced, &self.teller);
+                let filled = fill_rows(&self.ends, &schema, self.attempt(), how).await?;
                 self.copied = Some(filled);
                 Ok(())
             }
@@ -412,27 +441,34 @@ impl Run {
             }
             Work::AwaitCopy if self.row.method == MoveMethod::ChangeLog => {
                 let began = Instant::now();
-                self.copied = change_log::copy(&self.ends, self.attempt()).await?;
+                self.copied = change_log::copy(&self.ends, self.attempt(), &self.teller).await?;
                 self.copied_in = Some(began.elapsed());
                 Ok(())
             }
-            Work::AwaitCopy => replicate::await_copy(&self.ends, self.mine.id).await,
+            Work::AwaitCopy => replicate::await_copy(&self.ends, self.mine.id, &self.teller).await,
             Work::CatchUp if self.row.method == MoveMethod::ChangeLog => {
                 let compares = self.row.of.verify && !self.is_compared;
-                let copied_in = self.copied_in.take();
-                if let Some(rows) =
-                    change_log::catch_up(&self.ends, self.attempt(), copied_in, compares).await?
-                {
+                let how = (self.copied_in.take(), compares);
+                let (ends, attempt, teller) = (&self.ends, self.attempt(), &self.teller);
+                let compared = change_log::catch_up(ends, attempt, how, teller).await?;
+                if self.analyze().await? {
+                    change_log::catch_up(&self.ends, self.attempt(), (None, false), &self.teller)
+                        .await?;
+                }
+                if let Some(rows) = compared {
                     (self.copied, self.is_compared) = (Some(rows), true);
                 }
                 self.hold().await
             }
             Work::CatchUp => {
-                replicate::catch_up(&self.ends, self.mine.id).await?;
+                replicate::catch_up(&self.ends, self.mine.id, &self.teller).await?;
                 if self.row.of.verify && !self.is_compared {
                     replicate::compare(&self.ends, self.mine.id).await?;
                     self.is_compared = true;
-                    replicate::catch_up(&self.ends, self.mine.id).await?;
+                    replicate::catch_up(&self.ends, self.mine.id, &self.teller).await?;
+                }
+                if self.analyze().await? {
+                    replicate::catch_up(&self.ends, self.mine.id, &self.teller).await?;
                 }
                 let mut held = fence::hold(&self.ends).await?;
                 replicate::forget_publication(&mut held.model, self.mine.id);
@@ -441,6 +477,17 @@ impl Run {
                 Ok(())
             }
         }
+    }
+
+    /// Gives the planner of the target its statistics, once, while the tenant is served on the source. Returns `true` if
+    /// that has taken time.
+    async fn analyze(&mut self) -> Result<bool, Failure> {
+        let is_first = !std::mem::replace(&mut self.is_analyzed, true);
+        if is_first && self.ends.target_kind() != IsolationKind::Row {
+            tidy::analyze(&self.ends, self.attempt()).await?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Makes the fence ready.
@@ -483,10 +530,11 @@ impl Run {
                     let is_refused = error.kind() == ErrorKind::UnknownTenant
                         || error.kind() == ErrorKind::Catalog;
                     self.fail(error);
-                    if is_refused && ended == Ended::Well {
-                        to = machine::next(from, self.row.method, Ended::Badly);
+                    let otherwise = machine::next(from, self.row.method, Ended::Badly);
+                    if is_refused && ended == Ended::Well && otherwise != from {
+                        to = otherwise;
                     }
-                    sleep(pause_before(tries)).await;
+                    self.rest(pause_before(tries)).await?;
                 }
                 Err(Failure::Blocked(error) | Failure::Failed(error)) => return Err(error),
             }

@@ -44,9 +44,7 @@ pub(super) async fn clean_up(
     let mut lease = target.lease().await?;
     attempt.on_target().enter(&mut lease).await?;
     drop(lease);
-    if method == MoveMethod::Replication {
-        replicate::drop_all(ends, attempt.id).await?;
-    }
+    end_replication(ends, attempt, method).await?;
     if container::remove_database(ends, number).await? {
         return leave(attempt, [at_source, None]).await;
     }
@@ -62,7 +60,8 @@ pub(super) async fn clean_up(
             let site = ends.rows_at_target()?;
             let rows = ends.rows_of_target(&site);
             // A tenant only gets a key without rows: if another one has it, an interrupted attempt has deleted them.
-            if rows.sharer(&ends.control).await?.is_none() {
+            // The tenant itself can have been dropped, and created there.
+            if rows.sharer(&ends.control).await?.is_none() && !is_placed_at_target(ends).await? {
                 rows.delete(false).await?;
             }
         }
@@ -76,7 +75,31 @@ pub(super) async fn clean_up(
         }
         (None, _) => {}
     }
-    leave(attempt, [at_target, at_source]).await
+    leave(attempt, [at_target, at_source]).await?;
+    end_replication(ends, attempt, method).await
+}
+
+/// Returns `true` if the catalog has the tenant at the target now, although the move was undone.
+async fn is_placed_at_target(ends: &Ends) -> Result<bool, Error> {
+    let now = match ends.control.record(ends.id()).await {
+        Ok(now) => now,
+        Err(error) if error.kind() == ErrorKind::UnknownTenant => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let lookup = ends.control.lookup();
+    Ok(lookup.place(&now)?.spot() == lookup.place(&ends.placed)?.spot())
+}
+
+/// Removes what replication needs.
+async fn end_replication(
+    ends: &Ends,
+    attempt: Attempt<'_>,
+    method: MoveMethod,
+) -> Result<(), Failure> {
+    match method {
+        MoveMethod::Replication => replicate::drop_all(ends, attempt.id).await,
+        _ => Ok(()),
+    }
 }
 
 /// Tidies up after the tenant has moved: ends replication, and gives the planner of the target its statistics.
@@ -85,9 +108,7 @@ pub(super) async fn finish(
     attempt: Attempt<'_>,
     method: MoveMethod,
 ) -> Result<(), Failure> {
-    if method == MoveMethod::Replication {
-        replicate::drop_all(ends, attempt.id).await?;
-    }
+    end_replication(ends, attempt, method).await?;
     if method == MoveMethod::ChangeLog {
         change_log::end(ends, attempt).await?;
     }
@@ -98,11 +119,12 @@ pub(super) async fn finish(
         analyze(ends, attempt).await?;
     }
     let at_source = Some((&ends.source, attempt.on_source()));
-    leave(attempt, [Some((&ends.target, attempt.on_target())), at_source]).await
+    leave(attempt, [Some((&ends.target, attempt.on_target())), at_source]).await?;
+    end_replication(ends, attempt, method).await
 }
 
-/// Analyzes the tables of the copy. They may be gone: the tenant can be renamed or dropped by now.
-async fn analyze(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Error> {
+/// Analyzes the tables of the copy, which autovacuum may be slow to do. They may be gone: the tenant can be renamed or dropped by now.
+pub(super) async fn analyze(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Error> {
     let mut lease = ends.target.lease().await?;
     let Some(oid) = attempt.on_target().noted(&mut lease).await? else { return Ok(()) };
     let mut sql = Sql::new(

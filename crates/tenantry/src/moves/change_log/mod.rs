@@ -15,10 +15,12 @@ mod pace;
 use std::time::{Duration, Instant};
 
 use super::{
+    MoveLag, MoveStage,
     attempts::{Attempt, is_refused},
     ends::Ends,
     failure::Failure,
     fill::{fill_rows, refuse_sharer},
+    progress::Teller,
 };
 use crate::{
     catalog::Site,
@@ -52,14 +54,18 @@ pub(super) async fn begin(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failu
 }
 
 /// Copies the rows, unless an earlier attempt has. Returns what was copied.
-pub(super) async fn copy(ends: &Ends, attempt: Attempt<'_>) -> Result<Option<Copied>, Failure> {
+pub(super) async fn copy(
+    ends: &Ends,
+    attempt: Attempt<'_>,
+    teller: &Teller,
+) -> Result<Option<Copied>, Failure> {
     if ends.target_kind() == IsolationKind::Row {
         let mut lease = ends.target.lease().await?;
         if attempt.on_target().noted(&mut lease).await?.is_some() {
             return Ok(None);
         }
     }
-    match fill_rows(ends, &ends.schema, attempt, false).await {
+    match fill_rows(ends, &ends.schema, attempt, (false, MoveStage::Copying, teller)).await {
         Ok(copied) => Ok(Some(copied)),
         Err(Failure::Failed(error)) => Err(served(error)),
         Err(failure) => Err(failure),
@@ -76,8 +82,8 @@ pub(super) async fn copy(ends: &Ends, attempt: Attempt<'_>) -> Result<Option<Cop
 pub(super) async fn catch_up(
     ends: &Ends,
     attempt: Attempt<'_>,
-    copied_in: Option<Duration>,
-    compares: bool,
+    (copied_in, compares): (Option<Duration>, bool),
+    teller: &Teller,
 ) -> Result<Option<Copied>, Failure> {
     let from = ends.rows_at_source(&ends.schema)?;
     let (mut is_compared, mut copied) = (!compares, None);
@@ -92,6 +98,7 @@ pub(super) async fn catch_up(
             elapsed = ?round.elapsed(),
             "rows that have changed were copied again"
         );
+        teller.tell_behind(MoveLag::Rows(keys));
         match pace.next(keys, round.elapsed()) {
             Step::Go if is_compared => return Ok(copied),
             Step::Go => {

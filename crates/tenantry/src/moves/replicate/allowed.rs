@@ -13,19 +13,23 @@ use crate::{
 const OF_SOURCE: &str = "select pg_catalog.current_setting('wal_level'), \
     (select r.rolreplication or r.rolsuper from pg_catalog.pg_roles r \
       where r.rolname operator(pg_catalog.=) current_user), \
-    pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8 operator(pg_catalog.>) \
+    pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8 operator(pg_catalog.-) \
       (select pg_catalog.count(*) from pg_catalog.pg_replication_slots), \
     pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create'), \
-    pg_catalog.quote_ident(current_user::pg_catalog.text)";
+    pg_catalog.quote_ident(current_user::pg_catalog.text), \
+    pg_catalog.current_setting('max_wal_senders')::pg_catalog.int8 operator(pg_catalog.-) \
+      (select pg_catalog.count(*) from pg_catalog.pg_stat_get_wal_senders())";
 
 const OF_TARGET: &str = "select coalesce((select r.rolsuper from pg_catalog.pg_roles r \
       where r.rolname operator(pg_catalog.=) current_user), false) \
       or exists (select from pg_catalog.pg_roles g \
         where g.rolname operator(pg_catalog.=) 'pg_create_subscription' \
           and pg_catalog.pg_has_role(g.oid, 'usage')), \
-    pg_catalog.current_setting('max_logical_replication_workers')::pg_catalog.int8 operator(pg_catalog.>) 1 \
-      and pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8 operator(pg_catalog.>) 0, \
-    pg_catalog.quote_ident(current_user::pg_catalog.text)";
+    pg_catalog.current_setting('max_logical_replication_workers')::pg_catalog.int8 operator(pg_catalog.-) \
+      (select pg_catalog.count(*) from pg_catalog.pg_stat_subscription s where s.pid is not null), \
+    pg_catalog.quote_ident(current_user::pg_catalog.text), \
+    pg_catalog.current_setting('max_sync_workers_per_subscription')::pg_catalog.int8, \
+    pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8";
 
 /// The replica identity of a table `c`: the columns by which the target finds a row. An index whose check can be deferred
 /// is none.
@@ -140,11 +144,7 @@ pub(in crate::moves) async fn why_not(
             "on the source, the role {role} may not replicate: run `alter role {role} replication`"
         ));
     }
-    if !source.try_get::<bool, _>(2)? {
-        reasons.push(
-            "the source has no free replication slot: increase max_replication_slots".to_owned(),
-        );
-    }
+    let (slots, senders): (i64, i64) = (source.try_get(2)?, source.try_get(5)?);
     if !source.try_get::<bool, _>(3)? {
         reasons.push(format!(
             "on the source, the role {role} lacks the privilege create on the database"
@@ -156,7 +156,8 @@ pub(in crate::moves) async fn why_not(
             reasons.push(format!("{why}: {names}"));
         }
     }
-    if tables.try_get::<i64, _>(UNFIT.len())? == 0 {
+    let count: i64 = tables.try_get(UNFIT.len())?;
+    if count == 0 {
         reasons.push("the tenant has no tables".to_owned());
     }
     let citus = ends.source.citus(&mut lease).await?;
@@ -182,12 +183,29 @@ pub(in crate::moves) async fn why_not(
              on a member of pg_create_subscription"
         ));
     }
-    if !target.try_get::<bool, _>(1)? {
-        reasons.push(
-            "the target has no workers for logical replication: increase max_logical_replication_workers and \
-             max_replication_slots"
-                .to_owned(),
-        );
+    // Each table that is being copied needs one more of each, besides the subscription itself, and so does that of the
+    // markers.
+    let at_once = target.try_get::<i64, _>(3)?.clamp(1, count + 1);
+    let needed = 1 + at_once;
+    for (free, what, setting) in [
+        (slots, "replication slots", "max_replication_slots"),
+        (senders, "WAL senders", "max_wal_senders"),
+    ] {
+        if free < needed {
+            reasons.push(format!(
+                "the source has {free} free {what}, and the move needs {needed}: increase {setting}"
+            ));
+        }
+    }
+    let workers: i64 = target.try_get(1)?;
+    if workers < 2 {
+        reasons.push(format!(
+            "the target has {workers} free workers for logical replication, and the move needs 2: increase \
+             max_logical_replication_workers"
+        ));
+    }
+    if target.try_get::<i64, _>(4)? == 0 {
+        reasons.push("max_replication_slots is 0 on the target: increase it".to_owned());
     }
     drop(lease);
     // Connecting fails for the reasons that are found already, too.

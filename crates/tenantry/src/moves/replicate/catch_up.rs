@@ -12,9 +12,11 @@ use super::{
     subscription,
 };
 use crate::{
+    clone::{CloneProgress, CloneStage},
     error::{Error, ErrorKind},
-    moves::{ends::Ends, failure::Failure, id::MoveId},
+    moves::{MoveLag, MoveStage, ends::Ends, failure::Failure, id::MoveId, progress::Teller},
     sql::Sql,
+    tenant::Ident,
 };
 
 /// How often the target is looked at.
@@ -23,6 +25,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a copy may make no progress: without a privilege, PostgreSQL retries forever, with nothing but a line in
 /// the log of the target.
 const STUCK: Duration = Duration::from_secs(60);
+
+/// How long a copy may make no progress because it waits for a transaction of the source, or for a worker.
+const PATIENT: Duration = Duration::from_secs(600);
 
 /// How often applying changes may fail. A source that is restarted is one failure.
 const FAILURES: i64 = 3;
@@ -37,7 +42,11 @@ const BRIEF: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Waits until the rows of all tables are copied.
-pub(in crate::moves) async fn await_copy(ends: &Ends, id: MoveId) -> Result<(), Failure> {
+pub(in crate::moves) async fn await_copy(
+    ends: &Ends,
+    id: MoveId,
+    teller: &Teller,
+) -> Result<(), Failure> {
     let name = name_of(id);
     let (mut best, mut since) = (Advance::default(), Instant::now());
     loop {
@@ -57,12 +66,18 @@ pub(in crate::moves) async fn await_copy(ends: &Ends, id: MoveId) -> Result<(), 
         }
         if advance > best {
             (best, since) = (advance, Instant::now());
+            advance.tell(all, teller);
         } else if since.elapsed() > STUCK {
-            let attempted = format!(
-                "copying the rows by replication: {open} of {all} tables make no progress; the log of the target says \
-                 why"
-            );
-            return Err(Error::new(ErrorKind::Move, attempted).into());
+            let (limit, why) = match delayed_by(ends, &name).await? {
+                Some(why) => (PATIENT, why),
+                None => (STUCK, "the log of the target says why".to_owned()),
+            };
+            if since.elapsed() > limit {
+                let attempted = format!(
+                    "copying the rows by replication: {open} of {all} tables make no progress; {why}"
+                );
+                return Err(Error::new(ErrorKind::Move, attempted).into());
+            }
         }
         sleep(LOOK_AGAIN).await;
     }
@@ -75,6 +90,52 @@ struct Advance {
     copied: i64,
     /// The bytes of all.
     size: i64,
+}
+
+impl Advance {
+    fn tell(self, tables: i64, teller: &Teller) {
+        // One of the tables is that of the markers.
+        let count = |tables: i64| usize::try_from(tables - 1).unwrap_or_default();
+        let progress = CloneProgress {
+            stage: CloneStage::Rows,
+            table: None,
+            tables: count(self.copied).min(count(tables)),
+            tables_total: count(tables),
+            rows: 0,
+            bytes: u64::try_from(self.size).unwrap_or_default(),
+        };
+        teller.tell(MoveStage::Copying, false, Some(&progress));
+    }
+}
+
+/// What the copy of a table waits for on the source: each begins with a slot, which is made when all transactions of the
+/// server have ended that were open before. Parameter: the beginning of the slots' names.
+const WAITS_FOR: &str = "select pg_catalog.format('process %s of role %s has had a transaction open since %s', \
+      a.pid, a.usename, a.xact_start) \
+    from pg_catalog.pg_stat_activity a \
+    where a.backend_xid is not null and a.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid() \
+      and exists (select from pg_catalog.pg_replication_slots s where s.active and s.confirmed_flush_lsn is null \
+        and pg_catalog.starts_with(s.slot_name::pg_catalog.text, $1)) \
+    order by a.xact_start limit 1";
+
+/// Whether all workers for replication of the target are in use.
+const WORKERS_ARE_BUSY: &str = "select pg_catalog.current_setting('max_logical_replication_workers')::pg_catalog.int8 \
+      operator(pg_catalog.<=) (select pg_catalog.count(*) from pg_catalog.pg_stat_subscription s where s.pid is not null)";
+
+/// Returns what keeps the copies of tables from beginning, although nothing has failed.
+async fn delayed_by(ends: &Ends, name: &Ident) -> Result<Option<String>, Error> {
+    let mut lease = ends.target.lease().await?;
+    let Some(oid) = subscription::find(&mut lease, name).await? else { return Ok(None) };
+    let are_busy = sqlx::query_scalar(WORKERS_ARE_BUSY).persistent(false);
+    if are_busy.fetch_one(&mut *lease).await? {
+        let why = "all workers for logical replication of the target are in use: increase \
+                   max_logical_replication_workers, or move fewer tenants at once";
+        return Ok(Some(why.to_owned()));
+    }
+    drop(lease);
+    let mut lease = ends.source.lease().await?;
+    let waits_for = sqlx::query_scalar(WAITS_FOR).bind(format!("pg_{oid}_sync_")).persistent(false);
+    Ok(waits_for.fetch_optional(&mut *lease).await?)
 }
 
 /// Returns the bytes of the schema on the target.
@@ -91,7 +152,11 @@ async fn size(conn: &mut PgConnection, ends: &Ends) -> Result<i64, Error> {
 
 /// Waits until the target has almost all changes. If the tenant writes faster than the target applies, its writers are
 /// slowed down.
-pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Failure> {
+pub(in crate::moves) async fn catch_up(
+    ends: &Ends,
+    id: MoveId,
+    teller: &Teller,
+) -> Result<(), Failure> {
     let (began, mut pace) = (Instant::now(), Pace::default());
     let mut sql = Sql::new(
         "select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.confirmed_flush_lsn)::pg_catalog.int8 \
@@ -105,6 +170,7 @@ pub(in crate::moves) async fn catch_up(ends: &Ends, id: MoveId) -> Result<(), Fa
         drop(lease);
         let gone = || Error::new(ErrorKind::Move, "its replication slot is gone from the source");
         let lag: i64 = row.ok_or_else(gone)?.try_get(0)?;
+        teller.tell_behind(MoveLag::Bytes(u64::try_from(lag).unwrap_or_default()));
         let mut lease = ends.target.lease().await?;
         let failures = subscription::failures(&mut lease, &name_of(id)).await?.applying;
         drop(lease);

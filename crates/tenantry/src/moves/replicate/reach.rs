@@ -1,5 +1,6 @@
 //! Whether the target can connect to the source.
 
+use super::subscription::is_unreadable;
 use crate::{
     db::TenantTransaction,
     error::Error,
@@ -18,9 +19,6 @@ const IDLE: [(&str, &str); 5] = [
     ("slot_name", "none"),
     ("copy_data", "false"),
 ];
-
-/// PostgreSQL's `syntax_error`. Its message can have a part of the password.
-const SYNTAX_ERROR: &str = "42601";
 
 /// Creates a subscription as the move would, and rolls it back. Returns why that fails; `None` if it does not.
 pub(super) async fn why_not(
@@ -48,9 +46,7 @@ pub(super) async fn why_not(
     drop(tx.rollback().await);
     let why = match created {
         Ok(_) => return Ok(None),
-        Err(sqlx::Error::Database(answer)) if answer.code().as_deref() == Some(SYNTAX_ERROR) => {
-            "its parameters cannot be read".to_owned()
-        }
+        Err(error) if is_unreadable(&error) => "its parameters cannot be read".to_owned(),
         Err(sqlx::Error::Database(answer)) => {
             answer.message().split_whitespace().collect::<Vec<_>>().join(" ")
         }

@@ -2,11 +2,23 @@
 
 use sqlx::{PgConnection, Row, postgres::types::Oid};
 
-use crate::{error::Error, moves::conninfo::Conninfo, sql::Sql, tenant::Ident};
+use crate::{
+    error::{Error, ErrorKind},
+    moves::conninfo::Conninfo,
+    sql::Sql,
+    tenant::Ident,
+};
 
 /// Creating the slot waits for all transactions of the source, also those of other tenants. The session is reset
 /// afterwards.
 const LIMITS: &str = "set statement_timeout = '120s'";
+
+/// Returns `true` if libpq cannot read a connection string. The message can have a part of the password.
+pub(super) fn is_unreadable(error: &sqlx::Error) -> bool {
+    const SYNTAX_ERROR: &str = "42601";
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.as_deref() == Some(SYNTAX_ERROR)
+}
 
 /// Returns the OID of the subscription, if it exists.
 pub(super) async fn find(conn: &mut PgConnection, name: &Ident) -> Result<Option<u32>, Error> {
@@ -34,8 +46,14 @@ pub(super) async fn subscribe(
     sql.ident(name).text(" connection ").literal(conninfo.as_str()).text(" publication ");
     sql.ident(name).text(" with").text(" (").assign("slot_name").literal(name.as_str());
     sql.text(if has_slot { ", create_slot = false)" } else { ")" });
-    sqlx::raw_sql(sql.finish()).execute(conn).await?;
-    Ok(())
+    match sqlx::raw_sql(sql.finish()).execute(conn).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_unreadable(&error) => {
+            let attempted = "subscribing: the connection string of the source cannot be read";
+            Err(Error::new(ErrorKind::Config, attempted))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Returns the number of tables whose rows are not copied yet, and of all.

@@ -21,7 +21,28 @@ use crate::{
 };
 
 /// Creates the empty schema on the target, unless it is there, and starts replication.
+///
+/// What it creates cannot be created in the transaction that locks the row of the attempt. So the row is looked at
+/// afterwards, and if it is gone, the move is over, and what was created is removed. The mover that has ended it
+/// [looks for it](drop_all) once more after it has removed the row.
 pub(in crate::moves) async fn start(
+    ends: &Ends,
+    attempt: Attempt<'_>,
+    conninfo: &Conninfo,
+) -> Result<(), Failure> {
+    let started = start_at_once(ends, attempt, conninfo).await;
+    let entry = attempt.on_source();
+    let mut lease = ends.source.lease().await?;
+    let kept = entry.lock(&mut lease).await;
+    let is_over = matches!(kept, Err(Failure::Lost)) && !entry.is_any(&mut lease).await?;
+    drop(lease);
+    if is_over {
+        drop_all(ends, attempt.id).await?;
+    }
+    kept.and(started)
+}
+
+async fn start_at_once(
     ends: &Ends,
     attempt: Attempt<'_>,
     conninfo: &Conninfo,

@@ -205,3 +205,35 @@ async fn a_panic_of_the_callback_does_no_harm_and_stages_come_in_order() -> Test
     manager.close().await;
     Ok(())
 }
+
+/// A catalog that refuses the end of a move is asked again, and nothing else is done again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_catalog_that_refuses_the_end_of_a_move_is_asked_again() -> TestResult {
+    let two = Two::with(&["acme"]).await;
+    let manager = two.manager();
+    let (options, mut halted, go_on) = halting_at((MoveStage::Prepared, false), options());
+    let mover = manager.mover();
+    let moving = tokio::spawn(async move { mover.move_tenant("acme", "eu-1", options).await });
+    halted().await;
+    // The state stays as it is, and the stages are counted that are recorded.
+    let refuse = "create function public.refuse() returns trigger language plpgsql as $$ begin \
+                    if new.state = 'active' then return null; end if; return new; end $$; \
+                  create trigger refuse before update on tenants for each row execute function public.refuse(); \
+                  create table public.recorded (stage text); \
+                  create function public.note() returns trigger language plpgsql as $$ begin \
+                    insert into public.recorded values (new.stage); return null; end $$; \
+                  create trigger note after update of stage on tenantry_moves for each row execute function public.note()";
+    let mut main = two.at_main().await;
+    run(&mut main, refuse).await;
+    manager.mover().cancel("acme").await?;
+    drop(go_on);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let recorded = "select string_agg(stage, ' ') from public.recorded";
+    assert_eq!(value(&mut main, recorded).await, "undoing");
+    run(&mut main, "drop trigger refuse on tenants").await;
+    let error = moving.await?.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Move, "{error:?}");
+    is_undone(&two, &manager, "acme").await;
+    manager.close().await;
+    Ok(())
+}

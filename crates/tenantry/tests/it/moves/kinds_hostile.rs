@@ -404,15 +404,20 @@ fn meanwhile(
         if progress.stage != stage || progress.is_worked_off || progress.copy.is_some() {
             return;
         }
-        let url = url.clone();
-        let written = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime can be built").block_on(async {
-                run(&mut connect(&url).await, sql).await;
-            });
-        });
-        written.join().expect("it is written");
+        run_now(&url, sql);
     })
+}
+
+/// Runs a statement in a callback.
+fn run_now(url: &str, sql: &'static str) {
+    let url = url.to_owned();
+    let written = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime can be built").block_on(async {
+            run(&mut connect(&url).await, sql).await;
+        });
+    });
+    written.join().expect("it is written");
 }
 
 /// What the tenant writes after the examination would not get into the tables of all tenants.
@@ -491,6 +496,49 @@ async fn what_others_have_put_into_a_former_database_is_not_dropped() -> TestRes
     run(&mut old, "drop schema theirs cascade").await;
     drop(old);
     scene.sweep().await;
+    scene.manager.close().await;
+    Ok(())
+}
+
+/// A tenant is dropped, and created again at the target, before a move that was undone is tidied up: its rows stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_move_that_is_tidied_up_late_leaves_the_rows_of_a_later_tenant() -> TestResult {
+    let scene = Scene::new(&[]).await;
+    scene.create("acme", IsolationKind::Row).await;
+    let (tell, mut halted) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (wait, url) = (std::sync::Mutex::new(wait), scene.main.url());
+    let options = scene.options().on_progress(move |progress| {
+        match (progress.stage, progress.is_worked_off) {
+            // The catalog refuses the switch, and lets the move be undone.
+            (MoveStage::Fenced, true) => run_now(&url, "update tenants set epoch = epoch + 5"),
+            (MoveStage::Undoing, false) => run_now(&url, "update tenants set epoch = epoch - 5"),
+            (MoveStage::Reopened, false) => {
+                tell.send(()).ok();
+                wait.lock().expect("it is not poisoned").recv().ok();
+            }
+            _ => {}
+        }
+    });
+    let mover = scene.manager.mover();
+    let there = Destination::server("eu-1").isolated_by(IsolationKind::Row);
+    let moving = tokio::spawn(async move { mover.move_tenant("acme", there, options).await });
+    halted.recv().await.expect("it is undone");
+    let second = scene.stale();
+    second.provisioner().drop_tenant("acme", "acme", Default::default()).await?;
+    let copy = "delete from app.notes where tenant_id = 'acme'; delete from app.users where tenant_id = 'acme'";
+    run(&mut scene.at("eu-1").await, copy).await;
+    scene.free_all().await;
+    let options = CreateOptions::default().isolation(IsolationKind::Row).server("eu-1");
+    scene.provisioner().create("acme", options).await?;
+    scene.fill("acme").await;
+    drop(go_on);
+    let error = moving.await?.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Move, "{error:?}");
+    assert_eq!(latest(&scene.manager).await.stage, MoveStage::Undone);
+    assert_eq!(own_rows(&scene.manager, "acme").await, "acme two a b acme");
+    scene.others_are_untouched().await;
+    second.close().await;
     scene.manager.close().await;
     Ok(())
 }

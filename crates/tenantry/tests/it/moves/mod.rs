@@ -18,6 +18,7 @@ mod refused;
 mod replicated;
 mod room;
 mod servers_killed;
+mod transactions;
 
 use sqlx::PgConnection;
 use tenantry::{

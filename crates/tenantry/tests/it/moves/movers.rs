@@ -8,7 +8,7 @@ use std::{
 use tenantry::{ErrorKind, moves::MoveStage};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{Two, is_undone, latest, load::Writers, options, value};
+use super::{Two, failures::halting_at, is_undone, latest, load::Writers, options, value};
 use crate::support::{TestResult, eventually_within, name_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -128,4 +128,56 @@ async fn a_mover_that_wakes_up_behind_the_fence_does_no_harm() -> TestResult {
 async fn a_mover_that_wakes_up_before_or_after_the_switch_does_no_harm() -> TestResult {
     sleeper(MoveStage::Verified, true).await?;
     sleeper(MoveStage::Switched, false).await
+}
+
+/// A mover that pauses between two tries is alive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_mover_that_waits_for_its_next_try_is_not_taken_over() -> TestResult {
+    let two = Two::with(&["acme"]).await;
+    let (first, second) = (two.manager(), two.manager());
+    let mut open = first.tenant("acme").await?.begin().await?;
+    sqlx::query("update users set name = name").execute(&mut *open).await?;
+    let (mover, tries) = (first.mover(), options().fence_tries(20));
+    let moving = tokio::spawn(async move { mover.move_tenant("acme", "eu-1", tries).await });
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_secs(7) {
+        assert!(second.mover().take_over().await?.is_empty(), "after {:?}", began.elapsed());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    open.rollback().await?;
+    moving.await??;
+    for manager in [first, second] {
+        manager.close().await;
+    }
+    Ok(())
+}
+
+/// A process that does not know the target leaves an abandoned move to those that do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_process_that_cannot_take_over_does_not_keep_others_from_it() -> TestResult {
+    let two = Two::with(&["acme"]).await;
+    let (first, second) = (two.manager(), two.manager());
+    let (options, mut halted, go_on) = halting_at((MoveStage::Prepared, false), options());
+    let mover = first.mover();
+    let moving = tokio::spawn(async move { mover.move_tenant("acme", "eu-1", options).await });
+    halted().await;
+    let lone = super::built(
+        tenantry::TenantManager::builder(two.main.url()).catalog(tenantry::TableCatalog::new()),
+    );
+    eventually_within(Duration::from_secs(10), "it is abandoned", async || {
+        latest(&second).await.is_abandoned
+    })
+    .await;
+    let taken = lone.mover().take_over().await?;
+    assert_eq!(taken.len(), 1);
+    assert!(taken[0].result.is_err());
+    let left = latest(&second).await;
+    assert_eq!((left.attempt, left.is_abandoned), (1, true), "{left:?}");
+    assert!(second.mover().take_over().await?[0].result.is_ok());
+    drop(go_on);
+    assert_eq!(moving.await?.unwrap_err().kind(), ErrorKind::Busy);
+    for manager in [first, second, lone] {
+        manager.close().await;
+    }
+    Ok(())
 }

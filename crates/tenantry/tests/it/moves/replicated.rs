@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -60,7 +60,25 @@ async fn a_tenant_is_replicated_under_load_and_waits_for_a_moment_only() -> Test
     let plan = manager.mover().plan("acme", "eu-1", &options()).await?;
     assert_eq!(plan.method, MoveMethod::Replication, "{plan}");
     let writers = Writers::start(&[two.manager(), two.stale()], "acme", 2, false);
-    let report = manager.mover().move_tenant("acme", "eu-1", options()).await?;
+    let (lines, said) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(String::new())));
+    let (seen, said_before) = (Arc::clone(&lines), Arc::clone(&said));
+    let telling = options().on_progress(move |progress| {
+        let line = progress.to_string();
+        let mut lines = seen.lock().expect("it is not poisoned");
+        if lines.is_empty() {
+            *said_before.lock().expect("it is not poisoned") = line.clone();
+        }
+        lines.push(line);
+    });
+    let report = manager.mover().move_tenant("acme", "eu-1", telling).await?;
+    let lines = lines.lock().expect("it is not poisoned").join("\n");
+    let said = said.lock().expect("it is not poisoned").clone();
+    assert!(
+        said.contains("planned: by logical replication; requests will wait for about"),
+        "{said}"
+    );
+    assert!(lines.contains("copying: rows: ") && lines.contains(" of 4 tables, "), "{lines}");
+    assert!(lines.contains("catching_up: ") && lines.contains(" bytes behind"), "{lines}");
     tokio::time::sleep(Duration::from_millis(200)).await;
     let written = writers.stop().await;
     assert_eq!(report.method, MoveMethod::Replication);
@@ -362,5 +380,107 @@ async fn a_replicating_mover_that_is_killed_is_taken_over() -> TestResult {
         killed_on(&two, stage, true).await?;
         nothing_is_left(&two).await;
     }
+    Ok(())
+}
+
+/// A mover that is stopped while it creates the publication creates the rest after the move was undone, and removes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_a_stopped_mover_creates_too_late_is_removed() -> TestResult {
+    let two = logical(&["acme"]).await;
+    let mut holder = two.at_main().await;
+    run(&mut holder, "begin; lock table tenant_acme.users in share update exclusive mode").await;
+    let told = [("TENANTRY_TEST_MAIN", two.main.url()), ("TENANTRY_TEST_EU", two.eu.url())];
+    let mut child = std::process::Command::new(std::env::current_exe()?)
+        .args(["--exact", "moves::killed::a_process_that_dies", "--nocapture"])
+        .envs(told)
+        .env("TENANTRY_TEST_DIE_AT", "never")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
+    let signal = |signal: &str, pid: u32| {
+        let mut kill = std::process::Command::new("kill");
+        let sent = kill.args(["-s", signal, &pid.to_string()]).status();
+        assert!(sent.expect("kill can be run").success());
+    };
+    let mut main = two.at_main().await;
+    let waits = "select count(*) from pg_stat_activity where query like 'create publication%' and wait_event_type = 'Lock'";
+    eventually("it creates the publication", async || value(&mut main, waits).await == "1").await;
+    signal("STOP", child.id());
+    let second = two.manager();
+    second.mover().cancel("acme").await?;
+    eventually("another mover has undone it", async || {
+        drop(second.mover().take_over().await);
+        latest(&second).await.stage.is_over()
+    })
+    .await;
+    is_undone(&two, &second, "acme").await;
+    run(&mut holder, "rollback").await;
+    let created = "select count(*) from pg_publication";
+    eventually("it is created", async || value(&mut main, created).await == "1").await;
+    signal("CONT", child.id());
+    tokio::task::spawn_blocking(move || child.wait()).await??;
+    nothing_is_left(&two).await;
+    assert_eq!(
+        second.mover().move_tenant("acme", "eu-1", options()).await?.method,
+        MoveMethod::Replication
+    );
+    second.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_without_enough_slots_is_not_replicated() -> TestResult {
+    for (setting, value, words) in [
+        ("max_replication_slots", "2", "2 free replication slots, and the move needs 3"),
+        ("max_wal_senders", "2", "2 free WAL senders, and the move needs 3"),
+    ] {
+        let server = DevServer::builder().setting("wal_level", "logical");
+        let server = server.setting("max_wal_senders", "10").setting(setting, value);
+        let two = Two::of(server.start().await?, &["acme"]).await;
+        let manager = two.manager();
+        let plan = manager.mover().plan("acme", "eu-1", &options()).await?;
+        assert_eq!(plan.method, MoveMethod::UnderFence, "{plan}");
+        assert!(plan.not_replicated.iter().any(|why| why.contains(words)), "{plan}");
+        let report = manager.mover().move_tenant("acme", "eu-1", options()).await?;
+        assert!(report.to_string().contains(words), "it says so afterwards, too: {report}");
+        manager.close().await;
+    }
+    Ok(())
+}
+
+/// The copy of each table begins when the transactions of the server have ended that were open before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_copy_that_waits_for_a_transaction_is_not_given_up() -> TestResult {
+    if std::env::var_os("TENANTRY_THOROUGH").is_none() {
+        // It takes more than a minute.
+        return Ok(());
+    }
+    let two = logical(&["acme"]).await;
+    let manager = two.manager();
+    let (url, began) = (two.main.url(), Instant::now());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let options = options().on_progress(move |progress| {
+        if progress.stage == MoveStage::Copying
+            && !progress.is_worked_off
+            && progress.copy.is_none()
+        {
+            let url = url.clone();
+            tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(async {
+                    let mut long = connect(&url).await;
+                    run(&mut long, "begin; select pg_current_xact_id()").await;
+                    tell.send(long).ok();
+                });
+            });
+        }
+    });
+    let mover = manager.mover();
+    let moving = tokio::spawn(async move { mover.move_tenant("acme", "eu-1", options).await });
+    let mut long = told.recv().await.expect("rows are copied");
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    run(&mut long, "rollback").await;
+    let report = moving.await??;
+    assert_eq!(report.method, MoveMethod::Replication, "{:?}", began.elapsed());
+    manager.close().await;
     Ok(())
 }

@@ -40,6 +40,7 @@ impl RowsAt<'_> {
         self,
         to: RowsAt<'_>,
         verify: bool,
+        options: &ExportOptions,
     ) -> Result<(RowsMoved, TenantTransaction), Error> {
         let mut lease = self.fleet.lease_for(self.site).await?;
         let known = self.read(&mut lease).await?;
@@ -50,7 +51,7 @@ impl RowsAt<'_> {
             seed::ensure_table(&mut lease, to.site).await?;
         }
         let mut writer = TenantTransaction::open(lease).await?;
-        let passed = self.pass(&mut reader, to, &mut writer, &known, verify).await;
+        let passed = self.pass(&mut reader, to, &mut writer, &known, (verify, options)).await;
         drop(reader.rollback().await);
         match passed {
             Ok(moved) => Ok((moved, writer)),
@@ -67,10 +68,9 @@ impl RowsAt<'_> {
         to: RowsAt<'_>,
         writer: &mut TenantTransaction,
         known: &[Table],
-        verify: bool,
+        (verify, options): (bool, &ExportOptions),
     ) -> Result<RowsMoved, Error> {
-        let options = ExportOptions::default();
-        let export = Export { id: self.id(), site: self.site, of: self.of()?, options: &options };
+        let export = Export { id: self.id(), site: self.site, of: self.of()?, options };
         export.begin(reader, known, true).await?;
         self.lock_out_migrations(reader).await?;
         if !self.are_shared {
