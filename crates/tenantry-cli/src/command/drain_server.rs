@@ -64,7 +64,7 @@ pub(super) async fn drain(
     }
 }
 
-/// A tenant that stays is a problem, and a suspended one a warning.
+/// A tenant that stays is a problem, and one that was skipped a warning.
 fn exit<T>(report: &EachReport<T>) -> Exit {
     match report {
         _ if report.end == EachEnd::Stopped => Exit::Interrupted,
@@ -73,6 +73,9 @@ fn exit<T>(report: &EachReport<T>) -> Exit {
         _ => Exit::Warnings,
     }
 }
+
+const SKIPPED: &str =
+    "suspended, or moved by another process meanwhile: a suspended tenant moves once it is resumed";
 
 /// Renders each tenant with its target and result, and how many were done.
 fn text<T>(
@@ -85,7 +88,7 @@ fn text<T>(
         let (to, result) = match &of.outcome {
             EachOutcome::Done { value } => row(value),
             EachOutcome::Failed { error } => (String::new(), error.to_string()),
-            EachOutcome::Skipped => (String::new(), "suspended: resume it to move it".to_owned()),
+            EachOutcome::Skipped => (String::new(), SKIPPED.to_owned()),
             EachOutcome::NotStarted => (String::new(), "not started".to_owned()),
             _ => (String::new(), of.outcome.as_str().to_owned()),
         };

@@ -24,7 +24,7 @@ pub struct EachReport<T> {
     pub done: usize,
     /// Number of tenants for which it failed or panicked, or that could not be looked up.
     pub failed: usize,
-    /// Number of suspended tenants, for which it was not started.
+    /// Number of tenants that were skipped: those that are suspended, and in a drain those that another process moved.
     pub skipped: usize,
     /// Number of tenants for which it was not started because the run had stopped.
     pub not_started: usize,
@@ -91,7 +91,7 @@ pub enum EachOutcome<T> {
         /// The failure.
         error: EachFailure,
     },
-    /// The tenant is suspended.
+    /// The tenant is suspended, or, when a server is drained, was moved by another process meanwhile.
     Skipped,
     /// The work was not started.
     NotStarted,
@@ -226,11 +226,9 @@ impl fmt::Display for EachFailure {
 impl<T> fmt::Display for EachReport<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} done", self.done, self.total)?;
-        for (count, what) in [
-            (self.failed, "failed"),
-            (self.skipped, "suspended"),
-            (self.not_started, "not started"),
-        ] {
+        for (count, what) in
+            [(self.failed, "failed"), (self.skipped, "skipped"), (self.not_started, "not started")]
+        {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     path::PathBuf,
     process::Command,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -21,8 +21,11 @@ use tenantry::{
 use tenantry_devdb::DevServer;
 use tokio::task::JoinSet;
 
-use crate::support::{
-    TestResult, World, connect, eventually, name_of, pool_options, private_server, run,
+use crate::{
+    failover::Pair,
+    support::{
+        TestResult, World, connect, eventually, name_of, pool_options, private_server, run, skip,
+    },
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -75,8 +78,8 @@ impl Scraped {
 }
 
 /// One evaluation every ten seconds, for longer than any rule waits.
-const STEPS: usize = 300;
-const END: &str = "45m";
+const STEPS: usize = 900;
+const END: &str = "2h25m";
 
 impl Scrapes {
     /// The input series of promtool, extrapolated from the two scrapes.
@@ -133,8 +136,7 @@ impl Scrapes {
         fs::remove_file(&file).expect("it was written");
         match ran {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let skipped = "SKIPPED, and so not tested: there is no promtool on this machine";
-                let _ = writeln!(std::io::stderr(), "{skipped}");
+                skip(&format!("alerts of {name}: there is no promtool on this machine"));
             }
             ran => {
                 let output = ran.expect("it can be run");
@@ -394,6 +396,111 @@ async fn slow_statements_unknown_ids_and_failing_hooks_fire() -> TestResult {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_process_that_gets_no_part_of_the_budget_fires() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    // Two floors, and one connection to ask on.
+    let process = || world.builder().max_connections(5).budget_shared_by("alerts").build();
+    let (served, other, third) = (process()?, process()?, process()?);
+    let held = (served.shared().acquire().await?, other.shared().acquire().await?);
+    let scraped = Scraped::new(&third);
+    let refused = r#"tenantry_budget_state{state="refused"}"#;
+    eventually("the third process is refused", async || {
+        drop(third.shared().acquire().await);
+        scraped.scrape()[refused] == 1.0
+    })
+    .await;
+    let scrapes = scraped
+        .while_there_is(async || {
+            assert!(third.shared().acquire().await.is_err());
+            Ok(())
+        })
+        .await;
+    scrapes.assert_alerts(
+        "refused_a_floor",
+        &["BudgetNotGranted", "InstanceUnhealthy"],
+        &["BudgetTableAway", "DatabaseDown", "CredentialsRefused"],
+    );
+    let scrapes = Scraped::new(&served).while_there_is(async || Ok(())).await;
+    scrapes.assert_alerts("granted", &[], &["BudgetNotGranted", "BudgetTableAway"]);
+    drop(held);
+    for manager in [served, other, third] {
+        manager.close().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replica_that_is_away_fires() -> TestResult {
+    let pair = Pair::start().await?;
+    let manager = TenantManager::builder(pair.primary.url())
+        .pool_options(pool_options(|options| options.max_connections = 6))
+        .replica("main", pair.standby.url())
+        .build()?;
+    let scraped = Scraped::new(&manager);
+    let db = manager.tenant("acme").await?;
+    let read = async || sqlx::query("select 1").execute(&db.read()).await;
+    let by_replica = r#"tenantry_reads_total{answered="replica"}"#;
+    eventually("the replica answers", async || {
+        drop(read().await);
+        scraped.scrape()[by_replica] > 0.0
+    })
+    .await;
+    let reads = async || -> TestResult {
+        for _ in 0..20 {
+            read().await?;
+        }
+        Ok(())
+    };
+    let scrapes = scraped.while_there_is(&reads).await;
+    scrapes.assert_alerts("replica_in_use", &[], &["ReplicaUnused", "ReplicasUnused"]);
+    pair.standby.stop_now().await?;
+    let away = r#"tenantry_replica_state{replica="main/replica-1",state="away"}"#;
+    eventually("the replica is away", async || {
+        drop(read().await);
+        scraped.scrape()[away] == 1.0
+    })
+    .await;
+    let scrapes = scraped.while_there_is(&reads).await;
+    scrapes.assert_alerts(
+        "replica_away",
+        &["ReplicaUnused", "ReplicasUnused"],
+        &["DatabaseDown", "AcquiresFailing"],
+    );
+    manager.close().await;
+    Ok(())
+}
+
+/// Returns what a manager exports that has replicas and a part of a shared budget, and another one behind a transaction
+/// pooler.
+async fn samples_of_other_kinds() -> Result<BTreeMap<String, f64>, Box<dyn std::error::Error>> {
+    const NONE: &str = "postgres://nobody@127.0.0.1:1/none";
+    let pair = Pair::start().await?;
+    let shared = TenantManager::builder(pair.primary.url())
+        .max_connections(12)
+        .budget_shared_by("alerts")
+        .server("eu-1", NONE)
+        .replica("main", pair.standby.url())
+        .replica("main", pair.standby.url())
+        .replica("eu-1", NONE)
+        .build()?;
+    let scraped = Scraped::new(&shared);
+    let db = shared.tenant("acme").await?;
+    eventually("a replica was asked for its position", async || {
+        drop(sqlx::query("select 1").execute(&db.read()).await);
+        scraped.scrape().keys().any(|series| series.starts_with("tenantry_replica_lag_bytes"))
+    })
+    .await;
+    let mut samples = scraped.scrape();
+    // It connects to nothing.
+    let pooled =
+        TenantManager::builder(NONE).behind_transaction_pooler().direct_url(NONE).build()?;
+    samples.extend(Scraped::new(&pooled).scrape());
+    shared.close().await;
+    pooled.close().await;
+    Ok(samples)
+}
+
 /// Returns the metrics that an expression reads, with the label values that it selects.
 fn selectors(text: &str) -> Vec<(String, Vec<(String, String)>)> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -427,7 +534,8 @@ async fn all_metrics_of_the_rules_and_the_dashboard_exist() -> TestResult {
     let scraped = Scraped::new(&manager);
     name_of(&manager.tenant("acme").await?).await?;
     drop(scraped.check().await);
-    let samples = scraped.scrape();
+    let mut samples = scraped.scrape();
+    samples.extend(samples_of_other_kinds().await?);
     let is_there = |name: &str, label: Option<(&str, &str)>| {
         samples.keys().any(|series| {
             let rest = series.strip_prefix(name);

@@ -1,13 +1,17 @@
 //! Every panel of the dashboard shows something, and every alert looks at what there is, in a real
-//! Prometheus that scrapes the running program.
+//! Prometheus that scrapes the running program, and managers with what the program does not have.
 
 use std::{collections::HashSet, net::SocketAddr, thread};
 
 use example_support::testing::{get, try_send, wait_until};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use tenantry_devdb::DevDatabase;
-use tokio::task::spawn_blocking;
+use tenantry::TenantManager;
+use tenantry_devdb::{DevDatabase, DevServer};
+use tokio::{
+    net::TcpListener,
+    task::{JoinSet, spawn_blocking},
+};
 
 use crate::{
     TestResult,
@@ -66,7 +70,10 @@ fn each_panel_says_what_it_shows_and_where_from() {
 async fn every_panel_has_data_and_every_alert_something_to_look_at() -> TestResult {
     let database = DevDatabase::create().await?;
     let server = start(&database, &[("METRICS_TENANTS", "20")]);
-    if let Some(prometheus) = Prometheus::start(server.address()) {
+    let others = Others::start().await?;
+    let mut targets = vec![server.address()];
+    targets.extend(&others.addresses);
+    if let Some(prometheus) = Prometheus::start(&targets) {
         let admin = PgConnection::connect(database.url()).await?;
         let traffic = tokio::spawn(traffic(server.address(), admin));
         tokio::task::block_in_place(|| {
@@ -78,9 +85,59 @@ async fn every_panel_has_data_and_every_alert_something_to_look_at() -> TestResu
         traffic.abort();
         let _ = traffic.await;
     }
+    drop(others);
     server.stop();
     database.close().await?;
     Ok(())
+}
+
+/// Managers with what the program does not have: one with a replica and a part of a shared budget, and one behind a
+/// pooler in transaction mode, which connects to nothing.
+struct Others {
+    addresses: Vec<SocketAddr>,
+    /// They serve the metrics, and read.
+    _tasks: JoinSet<()>,
+    _servers: [DevServer; 2],
+}
+
+impl Others {
+    async fn start() -> Result<Self, Box<dyn std::error::Error>> {
+        let primary = DevServer::builder()
+            .setting("wal_level", "replica")
+            .setting("max_wal_senders", "4")
+            .start()
+            .await?;
+        let mut admin = PgConnection::connect(&primary.url()).await?;
+        sqlx::raw_sql("create schema tenant_acme").execute(&mut admin).await?;
+        drop(admin);
+        let standby = primary.standby().await?;
+        let reading = TenantManager::builder(primary.url())
+            .budget_shared_by("dashboard")
+            .replica("main", standby.url())
+            .build()?;
+        let none = "postgres://nobody@127.0.0.1:1/none";
+        let pooled =
+            TenantManager::builder(none).behind_transaction_pooler().direct_url(none).build()?;
+        let (mut addresses, mut tasks) = (Vec::new(), JoinSet::new());
+        for manager in [&reading, &pooled] {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            addresses.push(listener.local_addr()?);
+            let routes: axum::Router = tenantry_axum::ops_routes(manager.clone());
+            tasks.spawn(async move {
+                axum::serve(listener, routes).await.expect("it listens");
+            });
+        }
+        // Both are kept as long as it reads.
+        tasks.spawn(async move {
+            let _pooled = pooled;
+            loop {
+                let db = reading.tenant("acme").await.expect("there is its schema");
+                let read = sqlx::query("select pg_sleep(0.02)").execute(&db.read()).await;
+                read.expect("the primary is there");
+            }
+        });
+        Ok(Self { addresses, _tasks: tasks, _servers: [primary, standby] })
+    }
 }
 
 fn all_panels_have_data(prometheus: &Prometheus) {

@@ -19,11 +19,12 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes this target every second. `None` where there is none to start.
-    pub(crate) fn start(target: SocketAddr) -> Option<Self> {
+    /// Starts one that scrapes these targets every second. `None` where there is none to start.
+    pub(crate) fn start(targets: &[SocketAddr]) -> Option<Self> {
         let folder = Folder::new();
         let config = text("ops/prometheus.yml");
-        let config = replace(&config, "example:3000", &target.to_string());
+        let targets: Vec<_> = targets.iter().map(SocketAddr::to_string).collect();
+        let config = replace(&config, "example:3000", &targets.join(", "));
         let config = replace(&config, "_interval: 5s", "_interval: 1s");
         let config = folder.write("prometheus.yml", &config);
         folder.write("alerts.yml", &text("ops/alerts.yml"));

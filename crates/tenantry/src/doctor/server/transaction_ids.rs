@@ -105,12 +105,27 @@ impl Slot {
         let why = format!(
             "the server keeps all write-ahead log since its last use{held}, until the disk is full"
         );
+        let finding = Finding::warning(format!("the replication slot {name} is inactive"), why);
+        if is_of_a_move(name) {
+            return finding.how(format!(
+                "run `Mover::take_over` (`tenantry move --take-over` on the command line): if the process that moved the \
+                 tenant has died, it completes or undoes the move, and drops the slot {name}. Drop the slot yourself only \
+                 if `tenantry move --list` shows no unfinished move"
+            ));
+        }
         let mut sql = Sql::new("select pg_catalog.pg_drop_replication_slot(");
         sql.literal(name).text(")");
-        Finding::warning(format!("the replication slot {name} is inactive"), why)
+        finding
             .how(format!("restart what reads the replication slot {name}, or drop the slot"))
             .sql(sql.as_str())
     }
+}
+
+/// Returns `true` if the replication slot has the name of one of a [move](crate::moves): the move is undone or completed
+/// by another process, which needs the slot for that.
+fn is_of_a_move(slot: &str) -> bool {
+    let digits = slot.strip_prefix("tenantry_move_").unwrap_or_default();
+    digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A transaction that was prepared and neither committed nor rolled back for a while.
@@ -196,6 +211,17 @@ mod tests {
             judged(1_200_000_000, 700_000_000),
             [Some(Severity::Error), Some(Severity::Warning)]
         );
+    }
+
+    #[test]
+    fn the_slot_of_a_move_is_not_dropped_by_hand() {
+        let finding = |name: &str| Slot { name: name.into(), age: None }.finding();
+        let of_a_move = finding("tenantry_move_00000000000000ab");
+        assert!(of_a_move.how.contains("`tenantry move --take-over`"), "{}", of_a_move.how);
+        assert_eq!(of_a_move.sql, [""; 0]);
+        for other in ["tenantry_move_1", "tenantry_move_", "move_00000000000000ab", "idle"] {
+            assert!(finding(other).sql[0].contains("pg_drop_replication_slot"), "{other}");
+        }
     }
 
     #[test]

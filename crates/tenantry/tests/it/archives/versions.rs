@@ -11,7 +11,7 @@ use tenantry_devdb::DevDatabase;
 use super::Shelf;
 use crate::{
     repository::root,
-    support::{TestResult, connect, observe, run, server_version},
+    support::{TestResult, connect, observe, run, server_version, skip},
 };
 
 /// What both versions know.
@@ -39,9 +39,7 @@ fn programs(version: &str) -> Option<PathBuf> {
         Some(PathBuf::from(text.trim()))
     });
     if path.is_none() {
-        eprintln!(
-            "SKIPPED: PostgreSQL {version} cannot be downloaded, so no archive was tried on it"
-        );
+        skip(&format!("archives on PostgreSQL {version}: it cannot be downloaded"));
     }
     path
 }

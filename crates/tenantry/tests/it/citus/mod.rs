@@ -14,7 +14,6 @@ mod places;
 mod provisions;
 
 use std::{
-    io::Write as _,
     sync::atomic::{AtomicU32, Ordering},
     thread,
 };
@@ -26,7 +25,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::{
     faults::Frozen,
     migrate::Files,
-    support::{connect, run, try_run},
+    support::{connect, run, skip, try_run},
 };
 
 /// The variable with the URL of a coordinator.
@@ -50,9 +49,7 @@ impl Cluster {
     async fn new(test: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let Ok(given) = std::env::var(URL) else {
-            let told = format!("citus::{test} is skipped: {URL} does not name a coordinator\n");
-            // The harness captures what is printed, and not what is written.
-            std::io::stderr().write_all(told.as_bytes()).expect("it can be written");
+            skip(&format!("citus::{test}: {URL} does not name a coordinator"));
             return None;
         };
         let turn = TURN.lock().await;
@@ -156,8 +153,7 @@ impl Cluster {
             .expect("the worker is running");
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         if name.trim() != "postgres" {
-            let told = "citus: the worker does not run on this machine, and is not frozen\n";
-            std::io::stderr().write_all(told.as_bytes()).expect("it can be written");
+            skip("citus::frozen: the worker does not run on this machine, and is not frozen");
             return None;
         }
         Some(Frozen::freeze_server(pid))

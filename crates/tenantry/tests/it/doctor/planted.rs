@@ -24,7 +24,8 @@ const DEFECTS: &str = "\
     create extension citext; create table tenant_acme.mails (address citext); \
     alter schema tenant_globex owner to app; \
     alter system set max_connections to 50; \
-    select pg_create_physical_replication_slot('idle', true)";
+    select pg_create_physical_replication_slot('idle', true); \
+    select pg_create_physical_replication_slot('tenantry_move_00000000000000ab', true)";
 
 /// What the checks say of it, in part.
 const FOUND: &[(&str, &[&str])] = &[
@@ -70,7 +71,13 @@ const FOUND: &[(&str, &[&str])] = &[
         "settings",
         &["fsync is off", "password_encryption is md5", "wait for a restart: max_connections"],
     ),
-    ("transactionIds", &["the replication slot idle is inactive"]),
+    (
+        "transactionIds",
+        &[
+            "the replication slot idle is inactive",
+            "the replication slot tenantry_move_00000000000000ab is inactive",
+        ],
+    ),
 ];
 
 async fn broken_server() -> Result<DevServer, Box<dyn std::error::Error>> {
@@ -138,6 +145,9 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
     ] {
         assert!(text.contains(sql), "{sql}: {text}");
     }
+    // That of a move is dropped by taking the move over.
+    assert!(text.contains("`tenantry move --take-over`"), "{text}");
+    assert!(!text.contains("pg_drop_replication_slot('tenantry_move_"), "{text}");
     assert!(report.findings().all(|(_, finding)| !finding.harmless), "they are for people to run");
     manager.close().await;
     Ok(())

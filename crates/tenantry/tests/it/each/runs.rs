@@ -74,7 +74,7 @@ async fn every_tenant_is_in_the_report_whatever_happens() -> TestResult {
     assert!(initech["durationMs"].is_number());
     assert_eq!(json["tenants"][0]["error"]["sqlstate"], "42P01");
     let text = report.to_string();
-    assert!(text.starts_with("1 of 6 done, 4 failed, 1 suspended in "), "{text}");
+    assert!(text.starts_with("1 of 6 done, 4 failed, 1 skipped in "), "{text}");
     assert!(text.contains("\nacme    the work panicked: no more paper"), "{text}");
     let values: Vec<_> = report.into_values().collect();
     assert_eq!(values, [("initech".into(), 7)]);

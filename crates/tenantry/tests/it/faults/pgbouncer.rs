@@ -1,14 +1,14 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use crate::support::eventually;
+use crate::support::{eventually, skip};
 
 /// A PgBouncer in front of a server on this machine.
 pub(crate) struct PgBouncer {
@@ -36,9 +36,7 @@ impl PgBouncer {
         configure(&folder, port, server, settings);
         let process = match spawn(&folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // What a test prints when it passes, nobody gets to see.
-                let skipped = "SKIPPED, and so not tested: there is no PgBouncer on this machine";
-                let _ = writeln!(std::io::stderr(), "{skipped}");
+                skip("what is behind a pooler: there is no PgBouncer on this machine");
                 let _ = fs::remove_dir_all(&folder);
                 return None;
             }

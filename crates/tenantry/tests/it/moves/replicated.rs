@@ -14,7 +14,7 @@ use tenantry_devdb::DevServer;
 use tokio::task::JoinSet;
 
 use super::{Two, is_undone, killed::killed_on, latest, load::Writers, options, value};
-use crate::support::{TestResult, connect, eventually, free_names, run, server_version};
+use crate::support::{TestResult, connect, eventually, free_names, run, server_version, skip};
 
 pub(super) async fn logical(tenants: &[&str]) -> Two {
     let server =
@@ -258,8 +258,8 @@ async fn changes_that_cannot_be_applied_end_a_move_soon() -> TestResult {
     let two = logical(&["acme"]).await;
     fill(&mut two.at_main().await).await;
     if server_version(&mut two.at_eu().await).await < 15 {
-        eprintln!(
-            "SKIPPED: before version 15, PostgreSQL does not count failures of a subscription"
+        skip(
+            "changes that cannot be applied: before 15, PostgreSQL does not count failures of a subscription",
         );
         return Ok(());
     }

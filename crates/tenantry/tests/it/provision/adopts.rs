@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     migrate::Files,
-    support::{TestResult, World, connect, observe, private_server, run, try_run},
+    support::{TestResult, World, connect, observe, private_server, run, skip, try_run},
 };
 
 /// A service with one customer. `citext` stands for the type of an e-mail address, or `text` without contrib.
@@ -383,6 +383,7 @@ async fn extensions_that_tenants_would_miss_are_warned_of_and_fixed_ones_are_in_
     let back = "update pg_extension set extnamespace = 'pg_catalog'::regnamespace where extname = 'plpgsql'";
     run(&mut admin, back).await;
     if try_run(&mut admin, "create extension citext schema public").await.is_err() {
+        skip("adopting an extension that can be moved: the server has no citext");
         return Ok(());
     }
     let dry = provisioner.adopt("acme", Adopt::schema("public").dry_run(true)).await?;

@@ -13,7 +13,7 @@ use crate::{
     migrate::Files,
     support::{
         TestResult, World, connect, eventually, free_names, observe, private_server, run,
-        server_version, try_run,
+        server_version, skip, try_run,
     },
 };
 
@@ -537,7 +537,8 @@ async fn a_tenant_that_holds_an_extension_of_others_is_not_renamed() -> TestResu
     provisioner.create("acme", CreateOptions::default()).await?;
     let mut admin = world.admin().await;
     if try_run(&mut admin, "create extension citext schema tenant_acme").await.is_err() {
-        return Ok(()); // These binaries come without contrib.
+        skip("a tenant that holds an extension of others: the server has no citext");
+        return Ok(());
     }
     run(&mut admin, "create table public.people (email tenant_acme.citext)").await;
     let error = provisioner.rename("acme", "globex").await.unwrap_err();

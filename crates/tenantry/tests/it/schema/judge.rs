@@ -14,7 +14,7 @@ use std::{
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
 use super::{dump::Dump, text::Own};
-use crate::support::{run, try_run};
+use crate::support::{run, skip, try_run};
 
 /// What schemas are called in a copy, with a number.
 pub(crate) const NEUTRAL: &str = "zq7_judged_";
@@ -49,7 +49,7 @@ impl Judge {
                 .expect("a superuser may look");
         let program = PathBuf::from(folder).join("pg_dump");
         if !program.is_file() {
-            eprintln!("SKIPPED, and so not judged: there is no {}", program.display());
+            skip(&format!("schemas, by the judge: there is no {}", program.display()));
             return None;
         }
         Some(Self { program, url: url.to_owned() })
