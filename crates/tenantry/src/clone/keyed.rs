@@ -7,7 +7,7 @@ use super::{
     content::{Content, content_of, set_alike},
     copy::{Copying, set_path},
     masking::OWN_TABLES,
-    plan::Table,
+    plan::{Names, Table},
     rows::{Way, select_placed_sql, select_sql, value},
     settings::set_up,
 };
@@ -22,8 +22,8 @@ use crate::{
 pub(crate) struct Tables {
     /// Those in both, in the order of the second: those that others refer to first.
     pub(crate) both: Vec<KeyedTable>,
-    pub(crate) only_in_first: Vec<String>,
-    pub(crate) only_in_second: Vec<String>,
+    pub(crate) only_in_first: Vec<Names>,
+    pub(crate) only_in_second: Vec<Names>,
 }
 
 /// A table of two schemas.
@@ -82,11 +82,11 @@ pub(crate) fn tables(first: (&Plan, &SchemaModel), second: (&Plan, &SchemaModel)
                 let models = [first_model, second_model];
                 tables.both.push(KeyedTable::new(&other, table, models));
             }
-            None => tables.only_in_second.push(table.name.clone()),
+            None => tables.only_in_second.push(table.names.clone()),
         }
     }
     let only_in_first = first.tables.iter().filter(|table| named(second, &table.name).is_none());
-    tables.only_in_first = only_in_first.map(|table| table.name.clone()).collect();
+    tables.only_in_first = only_in_first.map(|table| table.names.clone()).collect();
     tables
 }
 
@@ -99,6 +99,8 @@ impl KeyedTable {
         };
         let mut table = second.clone();
         table.columns.retain(|column| has(first, &column.name));
+        // One of the two may have detached the partition.
+        table.names.add(&first.names);
         let columns: Vec<_> = table.columns.iter().map(|column| column.name.clone()).collect();
         let place = |name: &String| columns.iter().position(|column| column == name);
         let is_same = first.primary_key == second.primary_key;
@@ -133,6 +135,7 @@ impl KeyedTable {
             columns: Vec::new(),
             primary_key: Vec::new(),
             unit: name.to_owned(),
+            names: Names::of(name),
             rows: super::plan::Rows::All,
             is_masked: false,
         };
@@ -148,8 +151,13 @@ impl KeyedTable {
     }
 
     /// Returns the partitioned table that its rows belong to, or its name.
-    pub(crate) fn unit(&self) -> &str {
+    pub(super) fn unit(&self) -> &str {
         &self.table.unit
+    }
+
+    /// Returns its name, and those of the partitioned tables that it is part of in either schema.
+    pub(crate) fn names(&self) -> &Names {
+        &self.table.names
     }
 
     /// Returns `true` if the library or sqlx keeps its records there.
@@ -255,15 +263,13 @@ impl Copying<'_> {
         set_path(conn, &[]).await
     }
 
-    /// Reads the number of rows of a table, and the sum of their hashes.
+    /// Reads the number of rows of a table, and the sum of the hashes of their values in the columns that both schemas
+    /// have.
     pub(crate) async fn content(
         &self,
         conn: &mut PgConnection,
-        table: &str,
-    ) -> Result<Option<Content>, Error> {
-        let Some(table) = self.plan.tables.iter().find(|it| it.name == table) else {
-            return Ok(None);
-        };
-        content_of(conn, self.way(), table).await.map(Some)
+        table: &KeyedTable,
+    ) -> Result<Content, Error> {
+        content_of(conn, self.way(), &table.table).await
     }
 }

@@ -51,7 +51,7 @@ pub(crate) use of_tables::{of_tables, unpartitioned};
 pub use options::CloneOptions;
 pub(crate) use packed::{Packed, ROWS, name_of_rows};
 pub use packed::{PackedFile, PackedSequence, PackedTable};
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Names, Plan};
 pub use progress::{CloneProgress, CloneStage};
 pub use report::{CloneReport, ClonedTable};
 pub(crate) use row_file::{FileReader, FileWriter, check_file, refused as refused_archive};

@@ -1,6 +1,9 @@
 //! Copies a schema to files, and from there.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
@@ -88,16 +91,17 @@ impl Copying<'_> {
         writer: &mut PgConnection,
         packed: &Packed,
     ) -> Result<Copied, Error> {
-        self.plan.refuse_others(packed)?;
+        let files = self.plan.files(packed)?;
+        let positions = self.plan.positions(packed)?;
         let before = set_up(writer, self.options.lock_timeout).await?;
         self.structure(writer).await?;
         self.counter.begin(CloneStage::Rows);
         set_path(writer, std::slice::from_ref(&self.ends.to.schema)).await?;
-        for (table, from) in self.plan.tables.iter().zip(&packed.tables) {
-            self.read(writer, table, packed, from).await?;
+        for (table, from) in files {
+            self.read(writer, &table, packed, from).await?;
             self.note_table(&table.name, from.rows);
         }
-        self.positions = positions(self.plan, packed);
+        self.positions = positions;
         self.finish(writer).await?;
         self.counter.begin(CloneStage::Check);
         self.check_copy(writer, self.ends.to).await?;
@@ -164,27 +168,51 @@ impl Copying<'_> {
 }
 
 impl Plan {
-    /// Refuses files of other tables than those of the model.
-    fn refuse_others(&self, packed: &Packed) -> Result<(), Error> {
-        let is_same = |(table, from): (&Table, &PackedTable)| {
-            table.name == from.name
-                && table.columns.iter().map(|column| &column.name).eq(&from.columns)
-        };
-        let are_same = self.tables.len() == packed.tables.len()
-            && self.tables.iter().zip(&packed.tables).all(is_same);
-        match are_same {
-            true => Ok(()),
-            false => Err(refused("it is damaged: its tables are not those of its structure")),
-        }
+    /// Returns the tables with their files, in the order of the plan, each with its columns in the order of the file:
+    /// the version that wrote the archive can have had other orders.
+    ///
+    /// # Errors
+    ///
+    /// If the files are of other tables or columns than those of the model.
+    fn files<'p>(&self, packed: &'p Packed) -> Result<Vec<(Table, &'p PackedTable)>, Error> {
+        let by_name: BTreeMap<_, _> =
+            packed.tables.iter().map(|from| (from.name.as_str(), from)).collect();
+        let files = self.tables.iter().map(|table| {
+            let from = *by_name.get(table.name.as_str())?;
+            Some((table.with_columns(&from.columns)?, from))
+        });
+        // With as many names, none is there twice.
+        let are_as_many = [packed.tables.len(), by_name.len()] == [self.tables.len(); 2];
+        let files = files.collect::<Option<Vec<_>>>().filter(|_| are_as_many);
+        files.ok_or_else(|| refused("it is damaged: its tables are not those of its structure"))
+    }
+
+    /// Returns the positions by the places of the sequences in the plan.
+    ///
+    /// # Errors
+    ///
+    /// If they are of other sequences than those of the model: one without a position would start again.
+    fn positions(&self, packed: &Packed) -> Result<Vec<sequences::Position>, Error> {
+        let by_name: BTreeMap<_, _> =
+            packed.sequences.iter().map(|from| (from.name.as_str(), from)).collect();
+        let positions = (0..).zip(&self.sequences).map(|(place, name)| {
+            let from = by_name.get(name.as_str())?;
+            Some((place, from.last_value, from.is_called))
+        });
+        let are_as_many = [packed.sequences.len(), by_name.len()] == [self.sequences.len(); 2];
+        let positions = positions.collect::<Option<Vec<_>>>().filter(|_| are_as_many);
+        positions
+            .ok_or_else(|| refused("it is damaged: its sequences are not those of its structure"))
     }
 }
 
-/// Returns the positions by the places of the sequences in the plan.
-fn positions(plan: &Plan, packed: &Packed) -> Vec<sequences::Position> {
-    let place = |of: &PackedSequence| plan.sequences.iter().position(|name| *name == of.name);
-    let positions = packed
-        .sequences
-        .iter()
-        .filter_map(|of| Some((i64::try_from(place(of)?).ok()?, of.last_value, of.is_called)));
-    positions.collect()
+impl Table {
+    /// Returns the table with its columns in another order. `None` if these are not its columns.
+    fn with_columns(&self, names: &[String]) -> Option<Self> {
+        let column = |name: &String| self.columns.iter().find(|column| column.name == *name);
+        let columns = names.iter().map(|name| column(name).cloned()).collect::<Option<Vec<_>>>()?;
+        let different: BTreeSet<_> = names.iter().collect();
+        let are_all = [names.len(), different.len()] == [self.columns.len(); 2];
+        are_all.then(|| Self { columns, ..self.clone() })
+    }
 }

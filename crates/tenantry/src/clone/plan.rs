@@ -38,9 +38,43 @@ pub(super) struct Table {
     pub(super) primary_key: Vec<String>,
     /// The table that these rows belong to: for a partition, the topmost partitioned table.
     pub(super) unit: String,
+    /// Its name, and those of the partitioned tables that it is part of.
+    pub(super) names: Names,
     pub(super) rows: Rows,
     /// Whether its rows pass through this process, to be masked.
     pub(super) is_masked: bool,
+}
+
+/// The names by which a table can be meant: its own first, then those of the partitioned tables that it is part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Names(Vec<String>);
+
+impl Names {
+    #[cfg(test)]
+    pub(super) fn of(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+
+    /// Adds the names that it has elsewhere.
+    pub(super) fn add(&mut self, others: &Self) {
+        let new = others.iter().filter(|name| !self.has(name)).map(str::to_owned);
+        let new: Vec<_> = new.collect();
+        self.0.extend(new);
+    }
+
+    /// Returns its own name.
+    pub(crate) fn own(&self) -> &str {
+        self.0.first().map_or("", String::as_str)
+    }
+
+    /// Returns `true` if a name is that of the table, or of a partitioned table that it is part of.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|it| it == name)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
 }
 
 /// A column that takes values.
@@ -236,6 +270,7 @@ impl Table {
                 .collect(),
             primary_key: primary_key(model, &key.name),
             unit: names.last().cloned().unwrap_or_default(),
+            names: Names(names),
             rows,
             is_masked: false,
         }

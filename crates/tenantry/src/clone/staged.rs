@@ -203,13 +203,16 @@ impl Staged {
                     continue;
                 }
                 let [_, letter] = self.own_columns();
-                let mut sql = Sql::new("select pg_catalog.max(s.");
-                sql.name(&sequence.column).text(")::pg_catalog.int8 from ");
+                let mut sql = Sql::new("select ");
+                sql.text(sequence.latest())
+                    .text("s.")
+                    .name(&sequence.column)
+                    .text(")::pg_catalog.int8 from ");
                 self.name(&mut sql).text(" as s where s.").name(&letter);
                 sql.text(" operator(pg_catalog.<>) 'd'::pg_catalog.\"char\"");
                 let row = sqlx::raw_sql(sql.finish()).fetch_one(&mut *conn).await?;
-                if let Some(greatest) = row.try_get(0)?
-                    && sequence.advance(conn, greatest).await?
+                if let Some(latest) = row.try_get(0)?
+                    && sequence.advance(conn, latest).await?
                 {
                     moved.push(sequence.name);
                 }

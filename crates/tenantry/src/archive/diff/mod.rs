@@ -20,7 +20,7 @@ pub(super) use walk::{Pair, Walk};
 
 use super::Archiver;
 use crate::{
-    clone::{KeyedTable, keyed_tables},
+    clone::{KeyedTable, Names, keyed_tables},
     error::Error,
     tenant::TenantId,
 };
@@ -45,11 +45,13 @@ impl Archiver {
             keyed_tables((&one.plan, &first_read.model), (&other.plan, &second_read.model));
         options.check(&tables)?;
         let mut compared = Vec::new();
-        for table in tables.both.iter().filter(|table| options.has(&table.name)) {
+        for table in tables.both.iter().filter(|table| options.has(table.names())) {
             compared.push(compare(table, &mut one, &mut other, options).await?);
         }
-        let named =
-            |names: Vec<String>| names.into_iter().filter(|name| options.has(name)).collect();
+        let named = |tables: Vec<Names>| {
+            let chosen = tables.iter().filter(|names| options.has(names));
+            chosen.map(|names| names.own().to_owned()).collect()
+        };
         Ok(DiffReport {
             first: first.clone(),
             second: second.clone(),
@@ -70,10 +72,9 @@ async fn compare(
     if !table.key.is_empty() {
         return walk::by_key(table, one, other, options.keys).await;
     }
-    let (one, other) = try_join(one.content(&table.name), other.content(&table.name)).await?;
+    let (one, other) = try_join(one.content(table), other.content(table)).await?;
     let mut diff = TableDiff::new(table, Compared::Content);
-    diff.first_rows = one.as_ref().map_or(0, |content| content.rows);
-    diff.second_rows = other.as_ref().map_or(0, |content| content.rows);
+    (diff.first_rows, diff.second_rows) = (one.rows, other.rows);
     diff.is_content_different = one != other;
     Ok(diff)
 }

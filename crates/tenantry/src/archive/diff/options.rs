@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    clone::{CloneOptions, KeyedTables},
+    clone::{CloneOptions, KeyedTable, KeyedTables, Names},
     error::{Error, ErrorKind},
 };
 
@@ -29,7 +29,7 @@ impl Default for DiffOptions {
 }
 
 impl DiffOptions {
-    /// Compares these tables alone. Default: all.
+    /// Compares these tables alone. A partitioned table stands for its partitions. Default: all.
     pub fn tables<T: Into<String>>(mut self, tables: impl IntoIterator<Item = T>) -> Self {
         self.tables = Some(tables.into_iter().map(Into::into).collect());
         self
@@ -52,16 +52,16 @@ impl DiffOptions {
     }
 
     /// Returns `true` if a table is to be compared.
-    pub(super) fn has(&self, table: &str) -> bool {
-        self.tables.as_ref().is_none_or(|tables| tables.contains(table))
+    pub(super) fn has(&self, table: &Names) -> bool {
+        self.tables.as_ref().is_none_or(|tables| table.iter().any(|name| tables.contains(name)))
     }
 
     /// Refuses names of tables that neither tenant has: with a typing error, nothing would be compared.
     pub(super) fn check(&self, tables: &KeyedTables) -> Result<(), Error> {
         let KeyedTables { both, only_in_first, only_in_second } = tables;
-        let names = both.iter().map(|table| &table.name).chain(only_in_first).chain(only_in_second);
-        let names: BTreeSet<_> = names.collect();
-        match self.tables.iter().flatten().find(|table| !names.contains(table)) {
+        let all = both.iter().map(KeyedTable::names).chain(only_in_first).chain(only_in_second);
+        let names: BTreeSet<_> = all.flat_map(Names::iter).collect();
+        match self.tables.iter().flatten().find(|table| !names.contains(table.as_str())) {
             None => Ok(()),
             Some(table) => {
                 let table = crate::plain::clipped(table, 80);

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::{
-    clone::{CloneOptions, Content, Copying, Ends, Plan, in_snapshot_sql, share_sql},
+    clone::{CloneOptions, Content, Copying, Ends, KeyedTable, Plan, in_snapshot_sql, share_sql},
     db::TenantTransaction,
     error::{Error, ErrorKind},
     fleet::Fleet,
@@ -114,7 +114,7 @@ impl Side<'_> {
         drop(self.tx.rollback().await);
     }
 
-    pub(super) async fn content(&mut self, table: &str) -> Result<Option<Content>, Error> {
+    pub(super) async fn content(&mut self, table: &KeyedTable) -> Result<Content, Error> {
         let Self { of, to, plan, tx } = self;
         of.copying(plan, to).content(tx, table).await
     }

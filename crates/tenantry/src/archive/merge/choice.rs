@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{MergeOptions, options::Listed};
 use crate::{
     archive::RowFound,
-    clone::{KeyOrder, KeyedTable, KeyedTables, Write},
+    clone::{KeyOrder, KeyedTable, KeyedTables, Names, Write},
     error::{Error, ErrorKind},
     plain::{clipped, plain},
     tenant::TenantId,
@@ -17,11 +17,13 @@ pub(super) struct Choice {
     pub(super) table: KeyedTable,
     /// All rows, besides those that are listed by their keys.
     pub(super) all: bool,
-    /// Rows by their keys, with what a comparison has listed.
-    pub(super) rows: BTreeMap<Vec<String>, Option<Listed>>,
-    /// The name by which the rows were chosen, which can be that of the partitioned table.
-    named: String,
+    /// Rows by their keys.
+    pub(super) rows: BTreeMap<Vec<String>, Asked>,
 }
+
+/// Who has asked for a row: each name of the table by which it was chosen, which can be that of a partitioned table,
+/// with what a comparison has listed.
+pub(super) type Asked = Vec<(String, Option<Listed>)>;
 
 /// The tables to merge, and those that are left out.
 #[derive(Debug)]
@@ -65,20 +67,24 @@ impl MergeOptions {
             check_name(name, tables)?;
         }
         for table in &tables.both {
-            let by_name = self.chosen.get_key_value(&table.name);
-            let by_name = by_name.or_else(|| self.chosen.get_key_value(table.unit()));
+            // A partition can be chosen by its own name and by those of the tables that it is part of.
+            let by_name = table.names().iter().filter_map(|name| self.chosen.get_key_value(name));
+            let by_name: Vec<_> = by_name.collect();
             let takes_all = self.everything && !table.is_of_records();
-            match (by_name, table.key.is_empty()) {
-                (None, _) if !takes_all => {}
-                (None, true) => choices.without_key.push(table.name.clone()),
-                (by_name, _) => {
-                    let named = by_name.map_or(&table.name, |(name, _)| name).clone();
-                    let chosen = by_name.map(|(_, chosen)| chosen.clone()).unwrap_or_default();
-                    let all = chosen.all || takes_all;
-                    let rows = chosen.rows.into_iter();
-                    let rows = rows.map(|(key, listed)| Ok((checked(key, table)?, listed)));
-                    let rows = rows.collect::<Result<_, Error>>()?;
-                    choices.tables.push(Choice { table: table.clone(), all, rows, named });
+            match (by_name.is_empty(), table.key.is_empty()) {
+                (true, _) if !takes_all => {}
+                (true, true) => choices.without_key.push(table.name.clone()),
+                _ => {
+                    let mut all = takes_all;
+                    let mut rows = BTreeMap::<_, Asked>::new();
+                    for (name, chosen) in by_name {
+                        all |= chosen.all;
+                        for (key, listed) in &chosen.rows {
+                            let asked = rows.entry(checked(key, table)?).or_default();
+                            asked.push((name.clone(), listed.clone()));
+                        }
+                    }
+                    choices.tables.push(Choice { table: table.clone(), all, rows });
                 }
             }
         }
@@ -90,7 +96,7 @@ impl MergeOptions {
 fn check_name(name: &str, tables: &KeyedTables) -> Result<(), Error> {
     let shown = clipped(name, 80);
     let mut is_there = false;
-    for table in tables.both.iter().filter(|it| it.name == name || it.unit() == name) {
+    for table in tables.both.iter().filter(|it| it.names().has(name)) {
         is_there = true;
         if table.is_of_records() {
             let why = "which records what was done with its tenant: it cannot be merged";
@@ -103,7 +109,7 @@ fn check_name(name: &str, tables: &KeyedTables) -> Result<(), Error> {
             )));
         }
     }
-    let is_in = |names: &[String]| names.iter().any(|it| it == name);
+    let is_in = |tables: &[Names]| tables.iter().any(|names| names.has(name));
     match is_there {
         true => Ok(()),
         false if is_in(&tables.only_in_first) => {
@@ -117,7 +123,7 @@ fn check_name(name: &str, tables: &KeyedTables) -> Result<(), Error> {
 }
 
 /// Returns a key as the server prints it.
-fn checked(key: Vec<String>, table: &KeyedTable) -> Result<Vec<String>, Error> {
+fn checked(key: &[String], table: &KeyedTable) -> Result<Vec<String>, Error> {
     let name = plain(&table.name);
     if key.len() != table.key.len() {
         let columns: Vec<_> = table.key.iter().map(|column| plain(&column.name)).collect();
@@ -127,19 +133,19 @@ fn checked(key: Vec<String>, table: &KeyedTable) -> Result<Vec<String>, Error> {
             key.len()
         )));
     }
-    let values = key.into_iter().zip(&table.key).map(|(value, column)| match column.order {
+    let values = key.iter().zip(&table.key).map(|(value, column)| match column.order {
         KeyOrder::Integer => match value.trim().parse::<i64>() {
             Ok(number) => Ok(number.to_string()),
             Err(_) => Err(refused(format!(
                 "{:?} is not a number, as the keys of the table {name} are",
-                clipped(&value, 80)
+                clipped(value, 80)
             ))),
         },
         KeyOrder::Uuid => Ok(value.to_ascii_lowercase()),
         KeyOrder::Text if value.contains('\0') => {
             Err(refused(format!("a key of the table {name} contains a NUL byte")))
         }
-        KeyOrder::Text => Ok(value),
+        KeyOrder::Text => Ok(value.clone()),
     });
     values.collect()
 }
@@ -165,27 +171,34 @@ impl Choice {
             Some(RowFound::OnlyInSecond) => delete.then_some(Write::Delete),
         };
         // A row that is the same now needs nothing, whatever it was, nor does one that is left alone as expected.
-        let listed = self.rows.get(key).and_then(Option::as_ref).filter(|_| found.is_some());
+        let asked = self.rows.get(key).filter(|_| found.is_some()).into_iter().flatten();
+        let listed = asked.filter_map(|(_, listed)| listed.as_ref());
         let listed = listed.filter(|it| write.is_some() || it.found != RowFound::OnlyInSecond);
-        Verdict { write, is_changed: listed.is_some_and(|listed| listed.hash != hash()) }
+        let listed: Vec<_> = listed.collect();
+        let is_changed = !listed.is_empty() && {
+            let hash = hash();
+            listed.iter().any(|listed| listed.hash != hash)
+        };
+        Verdict { write, is_changed }
     }
 }
 
-/// The chosen keys that were not found yet, by the name of the table.
+/// The chosen keys that were not found yet, by the names of tables by which they were chosen.
 #[derive(Debug, Default)]
 pub(super) struct Sought<'a>(BTreeSet<(&'a str, &'a [String])>);
 
 impl<'a> Sought<'a> {
     pub(super) fn new(choices: &'a Choices) -> Self {
-        let all = choices.tables.iter().flat_map(|choice| {
-            choice.rows.keys().map(|key| (choice.named.as_str(), key.as_slice()))
-        });
+        let rows = choices.tables.iter().flat_map(|choice| &choice.rows);
+        let all = rows
+            .flat_map(|(key, asked)| asked.iter().map(|(name, _)| (name.as_str(), key.as_slice())));
         Self(all.collect())
     }
 
     pub(super) fn found(&mut self, choice: &'a Choice, key: &[String]) {
-        if let Some((key, _)) = choice.rows.get_key_value(key) {
-            self.0.remove(&(choice.named.as_str(), key.as_slice()));
+        let Some((key, asked)) = choice.rows.get_key_value(key) else { return };
+        for (name, _) in asked {
+            self.0.remove(&(name.as_str(), key.as_slice()));
         }
     }
 
@@ -197,8 +210,9 @@ impl<'a> Sought<'a> {
     pub(super) fn gone(self, choices: &Choices) -> Result<Vec<(String, Vec<String>)>, Error> {
         let mut gone = Vec::new();
         for (name, key) in self.0 {
-            let of_comparison = choices.tables.iter().filter(|choice| choice.named == name);
-            let mut listed = of_comparison.filter_map(|choice| choice.rows.get(key)?.as_ref());
+            let asked = choices.tables.iter().filter_map(|choice| choice.rows.get(key)).flatten();
+            let by_name = asked.filter(|(by, _)| by == name);
+            let mut listed = by_name.filter_map(|(_, listed)| listed.as_ref());
             match listed.next() {
                 // Only the target had it.
                 Some(Listed { found: RowFound::OnlyInSecond, .. }) => {}
@@ -231,12 +245,7 @@ mod tests {
     #[test]
     fn rows_are_judged_by_what_is_found_and_by_what_was_listed() {
         use RowFound::{Different, OnlyInFirst, OnlyInSecond};
-        let mut choice = Choice {
-            table: KeyedTable::named("t"),
-            all: true,
-            rows: BTreeMap::new(),
-            named: "t".into(),
-        };
+        let mut choice = Choice { table: KeyedTable::named("t"), all: true, rows: BTreeMap::new() };
         for (found, delete, write) in [
             (None, true, None),
             (Some(OnlyInFirst), false, Some(Write::Insert)),
@@ -257,7 +266,8 @@ mod tests {
             (OnlyInSecond, Some(Different), false, true),
         ] {
             let of_then = Listed { found: listed, hash: "then".into() };
-            choice.rows.insert(vec!["1".into()], Some(of_then));
+            let asked = vec![("t".into(), None), ("all".into(), Some(of_then))];
+            choice.rows.insert(vec!["1".into()], asked);
             let verdict = judged(&choice, found, "now", delete);
             assert_eq!(verdict.is_changed, is_changed, "{listed:?} {found:?} {delete}");
             assert!(!judged(&choice, found, "then", delete).is_changed);

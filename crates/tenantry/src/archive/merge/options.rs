@@ -14,6 +14,9 @@ use crate::{
 
 /// Options for a [merge](super::super::Archiver::merge), which select its rows.
 ///
+/// Choices add up. Rows of a partition can be chosen by its name, and by that of a partitioned table that it is part
+/// of.
+///
 /// # Examples
 ///
 /// ```

@@ -33,19 +33,18 @@ pub(super) async fn advance(
     let mut sql = Sql::default();
     for (place, (sequence, _, collected)) in drawn.iter().enumerate() {
         sql.text(if place == 0 { "select " } else { " union all select " });
-        sql.number(place as u64).text("::pg_catalog.int8, pg_catalog.max(x.");
+        sql.number(place as u64).text("::pg_catalog.int8, ").text(sequence.latest()).text("x.");
         collected.name(sql.name(&sequence.column).text(")::pg_catalog.int8 from ")).text(" x");
     }
     for row in sqlx::raw_sql(sql.finish()).fetch_all(&mut *conn).await? {
         let place = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
-        let (Some((sequence, table, _)), Some(greatest)) = (drawn.get(place), row.try_get(1)?)
-        else {
+        let (Some((sequence, table, _)), Some(latest)) = (drawn.get(place), row.try_get(1)?) else {
             continue;
         };
-        if sequence.would_run_short(greatest) {
-            return Err(used_up(table, sequence, greatest));
+        if sequence.would_run_short(latest) {
+            return Err(used_up(table, sequence, latest));
         }
-        sequence.advance(conn, greatest).await?;
+        sequence.advance(conn, latest).await?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use tenantry::{
     ErrorKind,
-    archive::{Compared, DiffOptions, ExportOptions, ImportOptions, RowFound, TableDiff},
+    archive::{
+        Compared, DiffOptions, ExportOptions, ImportOptions, MergeOptions, RowFound, TableDiff,
+    },
 };
 
 use super::Shelf;
@@ -133,6 +135,115 @@ async fn every_kind_of_difference_is_found() -> TestResult {
     let error = one.archiver().diff("a", "b", options()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     one.close().await;
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn tables_without_a_key_are_compared_by_the_columns_of_both() -> TestResult {
+    let world = World::new().await;
+    let mut admin = world.admin().await;
+    for (tenant, sql) in [
+        (
+            "a",
+            "create table turned (a int, b text); create table wider (a int, former text, b text); \
+             create table other_key (a int primary key, b text, c text); create table apart (x int); \
+             insert into turned values (1, 'x'); insert into wider values (1, 'f', 'x'); \
+             insert into other_key values (1, 'x', 'c'); insert into apart values (1)",
+        ),
+        (
+            "b",
+            "create table turned (b text, a int); create table wider (b text, newer text, a int); \
+             create table other_key (b text primary key, a int, d text); create table apart (y int); \
+             insert into turned values ('x', 1); insert into wider values ('x', 'n', 1); \
+             insert into other_key values ('x', 1, 'd'); insert into apart values (2)",
+        ),
+    ] {
+        run(
+            &mut admin,
+            &format!("create schema tenant_{tenant}; set search_path to tenant_{tenant}; {sql}"),
+        )
+        .await;
+    }
+    let manager = world.manager();
+    let archiver = manager.archiver();
+    let diff = archiver.diff("a", "b", DiffOptions::default()).await?;
+    let of = |name: &str| diff.tables.iter().find(|it| it.table == name).expect("it is there");
+    for name in ["turned", "wider", "other_key", "apart"] {
+        let table = of(name);
+        assert_eq!((table.compared, table.first_rows), (Compared::Content, 1), "{name}");
+        assert!(!table.is_content_different, "{name}: {diff}");
+    }
+    assert_eq!(of("wider").columns_only_in_first, ["former"]);
+    assert_eq!(of("wider").columns_only_in_second, ["newer"]);
+    // A value that has gone from one column to the other is another one.
+    run(
+        &mut admin,
+        "set search_path to tenant_b; update wider set b = 'y'; update turned set a = 2; \
+         insert into apart values (3)",
+    )
+    .await;
+    let diff = archiver.diff("a", "b", DiffOptions::default()).await?;
+    let found = diff.tables.iter().filter(|it| it.is_content_different);
+    let mut found: Vec<_> = found.map(|it| &*it.table).collect();
+    found.sort_unstable();
+    assert_eq!(found, ["apart", "turned", "wider"]);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_partitioned_table_stands_for_its_partitions() -> TestResult {
+    let world = World::new().await;
+    let mut admin = world.admin().await;
+    for tenant in ["a", "b"] {
+        run(
+            &mut admin,
+            &format!(
+                "create schema tenant_{tenant}; set search_path to tenant_{tenant}; \
+                 create table events (id int, region text, primary key (id, region)) partition by list (region); \
+                 create table events_eu partition of events for values in ('eu'); \
+                 create table events_us partition of events for values in ('us') partition by range (id); \
+                 create table events_us_1 partition of events_us for values from (0) to (100); \
+                 create table users (id int primary key)"
+            ),
+        )
+        .await;
+    }
+    run(
+        &mut admin,
+        "create table tenant_a.events_us_2 partition of tenant_a.events_us for values from (100) to (200); \
+         create table tenant_b.events_de partition of tenant_b.events for values in ('de'); \
+         create table tenant_b.more (id int) partition by list (id); \
+         create table tenant_b.more_1 partition of tenant_b.more for values in (1); \
+         create table tenant_a.logs (id int primary key) partition by list (id); \
+         create table tenant_a.logs_1 partition of tenant_a.logs for values in (1); \
+         create table tenant_b.logs_1 (id int primary key); \
+         insert into tenant_a.events values (1, 'eu'), (1, 'us'); insert into tenant_a.logs values (1)",
+    )
+    .await;
+    let manager = world.manager();
+    let archiver = manager.archiver();
+    for (name, both, only_in_first, only_in_second) in [
+        ("events", &["events_eu", "events_us_1"][..], &["events_us_2"][..], &["events_de"][..]),
+        ("events_us", &["events_us_1"], &["events_us_2"], &[]),
+        ("events_eu", &["events_eu"], &[], &[]),
+        ("more", &[], &[], &["more_1"]),
+        ("logs", &["logs_1"], &[], &[]),
+    ] {
+        let diff = archiver.diff("a", "b", DiffOptions::default().tables([name])).await?;
+        let mut names: Vec<_> = diff.tables.iter().map(|table| &*table.table).collect();
+        names.sort_unstable();
+        assert_eq!(names, both, "{name}");
+        assert!(diff.tables.iter().all(|table| table.only_in_first == 1), "{name}: {diff}");
+        assert_eq!(diff.tables_only_in_first, only_in_first, "{name}");
+        assert_eq!(diff.tables_only_in_second, only_in_second, "{name}");
+    }
+    let merged = archiver.merge("a", "b", MergeOptions::default().tables(["logs"])).await?;
+    assert_eq!((merged.tables.len(), merged.tables[0].inserted), (1, 1), "{merged}");
+    let error = archiver.merge("a", "b", MergeOptions::default().tables(["more"])).await;
+    let error = error.expect_err("the source has none");
+    assert!(error.to_string().contains("the source has no table more"), "{error}");
     manager.close().await;
     Ok(())
 }

@@ -476,6 +476,46 @@ async fn sequences_that_belong_to_no_column_continue() -> TestResult {
     Ok(())
 }
 
+/// A sequence that was set and not drawn from since continues at that number.
+#[tokio::test]
+async fn sequences_that_were_restarted_continue_there() -> TestResult {
+    use IsolationKind::{Database, Row, Schema};
+    let scene = Scene::new(&[]).await;
+    scene.files.write(
+        "0002_numbers.sql",
+        "create sequence invoices; create sequence jumped; create sequence down increment by -1; \
+         grant usage on sequence invoices, jumped, down to worker;",
+    );
+    let migrator = scene.manager.migrator().tenants(scene.files.read());
+    assert!(migrator.migrate_all(Default::default()).await?.is_success());
+    let mut main = scene.at("main").await;
+    for (id, kind) in [("acme", Database), ("hooli", Row)] {
+        scene.create(id, Schema).await;
+        run(
+            &mut main,
+            &format!(
+                "alter sequence tenant_{id}.invoices restart with 500; \
+                 select setval('tenant_{id}.jumped', 20000, false); \
+                 alter sequence tenant_{id}.down restart with -50; \
+                 alter sequence tenant_{id}.notes_id_seq restart with 700"
+            ),
+        )
+        .await;
+        scene.go(id, to(kind)).await;
+        let db = scene.manager.tenant(id).await?;
+        for (sequence, expected) in [("invoices", 500), ("jumped", 20000), ("down", -50)] {
+            let next = sqlx::query_scalar::<_, i64>("select nextval($1::text::regclass)");
+            let next = next.bind(sequence).fetch_one(&db).await?;
+            assert_eq!(next, expected, "{id}: {sequence}");
+        }
+        let note = "insert into notes (user_id, text) values (1, 'new') returning id";
+        let note: i32 = sqlx::query_scalar(note).fetch_one(&db).await?;
+        assert_eq!(note, 700, "{id}");
+    }
+    scene.manager.close().await;
+    Ok(())
+}
+
 /// The database that a tenant has left can be used by others before it is dropped.
 #[tokio::test]
 async fn what_others_have_put_into_a_former_database_is_not_dropped() -> TestResult {

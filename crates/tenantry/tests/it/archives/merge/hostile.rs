@@ -2,7 +2,7 @@
 
 use tenantry::archive::{DiffOptions, MergeOptions};
 
-use super::{counts, in_tenant, now, twins};
+use super::{counts, in_tenant, now, of, twins};
 use crate::support::TestResult;
 
 #[tokio::test]
@@ -151,6 +151,83 @@ async fn partitions_and_children_are_merged() -> TestResult {
     assert_eq!((counts(&report, "events_eu"), counts(&report, "child")), ((2, 1, 0), (0, 2, 0)));
     assert_eq!(now(&world, "select x from only parent").await, "p");
     assert!(archiver.diff("old", "new", DiffOptions::default()).await?.is_equal());
+    manager.close().await;
+    Ok(())
+}
+
+const EVENTS: &str = "\
+    create table events (id int, region text, what text, primary key (id, region)) partition by list (region); \
+    create table events_eu partition of events for values in ('eu'); \
+    create table events_us partition of events for values in ('us') partition by range (id); \
+    create table events_us_1 partition of events_us for values from (0) to (100); \
+    create table events_us_2 partition of events_us for values from (100) to (200); \
+    insert into events select n, r, 'x' from generate_series(1, 10) n, unnest(array['eu', 'us']) r; \
+    insert into events values (101, 'us', 'x')";
+
+#[tokio::test]
+async fn a_partitioned_table_and_its_partitions_can_be_chosen_together() -> TestResult {
+    let world = twins(EVENTS).await;
+    in_tenant(&world, "new", "delete from events").await;
+    let manager = world.manager();
+    let archiver = manager.archiver();
+    let options = MergeOptions::default;
+    // What a comparison has listed of a partition, and one more row by the name of all.
+    let diff = archiver.diff("old", "new", DiffOptions::default().keys(1)).await?;
+    let both = options().listed_in(&diff).rows("events", [["2", "eu"], ["3", "us"]]).dry_run(true);
+    let report = archiver.merge("old", "new", both.clone()).await?;
+    let found = ["events_eu", "events_us_1", "events_us_2"].map(|it| counts(&report, it).0);
+    assert_eq!(found, [2, 2, 1], "{report}");
+    // All rows, although a comparison has listed some.
+    let all = both.clone().tables(["events"]);
+    let report = archiver.merge("old", "new", all).await?;
+    let found = ["events_eu", "events_us_1", "events_us_2"].map(|it| counts(&report, it).0);
+    assert_eq!(found, [10, 10, 1], "{report}");
+    // The same row, by every name that it has.
+    let names = ["events", "events_us", "events_us_1"];
+    let same = names.into_iter().fold(options(), |options, name| options.rows(name, [["5", "us"]]));
+    let report = archiver.merge("old", "new", same.dry_run(true)).await?;
+    assert_eq!(counts(&report, "events_us_1").0, 1, "{report}");
+    // A row is sought where its name says.
+    for (name, key) in [("events_eu", ["3", "us"]), ("events_us", ["2", "eu"])] {
+        let error = archiver.merge("old", "new", both.clone().rows(name, [key])).await;
+        let told = format!("neither tenant has a row ({}) in the table {name}", key.join(", "));
+        let error = error.expect_err("it is in another partition");
+        assert!(error.to_string().contains(&told), "{error}");
+    }
+    // A partitioned table in another one.
+    let us = options().tables(["events_us"]).rows("events", [["7", "eu"]]);
+    let report = archiver.merge("old", "new", us).await?;
+    let found = ["events_eu", "events_us_1", "events_us_2"].map(|it| counts(&report, it).0);
+    assert_eq!(found, [1, 10, 1], "{report}");
+    // What was listed is checked, whoever else has asked for the row.
+    in_tenant(&world, "old", "update events set what = 'y' where id = 1 and region = 'eu'").await;
+    let asked = options().listed_in(&diff).rows("events", [["1", "eu"]]);
+    let error = archiver.merge("old", "new", asked).await.expect_err("it has changed");
+    assert!(error.to_string().contains("changed since they were compared: events_eu"), "{error}");
+    manager.close().await;
+    Ok(())
+}
+
+/// A listed row that is gone is told once, by the name of its table, whoever else has asked for it.
+#[tokio::test]
+async fn a_listed_row_of_a_partition_that_is_gone_is_told() -> TestResult {
+    let world = twins(EVENTS).await;
+    in_tenant(&world, "new", "delete from events where id = 1 and region = 'eu'").await;
+    let manager = world.manager();
+    let archiver = manager.archiver();
+    let diff = archiver.diff("old", "new", DiffOptions::default()).await?;
+    in_tenant(&world, "old", "delete from events where id = 1 and region = 'eu'").await;
+    let listed = MergeOptions::default().listed_in(&diff);
+    for options in [listed.clone(), listed.clone().tables(["events"])] {
+        let error = archiver.merge("old", "new", options.clone()).await.expect_err("it is gone");
+        let told = "have changed since they were compared: events_eu (1, eu):";
+        assert!(error.to_string().contains(told), "{error}");
+        let report = archiver.merge("old", "new", options.overwrite_changed(true)).await?;
+        assert_eq!(of(&report, "events_eu").changed, 1, "{report}");
+    }
+    let error = archiver.merge("old", "new", listed.rows("events", [["1", "eu"]])).await;
+    let told = "neither tenant has a row (1, eu) in the table events";
+    assert!(error.expect_err("it is gone").to_string().contains(told));
     manager.close().await;
     Ok(())
 }

@@ -182,3 +182,61 @@ async fn a_sequence_of_two_columns_is_not_set_back() -> TestResult {
     scene.manager.close().await;
     Ok(())
 }
+
+/// A sequence that was set and not drawn from since has no last value.
+#[tokio::test]
+async fn a_sequence_that_was_restarted_is_not_set_back() -> TestResult {
+    for login in [Login::Superuser, Login::Owner] {
+        let tables = |role: &str| table("items", "id serial, primary key (tenant_id, id)", role);
+        let mut scene = Scene::with(login, tables).await;
+        let items = ("items", &[("id", "integer")][..]);
+        let file = |id: &str| forged(&header(&[items]), &[("items", &format!("{id}\n"))]);
+        let next = "select nextval('app.items_id_seq')::text";
+        for (tenant, id, expected) in [("a", "30001", "40001"), ("b", "40001", "40002")] {
+            let restart = "alter sequence app.items_id_seq restart with 40001";
+            run(&mut scene.admin, restart).await;
+            scene.restore(tenant, &file(id), plain()).await?;
+            let found = observe(&mut scene.admin, next).await;
+            assert_eq!(found, format!("Some(\"{expected}\")"), "{login:?} {id}");
+        }
+        scene.manager.close().await;
+    }
+    Ok(())
+}
+
+/// Who may use a sequence and not read it learns where it is by a number.
+#[tokio::test]
+async fn a_sequence_that_cannot_be_read_is_not_set_back() -> TestResult {
+    let tables = |role: &str| table("items", "id int, primary key (tenant_id, id)", role);
+    let mut scene = Scene::with(Login::Owner, tables).await;
+    let role = scene.role.clone();
+    run(
+        &mut scene.admin,
+        &format!(
+            "create sequence app.numbers start 1000; grant usage on sequence app.numbers to {role}; \
+             alter table app.items alter id set default nextval('app.numbers')"
+        ),
+    )
+    .await;
+    let items = ("items", &[("id", "integer")][..]);
+    let file = |id: &str| forged(&header(&[items]), &[("items", &format!("{id}\n"))]);
+    let next = "select nextval('app.numbers')::text";
+    for (tenant, restart, id, expected) in
+        [("a", 95, "100", "101"), ("b", 40001, "30000", "40002"), ("c", 95, "200", "201")]
+    {
+        run(&mut scene.admin, &format!("alter sequence app.numbers restart with {restart}")).await;
+        scene.restore(tenant, &file(id), plain()).await?;
+        assert_eq!(observe(&mut scene.admin, next).await, format!("Some(\"{expected}\")"), "{id}");
+    }
+    // With the privilege to set it.
+    run(&mut scene.admin, &format!("grant update on sequence app.numbers to {role}")).await;
+    for (tenant, restart, id, expected) in
+        [("d", 40001, "30001", "40002"), ("e", 95, "50000", "50001")]
+    {
+        run(&mut scene.admin, &format!("alter sequence app.numbers restart with {restart}")).await;
+        scene.restore(tenant, &file(id), plain()).await?;
+        assert_eq!(observe(&mut scene.admin, next).await, format!("Some(\"{expected}\")"), "{id}");
+    }
+    scene.manager.close().await;
+    Ok(())
+}
