@@ -99,7 +99,8 @@ impl Mover {
     ///
     /// During the move, the tenant is neither migrated nor renamed, suspended or dropped: these return
     /// [`Busy`](ErrorKind::Busy). Afterwards, handles in all processes go on at the target. A transaction that was
-    /// open, and has written, delays the move; one that has only read fails at its next statement.
+    /// open, and has written, delays the move. One that has only read is waited for, for a moment, and then fails at its
+    /// next statement; processes that hear of the change begin no other one meanwhile.
     ///
     /// The schema on the source is kept under another name, or the rows stay in the tables of all tenants, for as long as
     /// [`keep`](MoveOptions::keep) says.

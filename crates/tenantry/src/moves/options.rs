@@ -117,7 +117,8 @@ impl MoveOptions {
         self
     }
 
-    /// Calls a closure at each stage, and while rows are copied. It must not block.
+    /// Calls a closure at each stage, while rows are copied, and while the target catches up. It must not block. The first
+    /// call says how the rows get to the target, and for how long requests are expected to wait.
     pub fn on_progress(mut self, tell: impl Fn(&MoveProgress<'_>) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(tell));
         self
