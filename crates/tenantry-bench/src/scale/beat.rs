@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
-use tenantry::TenantManager;
+use tenantry::{SharedBudget, TenantManager};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -49,9 +49,11 @@ pub(super) async fn run(args: &ScaleArgs) -> Result<Seen, Failure> {
 
 async fn measure(args: &ScaleArgs, world: &World) -> Result<Seen, Failure> {
     let budget = args.members * (USED + 2) + 10;
+    // All start at once, so there must be a floor for each.
+    let shared = SharedBudget::new("bench").processes(args.members);
     let managers = (0..args.members).map(|_| {
         let builder = TenantManager::builder_with(world.options("scale")).max_connections(budget);
-        builder.acquire_timeout(PATIENCE).budget_shared_by("bench").build()
+        builder.acquire_timeout(PATIENCE).budget_shared_by(shared.clone()).build()
     });
     let managers = managers.collect::<Result<Vec<_>, _>>()?;
     let (mut load, steady) = (JoinSet::new(), Instant::now() + args.settle / 2);
