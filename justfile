@@ -54,6 +54,10 @@ test-citus *FILTER="citus":
 test-migrate:
     cargo test -p tenantry --test it -- migrate provision seed
 
+# Simulate 200 processes with a shared budget and two million beats, under faults; takes minutes
+simulate-budget:
+    cargo test --release -p tenantry --lib -- --ignored two_hundred_processes
+
 # Stress-test two releases side by side, with sign-ups and deploys
 storm-releases SECONDS="60":
     TENANTRY_STORM_SECONDS={{SECONDS}} cargo test -p tenantry --test it -- two_releases_together

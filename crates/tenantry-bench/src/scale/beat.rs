@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
-use tenantry::TenantManager;
-use tokio::time::{Instant, sleep};
+use tenantry::{SharedBudget, TenantManager};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use crate::{args::ScaleArgs, failure::Failure, world::World};
 
@@ -20,9 +23,18 @@ pub(super) struct Seen {
     pub(super) beats_us: Vec<f64>,
 }
 
-/// Connections that each process uses all the time, so that it has more than its floor and beats
-/// every second.
+/// Connections that each process has at least, so that it has more than its floor and beats every second.
 const USED: usize = 3;
+
+/// Tasks of each process that want a connection all the time. Together they want more than twice the budget, which
+/// only the grants keep them from having.
+const WANTED: usize = 12;
+
+/// How long a task keeps a connection at first, so that the processes can give each other their parts.
+const KEPT: Duration = Duration::from_millis(200);
+
+/// Longer than any run: most tasks wait until its end.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often the processes are looked at: more often than they beat.
 const LOOK: Duration = Duration::from_millis(250);
@@ -37,15 +49,17 @@ pub(super) async fn run(args: &ScaleArgs) -> Result<Seen, Failure> {
 
 async fn measure(args: &ScaleArgs, world: &World) -> Result<Seen, Failure> {
     let budget = args.members * (USED + 2) + 10;
+    // All start at once, so there must be a floor for each.
+    let shared = SharedBudget::new("bench").processes(args.members);
     let managers = (0..args.members).map(|_| {
         let builder = TenantManager::builder_with(world.options("scale")).max_connections(budget);
-        builder.acquire_timeout(Duration::from_secs(30)).budget_shared_by("bench").build()
+        builder.acquire_timeout(PATIENCE).budget_shared_by(shared.clone()).build()
     });
     let managers = managers.collect::<Result<Vec<_>, _>>()?;
-    let mut held = Vec::new();
+    let (mut load, steady) = (JoinSet::new(), Instant::now() + args.settle / 2);
     for manager in &managers {
-        for _ in 0..USED {
-            held.push(manager.shared().acquire().await?);
+        for _ in 0..WANTED {
+            load.spawn(want(manager.clone(), steady));
         }
     }
     let (server, budget) = (world.version(), i64::try_from(budget)?);
@@ -70,10 +84,26 @@ async fn measure(args: &ScaleArgs, world: &World) -> Result<Seen, Failure> {
             }
         }
     }
-    drop(held);
+    // It ends only when it fails.
+    if let Some(failed) = load.try_join_next() {
+        return Err(failed?.into());
+    }
+    load.shutdown().await;
     for manager in managers {
         manager.close().await;
     }
     witness.close().await?;
     Ok(seen)
+}
+
+/// Uses a connection again and again, and keeps it from a time on. Then the load is steady: nothing happens at the
+/// server but beats. Returns why it got none.
+async fn want(manager: TenantManager, steady: Instant) -> tenantry::Error {
+    loop {
+        match manager.shared().acquire().await {
+            Ok(_held) if Instant::now() >= steady => std::future::pending().await,
+            Ok(_held) => sleep(KEPT).await,
+            Err(error) => return error.into(),
+        }
+    }
 }

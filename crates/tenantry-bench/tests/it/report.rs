@@ -282,6 +282,10 @@ fn a_run_of_scale_writes_every_figure() {
     let report: Value =
         serde_json::from_str(&fs::read_to_string(&json).expect("it was written")).expect("JSON");
     let table = String::from_utf8(output.stdout).expect("the table is text");
+    let count = |name: &str| report[name].as_i64().unwrap_or_default();
+    let (most, budget) = (count("max_sessions"), count("budget"));
+    // They want more than there is, and use nearly all of it.
+    assert!((budget * 3 / 4..=budget).contains(&most), "{most} sessions of {budget}");
     for name in [
         "beat_us",
         "max_sessions",

@@ -15,6 +15,7 @@ use super::{
     member::{Load, Member, State},
     sightings::{Lapsed, Row, Sight, Sightings},
     table::{Found, SETTINGS, Sessions, Table, Written, sessions},
+    word::share_budget,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -273,11 +274,13 @@ impl Beat {
             others.push(Other { budget, floor, wanted, holds, lives, precedes });
         }
         let grant = allocate(&claim, &others);
-        let is_known = |name: &str| {
-            name == &*self.table.instance || found.rows.iter().any(|row| &*row.instance == name)
+        let mine = &*self.table.instance;
+        let is_stranger = |name: &str| {
+            let mut known = found.rows.iter().map(|row| &*row.instance).chain([mine]);
+            share_budget(name, mine) && known.all(|known| known != name)
         };
         // Each process has a session in this database, the one that beats.
-        let mut strangers = sessions.iter().filter(|(name, of)| of.here > 0 && !is_known(name));
+        let mut strangers = sessions.iter().filter(|(name, of)| of.here > 0 && is_stranger(name));
         let are_strangers = found.is_new() && strangers.next().is_some();
         let grant = if are_strangers { grant.without_growth(&claim) } else { grant };
         Decision { grant, lapsed }

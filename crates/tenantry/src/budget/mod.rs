@@ -14,6 +14,7 @@ mod sightings;
 #[cfg(test)]
 mod simulation;
 mod table;
+mod word;
 
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
+use super::word::word;
 use crate::{
     error::OptionsError,
     pool::{PoolOptions, Share},
+    tenant::Ident,
 };
 
 /// A budget that several processes share, for
@@ -49,8 +51,16 @@ impl SharedBudget {
     /// Up to this number, a process that starts has its floor with its first beat. A further one
     /// waits until others have given back connections, which takes about a second, or as long as
     /// their longest transaction.
+    ///
+    /// On a [replica](crate::ManagerBuilder::replica), the budget is divided by this number, unless the replica has
+    /// pool options of its own.
     pub fn processes(self, processes: usize) -> Self {
         Self { processes: Some(processes), ..self }
+    }
+
+    /// Returns the word at the end of the names of this process's sessions.
+    pub(crate) fn word(&self, schema: &Ident) -> String {
+        word(schema, &self.name)
     }
 
     /// Returns the options of a pool that shares its budget.

@@ -561,7 +561,7 @@ fn the_budget_holds_whatever_happens_to_its_processes() {
     many_processes(40, 300, 40_000);
 }
 
-/// `cargo test --release -p tenantry --lib budget -- --ignored`
+/// `just simulate-budget`
 #[test]
 #[ignore = "two million beats take minutes"]
 fn two_hundred_processes_with_ten_thousand_beats_each() {

@@ -46,8 +46,8 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Returns `true` while sessions without a row keep the budget from being lent: they belong to processes that
-    /// have not noticed that the table was replaced.
+    /// Returns `true` while sessions of this budget without a row keep it from being lent: they belong to processes
+    /// that have not noticed that the table was emptied or replaced.
     pub(super) fn is_new(&self) -> bool {
         self.age < NEW_FOR
     }

@@ -251,6 +251,9 @@ impl ManagerBuilder {
     /// it at the first use, if it may; otherwise, have its owner run
     /// [`create_budget_table`](TenantManager::create_budget_table).
     ///
+    /// **On replicas** nothing is lent: by default, each process may open an even part of the total,
+    /// `max_connections` divided by [`processes`](SharedBudget::processes), on each [replica](Self::replica).
+    ///
     /// **Before its first grant** a process opens one connection, to ask, and requests wait. If the
     /// floors of other processes take the whole budget, or the table cannot be used, requests fail
     /// at once, as [`Overloaded`](ErrorKind::Overloaded) or [`Config`](ErrorKind::Config), and
@@ -260,8 +263,8 @@ impl ManagerBuilder {
     /// the server answers. After 10 s without an answer of the server it has to ask again before
     /// it serves.
     ///
-    /// Sessions are then called `tenantry/<instance>~<random>`, because each process needs a name
-    /// of its own. Behind the sum, let the server itself keep it: set `connection limit` of the
+    /// Sessions are then called `tenantry/<instance>~<word>`, because each process needs a name
+    /// of its own. The first two letters of the word are the same in all processes of the budget. Behind the sum, let the server itself keep it: set `connection limit` of the
     /// role to `max_connections`. [`doctor`](TenantManager::doctor) checks that.
     ///
     /// # Examples
@@ -883,10 +886,9 @@ impl ManagerBuilder {
         let outside = usize::from(self.catalog.channel().is_some());
         refuse_no_room(direct.is_none(), outside, &pool)?;
         let name = session_name(connect, self.instance, pool.name_tenants);
-        let name = match &shares {
-            Some(_) => application_name::of_process(&name, &random_word(), pool.name_tenants),
-            None => name,
-        };
+        let name = shares.iter().fold(name, |name, budget| {
+            application_name::of_process(&name, &budget.word(&shared_schema), pool.name_tenants)
+        });
         let share = shares.as_ref().map(|budget| budget.of(&pool, outside)).transpose()?;
         let runtime = runtime_role(connect, upkeep.as_ref(), direct.as_ref())?;
         let occupants = Occupants::new(&shared_schema, &extensions);
@@ -919,8 +921,9 @@ impl ManagerBuilder {
             others(self.servers, &connector, &for_others, shares.as_ref(), &name, &self.events)?;
         let mut connectors = all_connectors(&mut connector, &mut others);
         let databases = databases_of(&connectors);
+        let of_replica = share.iter().fold(for_others, |pool, share| share.part(pool));
         let replicas =
-            replicas::by_server(self.replicas, &mut connectors, &for_others, name_hosts)?;
+            replicas::by_server(self.replicas, &mut connectors, &of_replica, name_hosts)?;
         let server = Server::new(connector, pool, outside, own, self.events, self.hooks);
         front.into_iter().for_each(|(connector, pool)| server.put_in_front(connector, pool));
         let shared = |server: &Arc<Server>, share: Option<Share>| {
@@ -1024,12 +1027,6 @@ fn databases_of<M: FromIterator<(Arc<str>, String)>>(
 ) -> M {
     let databases = connectors.iter();
     databases.map(|(name, connector)| (Arc::clone(name), connector.database())).collect()
-}
-
-/// Returns a word that no other process has.
-fn random_word() -> String {
-    const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    (0..6).map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())])).collect()
 }
 
 /// Returns the connectors and pools of further servers.

@@ -45,8 +45,12 @@ impl ReplicaOptions {
     }
 
     /// Sets the options of the replica's pool, including its budget. Default: those of the manager's
-    /// [`pool_options`](super::ManagerBuilder::pool_options). A [shared
-    /// budget](super::ManagerBuilder::budget_shared_by) does not extend to replicas.
+    /// [`pool_options`](super::ManagerBuilder::pool_options).
+    ///
+    /// Processes with a [shared budget](super::ManagerBuilder::budget_shared_by) do not lend each other connections
+    /// to replicas. By default, each may open `max_connections` divided by
+    /// [`processes`](crate::SharedBudget::processes) to each of them, and with options of its own, as many as
+    /// these say.
     pub fn pool_options(self, pool: PoolOptions) -> Self {
         Self { pool: Some(pool), ..self }
     }

@@ -72,7 +72,7 @@ entries! {
     ERRORS = Counter "tenantry_errors_total" ["class"] "Failed acquires, statements on handles and connection attempts, by class", values "those of [`ErrorClass`](https://docs.rs/tenantry/latest/tenantry/enum.ErrorClass.html)";
     RATE_LIMITED = Counter "tenantry_rate_limited_total" [] "Requests refused because their tenant was over its requests per second";
     READS = Counter "tenantry_reads_total" ["answered"] "Reads of handles for reading where there are replicas, by the server that answered, or why the primary did", values "`replica`; by the primary: `behind` (the replica had not what the read needs within 20 ms), `lagging`, `away`, `unrelated`, `no_primary` (its position was not known in time), `token`, `unsuited`; `conflict` counts again those that the replica could not complete";
-    REPLICA_WAIT = Histogram "tenantry_replica_wait_seconds" [] "Time for which reads waited until it was known that a replica has what they need";
+    REPLICA_WAIT = Histogram "tenantry_replica_wait_seconds" [] "Time that reads with a connection to a replica took to ask for the primary's position and to wait until the replica was there, whether it got there in time or not; without the wait for the connection";
     REPLICA_STATE = Gauge "tenantry_replica_state" ["replica", "state"] "1 for what a replica was good for when a read last asked for it", values "`unknown`, `in_use`, `lagging`, `away`, `unrelated`";
     REPLICA_LAG = Gauge "tenantry_replica_lag_bytes" ["replica"] "How much of the log a replica had not replayed when it was last asked";
     HEALTH_STATUS = Gauge "tenantry_health_status" [] "1 if the last health check found the instance healthy", guide "`health_status`";

@@ -12,6 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use super::options::PoolOptions;
 use crate::error::OptionsError;
 
 /// Returns how many connections of a budget are never granted: a process without a grant uses one
@@ -68,6 +69,16 @@ impl Share {
              connection to ask on, and is {total}"
         );
         Err(OptionsError::new("max_connections", must))
+    }
+
+    /// Returns the options of a pool whose connections are not in the table of the budget: it has an even part of the
+    /// total, which is no less than the floor.
+    pub(crate) fn part(&self, mut pool: PoolOptions) -> PoolOptions {
+        let part = pool.max_connections / self.processes;
+        pool.max_connections = part;
+        pool.min_idle = pool.min_idle.min(part);
+        pool.max_connections_per_tenant = pool.max_connections_per_tenant.map(|cap| cap.min(part));
+        pool
     }
 
     pub(crate) fn total(&self) -> usize {

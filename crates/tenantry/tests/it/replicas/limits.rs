@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use tenantry::{Event, HealthOptions, ReplicaOptions, ReplicaState, TenantManager};
+use tenantry::{
+    ConfigError, Event, HealthOptions, PoolOptions, ReplicaOptions, ReplicaState, SharedBudget,
+    TenantManager,
+};
 use tokio::time::sleep;
 
 use super::{collector, is_on_replica, pause, reads, resume, warm};
@@ -106,5 +109,35 @@ async fn a_tenant_at_its_cap_is_no_reason_to_leave_the_replica() -> TestResult {
     assert_eq!(reads(&collector(&manager), "away"), counted + 1, "none of the other tenant's");
     all.rollback().await?;
     manager.close().await;
+    Ok(())
+}
+
+/// Processes do not meet on a replica, so together they keep the total only if each has a part of it.
+#[tokio::test]
+async fn a_process_has_an_even_part_of_the_shared_budget_on_each_replica() -> TestResult {
+    let url = "postgres://app@127.0.0.1:1/saas";
+    let of_replica = |options: fn(&mut PoolOptions), budget, replica: ReplicaOptions| {
+        let builder = TenantManager::builder(url).pool_options(pool_options(options));
+        let manager = builder.budget_shared_by(budget).replica("main", replica).build()?;
+        let snapshots = manager.snapshots();
+        assert_eq!(snapshots["main"].budget.as_ref().expect("it shares one").total, 100);
+        Ok::<_, ConfigError>(snapshots["main/replica-1"].max)
+    };
+    let service = || SharedBudget::new("service");
+    let hundred = |options: &mut PoolOptions| options.max_connections = 100;
+    let replica = || ReplicaOptions::new("postgres://app@127.0.0.1:2/saas");
+    assert_eq!(of_replica(hundred, service().processes(20), replica())?, 5);
+    // Twelve: a quarter of the budget has floors for so many.
+    assert_eq!(of_replica(hundred, service(), replica())?, 8);
+    // No more than a process needs.
+    assert_eq!(of_replica(hundred, service().processes(48), replica())?, 2);
+    let more_than_a_part = |options: &mut PoolOptions| {
+        options.max_connections = 100;
+        options.max_connections_per_tenant = Some(40);
+        options.min_idle = 10;
+    };
+    assert_eq!(of_replica(more_than_a_part, service().processes(20), replica())?, 5);
+    let own = replica().pool_options(pool_options(|options| options.max_connections = 30));
+    assert_eq!(of_replica(hundred, service().processes(20), own)?, 30);
     Ok(())
 }

@@ -59,7 +59,8 @@ async fn a_paused_process_keeps_what_its_sessions_take() -> TestResult {
     child.signal("STOP");
     let of_child = sessions(&mut admin).await - i64::from(manager.size());
     assert!(of_child > 5, "it has only {of_child} sessions");
-    seconds(25).await;
+    // As long as a host that is out of CPU, or a debugger.
+    seconds(60).await;
     // Its lease has expired, and its sessions are still there.
     assert!(granted(&manager) <= BUDGET - usize::try_from(of_child)?, "{:?}", budget_of(&manager));
     assert!(watch.most() <= 24);

@@ -1,6 +1,7 @@
 //! Processes that share a budget: together they never have more sessions than it allows, and each
 //! has its floor.
 
+mod beside;
 mod child;
 mod faults;
 mod grows;
