@@ -26,7 +26,8 @@ pub(super) fn halting_at(
         let is_there = progress.stage == stage && progress.is_worked_off == is_worked_off;
         if is_there && progress.copy.is_none() {
             tell.send(()).ok();
-            wait.lock().expect("it is not poisoned").recv().ok();
+            // The other tasks of the runtime go on.
+            tokio::task::block_in_place(|| wait.lock().expect("it is not poisoned").recv().ok());
         }
     });
     (options, async move || told.recv().await.expect("the stage is entered"), go_on)

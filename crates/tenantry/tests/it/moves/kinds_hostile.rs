@@ -555,7 +555,9 @@ async fn a_move_that_is_tidied_up_late_leaves_the_rows_of_a_later_tenant() -> Te
             (MoveStage::Undoing, false) => run_now(&url, "update tenants set epoch = epoch - 5"),
             (MoveStage::Reopened, false) => {
                 tell.send(()).ok();
-                wait.lock().expect("it is not poisoned").recv().ok();
+                tokio::task::block_in_place(|| {
+                    wait.lock().expect("it is not poisoned").recv().ok()
+                });
             }
             _ => {}
         }
