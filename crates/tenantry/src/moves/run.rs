@@ -1,5 +1,7 @@
 //! Works on a move: does the work of its stage, records the next one, and tells that it is alive meanwhile.
 
+mod catching_up;
+
 use std::{
     future::pending,
     pin::pin,
@@ -447,47 +449,10 @@ impl Run {
             }
             Work::AwaitCopy => replicate::await_copy(&self.ends, self.mine.id, &self.teller).await,
             Work::CatchUp if self.row.method == MoveMethod::ChangeLog => {
-                let compares = self.row.of.verify && !self.is_compared;
-                let how = (self.copied_in.take(), compares);
-                let (ends, attempt, teller) = (&self.ends, self.attempt(), &self.teller);
-                let compared = change_log::catch_up(ends, attempt, how, teller).await?;
-                if self.analyze().await? {
-                    change_log::catch_up(&self.ends, self.attempt(), (None, false), &self.teller)
-                        .await?;
-                }
-                if let Some(rows) = compared {
-                    (self.copied, self.is_compared) = (Some(rows), true);
-                }
-                self.hold().await
+                self.catch_up_by_log().await
             }
-            Work::CatchUp => {
-                replicate::catch_up(&self.ends, self.mine.id, &self.teller).await?;
-                if self.row.of.verify && !self.is_compared {
-                    replicate::compare(&self.ends, self.mine.id).await?;
-                    self.is_compared = true;
-                    replicate::catch_up(&self.ends, self.mine.id, &self.teller).await?;
-                }
-                if self.analyze().await? {
-                    replicate::catch_up(&self.ends, self.mine.id, &self.teller).await?;
-                }
-                let mut held = fence::hold(&self.ends).await?;
-                replicate::forget_publication(&mut held.model, self.mine.id);
-                self.remarks = replicate::check(&self.ends, self.attempt(), &held.model).await?;
-                self.held = Some(Holding::Schema(Box::new(held)));
-                Ok(())
-            }
+            Work::CatchUp => self.catch_up_by_replication().await,
         }
-    }
-
-    /// Gives the planner of the target its statistics, once, while the tenant is served on the source. Returns `true` if
-    /// that has taken time.
-    async fn analyze(&mut self) -> Result<bool, Failure> {
-        let is_first = !std::mem::replace(&mut self.is_analyzed, true);
-        if is_first && self.ends.target_kind() != IsolationKind::Row {
-            tidy::analyze(&self.ends, self.attempt()).await?;
-            return Ok(true);
-        }
-        Ok(false)
     }
 
     /// Makes the fence ready.
