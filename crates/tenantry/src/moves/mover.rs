@@ -165,9 +165,6 @@ impl Mover {
                     report.not_replicated = plan.not_replicated;
                 }
                 report.not_logged = plan.not_logged;
-                let more = plan.remarks.into_iter().filter(|of| !report.remarks.contains(of));
-                let more: Vec<_> = more.collect();
-                report.remarks.extend(more);
                 Ok(*report)
             }
             Outcome::Undone(error) => Err(error),

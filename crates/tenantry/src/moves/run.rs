@@ -177,7 +177,8 @@ impl Run {
                     // Its locks would keep this process itself from tidying up.
                     self.held = None;
                 }
-                self.teller.tell(next, false, None);
+                // The catalog may have refused the next one.
+                self.teller.tell(self.row.stage, false, None);
                 tries = 0;
                 if matches!(ended, Ended::Blocked { .. }) {
                     // Requests are served meanwhile.
@@ -311,7 +312,13 @@ impl Run {
         let (beating, cancelled) = (pin!(beating), pin!(cancelled));
         let done = match select(pin!(self.work(work)), select(beating, cancelled)).await {
             Either::Left((done, _)) => done,
-            Either::Right((Either::Left((Some(lost), _)), _)) => Err(lost),
+            Either::Right((Either::Left((Some(lost), _)), rest)) => {
+                if work == Work::StartCopy {
+                    // It sees by itself that the move is lost, and removes what it has created too late.
+                    drop(rest.await);
+                }
+                Err(lost)
+            }
             Either::Right(_) => Err(cancelled_error().into()),
         };
         self.judge(done)

@@ -566,8 +566,7 @@ async fn a_move_that_is_tidied_up_late_leaves_the_rows_of_a_later_tenant() -> Te
     let there = Destination::server("eu-1").isolated_by(IsolationKind::Row);
     let moving = tokio::spawn(async move { mover.move_tenant("acme", there, options).await });
     halted.recv().await.expect("it is undone");
-    let second = scene.stale();
-    second.provisioner().drop_tenant("acme", "acme", Default::default()).await?;
+    scene.provisioner().drop_tenant("acme", "acme", Default::default()).await?;
     let copy = "delete from app.notes where tenant_id = 'acme'; delete from app.users where tenant_id = 'acme'";
     run(&mut scene.at("eu-1").await, copy).await;
     scene.free_all().await;
@@ -580,7 +579,6 @@ async fn a_move_that_is_tidied_up_late_leaves_the_rows_of_a_later_tenant() -> Te
     assert_eq!(latest(&scene.manager).await.stage, MoveStage::Undone);
     assert_eq!(own_rows(&scene.manager, "acme").await, "acme two a b acme");
     scene.others_are_untouched().await;
-    second.close().await;
     scene.manager.close().await;
     Ok(())
 }
