@@ -25,7 +25,9 @@ async fn two_processes_grow_to_twenty_and_shrink_again() -> TestResult {
     let mut admin = world.admin().await;
     let watch = Watch::begin(&world).await;
     let budget = SharedBudget::new("service").processes(20);
-    let start = || process(world.database.url(), BUDGET).budget_shared_by(budget.clone()).build();
+    // The machine has more to do than this test.
+    let patient = || process(world.database.url(), BUDGET).acquire_timeout(Duration::from_secs(60));
+    let start = || patient().budget_shared_by(budget.clone()).build();
     let mut managers = vec![start()?, start()?];
     let mut loads: Vec<_> = managers.iter().map(|manager| Load::on(manager, 16)).collect();
     eventually("two have everything that is lent", async || sum_of_granted(&managers) == OF_TWO)
