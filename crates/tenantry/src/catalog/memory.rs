@@ -117,6 +117,13 @@ impl Memory {
         }
     }
 
+    /// Returns `true` if a tenant that was known has changed, and was not asked for since.
+    pub(super) fn has_changed(&self, id: &TenantId) -> bool {
+        self.tenants.get(id).is_some_and(|remembered| {
+            remembered.known.is_none_or(|known| known.occupant.is_retired())
+        })
+    }
+
     /// Returns since when an entry has been invalid.
     fn overdue(&self, heard: Heard, ttl: Duration) -> Option<Duration> {
         let doubted = Duration::from_nanos(self.doubted.load(Ordering::Relaxed));

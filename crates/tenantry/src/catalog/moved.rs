@@ -96,7 +96,8 @@ impl Lookup {
                     false => Standing::Here,
                 }
             }
-            Found::Nothing(Rank::Known) => Standing::Changed,
+            Found::Nothing(_) if self.0.memory.has_changed(tenant.id()) => Standing::Changed,
+            // While the catalog does not answer, the tenant is served where it was.
             Found::Fresh(_) | Found::Stale(_) | Found::Nothing(_) => Standing::Here,
         }
     }
