@@ -118,6 +118,29 @@ async fn what_is_known_is_served_while_the_catalog_hangs() -> TestResult {
     Ok(())
 }
 
+/// A handle asks about its tenant after a change only, and not because what is known is too old.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_of_a_handle_do_not_wait_for_a_catalog_that_hangs() -> TestResult {
+    let (world, mut admin) = world(&["acme"]).await;
+    let manager = manager(&world, options(50 * MS, 100 * MS));
+    let acme = manager.tenant("acme").await?;
+    name_of(&acme).await?;
+    let mut locked = admin.begin().await?;
+    run(&mut *locked, LOCK).await;
+    sleep(300 * MS).await;
+    let (began, mut served) = (Instant::now(), 0);
+    while began.elapsed() < 1_500 * MS {
+        let tx = acme.begin().await?;
+        tx.commit().await?;
+        drop(acme.acquire().await?);
+        served += 1;
+    }
+    assert!(served > 50, "{served} transactions were served: they wait for the catalog");
+    locked.commit().await?;
+    manager.close().await;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_was_heard_of_or_made_here_wins_over_what_is_known() -> TestResult {
     let (world, mut admin) = world(&["acme", "globex", "initech"]).await;

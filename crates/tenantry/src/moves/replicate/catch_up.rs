@@ -49,6 +49,7 @@ pub(in crate::moves) async fn await_copy(
 ) -> Result<(), Failure> {
     let name = name_of(id);
     let (mut best, mut since) = (Advance::default(), Instant::now());
+    let mut delayed_since = None;
     loop {
         let mut lease = ends.target.lease().await?;
         let (open, all) = subscription::progress(&mut lease, &name).await?;
@@ -65,19 +66,20 @@ pub(in crate::moves) async fn await_copy(
             return Err(Error::new(ErrorKind::Move, attempted).into());
         }
         if advance > best {
-            (best, since) = (advance, Instant::now());
+            (best, since, delayed_since) = (advance, Instant::now(), None);
             advance.tell(all, teller);
         } else if since.elapsed() > STUCK {
-            let (limit, why) = match delayed_by(ends, &name).await? {
-                Some(why) => (PATIENT, why),
-                None => (STUCK, "the log of the target says why".to_owned()),
-            };
-            if since.elapsed() > limit {
+            let delay = delayed_by(ends, &name).await?;
+            let began: Instant = *delayed_since.get_or_insert(since);
+            if delay.is_none() || began.elapsed() > PATIENT {
+                let why = delay.unwrap_or_else(|| "the log of the target says why".to_owned());
                 let attempted = format!(
                     "copying the rows by replication: {open} of {all} tables make no progress; {why}"
                 );
                 return Err(Error::new(ErrorKind::Move, attempted).into());
             }
+            // Once that is over, it has as long again to begin.
+            since = Instant::now();
         }
         sleep(LOOK_AGAIN).await;
     }
@@ -110,11 +112,12 @@ impl Advance {
 
 /// What the copy of a table waits for on the source: each begins with a slot, which is made when all transactions of the
 /// server have ended that were open before. Parameter: the beginning of the slots' names.
-const WAITS_FOR: &str = "select pg_catalog.format('process %s of role %s has had a transaction open since %s', \
-      a.pid, a.usename, a.xact_start) \
-    from pg_catalog.pg_stat_activity a \
-    where a.backend_xid is not null and a.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid() \
-      and exists (select from pg_catalog.pg_replication_slots s where s.active and s.confirmed_flush_lsn is null \
+const WAITS_FOR: &str = "select case when l.pid is null then 'a prepared transaction is open' \
+      else pg_catalog.format('process %s of role %s has a transaction open', l.pid, a.usename) \
+        operator(pg_catalog.||) coalesce(' since ' operator(pg_catalog.||) a.xact_start::pg_catalog.text, '') end \
+    from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid operator(pg_catalog.=) l.pid \
+    where l.locktype operator(pg_catalog.=) 'transactionid' and l.mode operator(pg_catalog.=) 'ExclusiveLock' \
+      and l.granted and exists (select from pg_catalog.pg_replication_slots s where s.active and s.confirmed_flush_lsn is null \
         and pg_catalog.starts_with(s.slot_name::pg_catalog.text, $1)) \
     order by a.xact_start limit 1";
 
