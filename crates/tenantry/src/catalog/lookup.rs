@@ -202,6 +202,46 @@ impl Lookup {
         ticket.answer(&ask).await
     }
 
+    /// Asks about a tenant that has changed, and waits for a limited time, which is none while the catalog does not answer.
+    /// The question continues afterwards.
+    pub(crate) async fn hear(&self, asked: &Asked, id: &TenantId, limit: Duration) {
+        // What was forgotten during the question is asked for once more.
+        for _ in 0..2 {
+            let Some(joined) = self.0.desk.join(id, Rank::Known) else { return };
+            let patience = match self.0.outage.is_on() {
+                true => Duration::ZERO,
+                false => PATIENCE.min(limit),
+            };
+            match self.answer_within(asked, joined, patience).await {
+                Some(answered) if answered.outdated => {}
+                Some(_) | None => return,
+            }
+        }
+    }
+
+    /// Waits for an answer for a limited time. The question continues afterwards.
+    async fn answer_within(
+        &self,
+        asked: &Asked,
+        Joined { ticket, first }: Joined<Heard>,
+        patience: Duration,
+    ) -> Option<Answered<Heard>> {
+        if first {
+            let (lookup, asked, ticket) = (self.clone(), asked.clone(), Arc::clone(&ticket));
+            let library = asked.library.clone();
+            library.spawn(async move { drop(lookup.answer(&asked, &ticket).await) });
+        }
+        let left = patience.saturating_sub(ticket.since.elapsed());
+        if left.is_zero() {
+            return None;
+        }
+        let answered = timeout(left, self.answer(asked, &ticket)).await.ok();
+        if answered.is_none() && patience == PATIENCE {
+            self.0.outage.note(None);
+        }
+        answered
+    }
+
     /// Renews the entry of a tenant and waits for a limited time. The renewal continues afterwards.
     async fn renewed(&self, asked: &Asked, known: &Known) -> Option<Heard> {
         let Inner { memory, desk, outage, .. } = &*self.0;

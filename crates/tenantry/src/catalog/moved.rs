@@ -22,9 +22,6 @@ use crate::{
 /// How often the catalog is asked, past the cache, about a tenant that is on its way.
 const OFTEN: Duration = Duration::from_millis(50);
 
-/// How long a request waits for the answer about a tenant that has changed.
-const MOMENT: Duration = Duration::from_millis(250);
-
 /// Where a tenant is.
 pub(crate) enum Moved {
     /// Where it was, or it is not known to be the same tenant.
@@ -100,11 +97,6 @@ impl Lookup {
             // While the catalog does not answer, the tenant is served where it was.
             Found::Fresh(_) | Found::Stale(_) | Found::Nothing(_) => Standing::Here,
         }
-    }
-
-    /// Asks the catalog about a tenant that has changed, but not [often](OFTEN), and waits for a moment at most.
-    pub(crate) async fn hear(&self, asked: &Asked, id: &TenantId) {
-        drop(timeout(MOMENT, self.renew(asked, id, OFTEN)).await);
     }
 
     /// Returns the tenant once it is not on its way, and whether that had to be waited for. `None`

@@ -57,23 +57,23 @@ impl Handle {
         limit: Duration,
         purpose: Purpose,
     ) -> Result<Lease, Error> {
-        let began = Instant::now();
-        match self.is_elsewhere().await {
-            true => Box::pin(self.acquire_elsewhere(None, (began, limit), purpose)).await,
-            false => self.acquire_within(limit, purpose).await,
+        let Some(Follows { tenant, whereabouts }) = &self.follows else {
+            return self.acquire_within(limit, purpose).await;
+        };
+        let standing = whereabouts.standing(tenant);
+        // What the task holds already, the move waits for.
+        if standing == Standing::Here || self.server.is_nested(&self.occupant) {
+            return self.acquire_within(limit, purpose).await;
         }
-    }
-
-    async fn is_elsewhere(&self) -> bool {
-        let Some(Follows { tenant, whereabouts }) = &self.follows else { return false };
-        match whereabouts.standing(tenant) {
-            Standing::Here => false,
-            Standing::Elsewhere => true,
-            Standing::Changed => {
-                whereabouts.hear(tenant).await;
-                whereabouts.standing(tenant) == Standing::Elsewhere
+        let began = Instant::now();
+        if standing == Standing::Changed {
+            whereabouts.hear(tenant, limit).await;
+            if whereabouts.standing(tenant) != Standing::Elsewhere {
+                let left = limit.saturating_sub(began.elapsed());
+                return self.acquire_within(left, purpose).await;
             }
         }
+        Box::pin(self.acquire_elsewhere(None, (began, limit), purpose)).await
     }
 
     /// Checks out a connection where the tenant is now.

@@ -30,8 +30,8 @@ use crate::{
 /// change that does not find its table, schema or database (SQLSTATE 42P01, 3F000, 3D000) is run
 /// again at the new place. To find out, the catalog is asked; if it says nothing new, not again
 /// within 1 s.
-/// Every acquire waits while the tenant is in [cutover](crate::TenantState::Cutover), at most for the
-/// acquire timeout. [`tenant`](Self::tenant) keeps describing the tenant as it was looked up.
+/// Transactions, and leases by [`acquire`](Self::acquire), wait while the tenant is in
+/// [cutover](crate::TenantState::Cutover), at most for the acquire timeout, once the process has heard of that. [`tenant`](Self::tenant) keeps describing the tenant as it was looked up.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -22,8 +22,8 @@ pub(crate) trait Whereabouts: fmt::Debug + Send + Sync {
     /// Returns what is known of the place of a tenant, as it was looked up, without a question.
     fn standing(&self, tenant: &Tenant) -> Standing;
 
-    /// Asks where a tenant is that has changed, within a moment. What is heard is known afterwards.
-    fn hear<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, ()>;
+    /// Asks where a tenant is that has changed, and waits for a moment, which this limits. What is heard is known afterwards.
+    fn hear<'a>(&'a self, tenant: &'a Tenant, limit: Duration) -> BoxFuture<'a, ()>;
 }
 
 /// What is known of the place of a tenant.

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -45,7 +45,7 @@ impl Whereabouts for Places {
         self.lookup.standing(tenant)
     }
 
-    fn hear<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, ()> {
-        Box::pin(self.lookup.hear(&self.asked, tenant.id()))
+    fn hear<'a>(&'a self, tenant: &'a Tenant, limit: Duration) -> BoxFuture<'a, ()> {
+        Box::pin(self.lookup.hear(&self.asked, tenant.id(), limit))
     }
 }

@@ -264,8 +264,9 @@ impl ManagerBuilder {
     /// it serves.
     ///
     /// Sessions are then called `tenantry/<instance>~<word>`, because each process needs a name
-    /// of its own. The first two letters of the word are the same in all processes of the budget. Behind the sum, let the server itself keep it: set `connection limit` of the
-    /// role to `max_connections`. [`doctor`](TenantManager::doctor) checks that.
+    /// of its own. The first two letters of the word are the same in all processes of the budget. Behind the sum, let the
+    /// server itself keep it: set `connection limit` of the role to `max_connections`.
+    /// [`doctor`](TenantManager::doctor) checks that.
     ///
     /// # Examples
     ///
@@ -1075,10 +1076,13 @@ fn refuse_no_room(is_counted: bool, outside: usize, pool: &PoolOptions) -> Resul
     }
 }
 
+/// How a connection string begins that is a URL, as libpq tells it.
+const URLS: [&str; 2] = ["postgres://", "postgresql://"];
+
 /// Checks the parameters with which other servers connect to a server.
 fn from_others(name: &str, parameters: Option<String>) -> Result<Option<Arc<str>>, ConfigError> {
     match parameters {
-        Some(text) if text.contains("://") => {
+        Some(text) if URLS.iter().any(|scheme| text.trim_start().starts_with(scheme)) => {
             Err(ConfigError::ReplicationConnection { name: name.to_owned() })
         }
         parameters => Ok(parameters.map(Into::into)),

@@ -179,7 +179,12 @@ impl Mover {
         let most = self.fleet().servers().all().map(|(name, server)| {
             let of_source = if *name == *leaving.from { 2 } else { 0 };
             let needed = of_source + usize::from(goes_to(name)) + usize::from(*name == *MAIN);
-            server.places_for_upkeep().checked_div(needed).unwrap_or(usize::MAX)
+            // Of a shared budget, the process has as much as it needs at the moment.
+            let places = match server.shared_budget() {
+                Some(_) => server.options().max_connections,
+                None => server.places_for_upkeep(),
+            };
+            places.checked_div(needed).unwrap_or(usize::MAX)
         });
         let most = most.min().unwrap_or(1).max(1);
         let asked = each.concurrency;

@@ -97,7 +97,7 @@ pub(super) async fn fence(
 ) -> Result<SchemaModel, Failure> {
     let Held { mut tx, tables, model, subject, fingerprint } = held;
     let fenced = async {
-        drained::let_end(&mut tx, &ends.schema, &tables).await?;
+        drained::let_end(ends, &mut tx).await?;
         // The check of a foreign key, with which another transaction completes its write, does not wait for this mode.
         let against_writes = lock_sql(&ends.schema, &tables, " in share row exclusive mode");
         lock(&mut tx, ends, against_writes, (&subject, fingerprint)).await?;

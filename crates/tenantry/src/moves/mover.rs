@@ -1,3 +1,5 @@
+use sqlx::PgConnection;
+
 use super::{
     Destination, MoveMethod, MoveOptions, MovePlan, MoveRecord, MoveReport, Obstacles, Swept,
     ends::Ends,
@@ -378,11 +380,26 @@ impl Mover {
         Ledger::new(&self.fleet).swept(&mut lease, found.of.id).await
     }
 
+    /// Lists the moves whose process was silent for too long, by a session that can read them.
+    pub(crate) async fn abandoned(
+        &self,
+        conn: &mut PgConnection,
+    ) -> Result<Vec<MoveRecord>, Error> {
+        self.read_on(conn, Which::Abandoned).await
+    }
+
     async fn read(&self, which: Which<'_>) -> Result<Vec<MoveRecord>, Error> {
+        self.read_on(&mut *self.fleet.lease().await?, which).await
+    }
+
+    async fn read_on(
+        &self,
+        conn: &mut PgConnection,
+        which: Which<'_>,
+    ) -> Result<Vec<MoveRecord>, Error> {
         let ledger = Ledger::new(&self.fleet);
-        let mut lease = self.fleet.lease().await?;
-        match ledger.exists(&mut lease).await? {
-            true => ledger.list(&mut lease, which).await,
+        match ledger.exists(conn).await? {
+            true => ledger.list(conn, which).await,
             false => Ok(Vec::new()),
         }
     }

@@ -116,7 +116,7 @@ async fn fence_within(
     attempt: Attempt<'_>,
 ) -> Result<(), Failure> {
     let schema = &ends.schema;
-    drained::let_end(tx, schema, tables).await?;
+    drained::let_end(ends, tx).await?;
     sqlx::raw_sql(BRIEF).execute(&mut *tx).await?;
     if !rows.lock(tx).await? {
         let attempted = "another session is creating, restoring or dropping it";

@@ -180,7 +180,7 @@ impl Run {
                 // The catalog may have refused the next one.
                 self.teller.tell(self.row.stage, false, None);
                 tries = 0;
-                if matches!(ended, Ended::Blocked { .. }) {
+                if matches!(ended, Ended::Blocked { .. }) && self.row.stage < MoveStage::Fencing {
                     // Requests are served meanwhile.
                     self.rest(pause_before(self.row.of.tries)).await?;
                 }

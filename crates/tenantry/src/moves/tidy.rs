@@ -39,14 +39,16 @@ pub(super) async fn clean_up(
     if container::is_missing(ends, number).await? {
         // It may have been made in part.
         container::remove_database(ends, number).await?;
-        return leave(attempt, [at_source, None]).await;
+        leave(attempt, [at_source, None]).await?;
+        return end_replication(ends, attempt, method).await;
     }
     let mut lease = target.lease().await?;
     attempt.on_target().enter(&mut lease).await?;
     drop(lease);
     end_replication(ends, attempt, method).await?;
     if container::remove_database(ends, number).await? {
-        return leave(attempt, [at_source, None]).await;
+        leave(attempt, [at_source, None]).await?;
+        return end_replication(ends, attempt, method).await;
     }
     let mut lease = target.lease().await?;
     let noted = attempt.on_target().noted(&mut lease).await?;

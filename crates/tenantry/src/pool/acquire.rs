@@ -365,6 +365,11 @@ impl Server {
         }
     }
 
+    /// Returns `true` if the current task holds a connection already.
+    pub(crate) fn is_nested(&self, occupant: &Occupant) -> bool {
+        self.nested(occupant).is_some()
+    }
+
     /// Describes the connection that the current task holds, unless the acquire is the library's
     /// own.
     fn nested(&self, occupant: &Occupant) -> Option<String> {

@@ -1,5 +1,5 @@
-//! Tenants whose creation has not completed, suspended tenants, and those on the way to another
-//! place.
+//! Tenants whose creation has not completed, suspended tenants, those on the way to another place, and moves that no
+//! process works on.
 
 use std::collections::HashSet;
 
@@ -12,6 +12,7 @@ use crate::{
         text::{counted, grouped},
     },
     error::Error,
+    moves::{MoveRecord, Mover},
     plain::plain,
     provision::{LOCK_OF_MAKER, lock_of_maker},
     reading::{lease_for_reading, on},
@@ -63,7 +64,14 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     let left = making.iter().filter(|(_, _, lock)| !underway.contains(lock));
     let left: Vec<_> = left.map(|(record, step, _)| (*record, &***step)).collect();
     let dropping: Vec<_> = dropping.iter().map(|(record, step)| (*record, &***step)).collect();
-    let findings = [interrupted(&left, records.len()), not_dropped(&dropping, records.len())];
+    // A role that may not read the records of moves takes none over, either.
+    let moves = Mover::new(fleet.clone());
+    let abandoned = moves.abandoned(&mut *lease_for_reading(fleet).await?).await;
+    let findings = [
+        interrupted(&left, records.len()),
+        not_dropped(&dropping, records.len()),
+        left_alone(&abandoned.unwrap_or_default(), records.len()),
+    ];
     Ok(Examined::ok(message).findings(findings.into_iter().flatten()))
 }
 
@@ -91,6 +99,20 @@ fn not_dropped(tenants: &Steps<'_>, of: usize) -> Option<Finding> {
         "unless a process is dropping it at this moment, its rows are still there",
     );
     Some(finding.how("drop it again, which continues").tenants(affected))
+}
+
+/// Reports moves whose process has died.
+fn left_alone(moves: &[MoveRecord], of: usize) -> Option<Finding> {
+    let affected = moves.iter().fold(Affected::new(moves.len(), of), |affected, of| {
+        affected.worst(of.tenant_id.as_str(), of.stage.as_str())
+    });
+    let what = counted(moves.len(), "move of a tenant is", "moves of tenants are");
+    let finding = Finding::warning(
+        format!("{what} abandoned"),
+        "no process works on it; requests of the tenant may wait, and a replication slot may keep the source's log",
+    );
+    let how = "take it over with `Mover::take_over` or `tenantry move --take-over`";
+    (!moves.is_empty()).then(|| finding.how(how).tenants(affected))
 }
 
 fn affected(tenants: &Steps<'_>, of: usize) -> Option<Affected> {

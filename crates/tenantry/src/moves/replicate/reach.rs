@@ -47,13 +47,28 @@ pub(super) async fn why_not(
     let why = match created {
         Ok(_) => return Ok(None),
         Err(error) if is_unreadable(&error) => "its parameters cannot be read".to_owned(),
-        Err(sqlx::Error::Database(answer)) => {
-            answer.message().split_whitespace().collect::<Vec<_>>().join(" ")
+        // The role owns a database that is made for the tenant, and not always the one that is asked here.
+        Err(error) if is_forbidden(&error) && ends.new_database().is_some() => return Ok(None),
+        Err(error) if is_forbidden(&error) => {
+            return Ok(Some(format!("on the target, {}", told(&error))));
         }
+        Err(error @ sqlx::Error::Database(_)) => told(&error),
         Err(error) => return Err(error.into()),
     };
     Ok(Some(format!(
         "the target cannot connect to the source: {why}; set ManagerBuilder::replication_connection, or that of \
          ServerOptions"
     )))
+}
+
+/// Returns `true` for PostgreSQL's `insufficient_privilege`.
+fn is_forbidden(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.as_deref() == Some("42501")
+}
+
+/// Returns the server's message, on one line.
+fn told(error: &sqlx::Error) -> String {
+    let message = error.as_database_error().map(|error| error.message()).unwrap_or_default();
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

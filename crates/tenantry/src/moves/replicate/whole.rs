@@ -10,6 +10,7 @@ use crate::{
     moves::{
         attempts::Attempt,
         conninfo::Conninfo,
+        container,
         ended::ended,
         ends::Ends,
         failure::Failure,
@@ -31,15 +32,22 @@ pub(in crate::moves) async fn start(
     conninfo: &Conninfo,
 ) -> Result<(), Failure> {
     let started = start_at_once(ends, attempt, conninfo).await;
+    match is_kept(ends, attempt).await {
+        Err(Failure::Lost) => Err(Failure::Lost),
+        kept => started.and(kept),
+    }
+}
+
+/// Removes what was created if the move is over.
+async fn is_kept(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Failure> {
     let entry = attempt.on_source();
     let mut lease = ends.source.lease().await?;
-    let kept = entry.lock(&mut lease).await;
-    let is_over = matches!(kept, Err(Failure::Lost)) && !entry.is_any(&mut lease).await?;
-    drop(lease);
-    if is_over {
-        drop_all(ends, attempt.id).await?;
+    if entry.is_any(&mut lease).await? {
+        return entry.lock(&mut lease).await;
     }
-    kept.and(started)
+    drop(lease);
+    drop_all(ends, attempt.id).await?;
+    Err(Failure::Lost)
 }
 
 async fn start_at_once(
@@ -114,12 +122,15 @@ pub(in crate::moves) async fn check(
 /// Removes the subscription, the slots, the publication and the markers. What is gone is skipped.
 pub(in crate::moves) async fn drop_all(ends: &Ends, id: MoveId) -> Result<(), Failure> {
     let name = name_of(id);
-    let mut lease = ends.target.lease().await?;
-    let oid = subscription::remove(&mut lease, &name).await?;
-    if MARKERS.exists(&mut lease, &ends.book).await? {
-        sqlx::raw_sql(delete_sql(&ends.book, id)).execute(&mut *lease).await?;
+    // A subscription goes with its database.
+    let mut oid = None;
+    if !container::is_missing(ends, id.number()).await? {
+        let mut lease = ends.target.lease().await?;
+        oid = subscription::remove(&mut lease, &name).await?;
+        if MARKERS.exists(&mut lease, &ends.book).await? {
+            sqlx::raw_sql(delete_sql(&ends.book, id)).execute(&mut *lease).await?;
+        }
     }
-    drop(lease);
     let mut lease = ends.source.lease().await?;
     if MARKERS.exists(&mut lease, &ends.book).await? {
         sqlx::raw_sql(delete_sql(&ends.book, id)).execute(&mut *lease).await?;

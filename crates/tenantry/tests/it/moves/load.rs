@@ -193,3 +193,37 @@ async fn an_open_transaction_is_waited_for_while_requests_are_served() -> TestRe
     manager.close().await;
     Ok(())
 }
+
+/// Requests wait for a try, and not for what follows the last one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_do_not_wait_after_the_last_try() -> TestResult {
+    let two = Two::with(&["acme"]).await;
+    let manager = two.manager();
+    let mut open = manager.tenant("acme").await?.begin().await?;
+    sqlx::query("update users set name = 'changed' where id = 1").execute(&mut *open).await?;
+    let mut main = two.at_main().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&stop);
+    let longest = tokio::spawn(async move {
+        let (mut longest, mut since) = (Duration::ZERO, None);
+        while !is_over.load(Ordering::Relaxed) {
+            match &*value(&mut main, "select state from tenants where id = 'acme'").await {
+                "cutover" => {
+                    let began = *since.get_or_insert_with(std::time::Instant::now);
+                    longest = longest.max(began.elapsed());
+                }
+                _ => since = None,
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        longest
+    });
+    let tries = options().fence_tries(3);
+    manager.mover().move_tenant("acme", "eu-1", tries).await.unwrap_err();
+    stop.store(true, Ordering::Relaxed);
+    let longest = longest.await?;
+    assert!((100..1_500).contains(&longest.as_millis()), "{longest:?}");
+    open.rollback().await?;
+    manager.close().await;
+    Ok(())
+}

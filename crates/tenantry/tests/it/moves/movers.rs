@@ -168,6 +168,9 @@ async fn a_process_that_cannot_take_over_does_not_keep_others_from_it() -> TestR
         latest(&second).await.is_abandoned
     })
     .await;
+    let found = second.doctor().only(["tenantsOfState"]).run().await?.to_string();
+    assert!(found.contains("1 move of a tenant is abandoned"), "{found}");
+    assert!(found.contains("acme: prepared") && found.contains("take it over with"), "{found}");
     let taken = lone.mover().take_over().await?;
     assert_eq!(taken.len(), 1);
     assert!(taken[0].result.is_err());
