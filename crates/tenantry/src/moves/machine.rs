@@ -7,7 +7,8 @@
 //!
 //! A mover that was paused can still send the statements of its step. Each transaction that it runs on the source or
 //! the target therefore locks the row of the move in a table there, which contains the number of the latest attempt,
-//! and stops unless that is its own. A mover that takes over raises this number there before it does anything else.
+//! and stops unless that is its own. A mover that takes over raises this number there before it does anything else. What
+//! replication needs cannot be created in such a transaction, so the row is looked at afterwards.
 
 use super::stage::{MoveMethod, MoveStage};
 
