@@ -87,7 +87,8 @@ async fn walk(mover: &Mover) -> anyhow::Result<()> {
         let plan = wait_for_the_name(mover, to).await?;
         say(plan);
         let options = MoveOptions::default().on_progress(|progress| {
-            if progress.copy.is_none() && !progress.is_worked_off {
+            let is_stage = progress.copy.is_none() && progress.behind.is_none();
+            if is_stage && !progress.is_worked_off {
                 say(format_args!("  {progress}"));
             }
         });

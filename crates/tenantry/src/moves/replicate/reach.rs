@@ -8,8 +8,8 @@ use crate::{
     sql::Sql,
 };
 
-/// A server that is not there can take minutes to be found missing.
-const LIMITS: &str = "set local statement_timeout = '10s'";
+/// A server that is not there can take minutes to be found missing. The warning that there is no publication says nothing.
+const LIMITS: &str = "set local statement_timeout = '10s'; set local client_min_messages = 'error'";
 
 /// Options of a subscription that gets nothing, and leaves nothing on the source.
 const IDLE: [(&str, &str); 5] = [
