@@ -423,7 +423,7 @@ async fn a_server_is_drained() {
     );
     let plan = run("move --drain eu-1 --dry-run").await.ended_with(0);
     plan.says("requests would wait for about")
-        .says("suspended: resume it")
+        .says("suspended, or moved by another process")
         .says("2 of 3 tenants would move");
     let blocked =
         run("move --drain eu-1 --dry-run --max-pause 1ms --json").await.ended_with(1).json();
