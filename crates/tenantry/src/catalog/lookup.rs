@@ -202,74 +202,57 @@ impl Lookup {
         ticket.answer(&ask).await
     }
 
-    /// Asks about a tenant that has changed, and waits for a limited time, which is none while the catalog does not answer.
-    /// The question continues afterwards.
+    /// Asks about a tenant that has changed, and waits for a moment, which this limits. The question continues afterwards.
     pub(crate) async fn hear(&self, asked: &Asked, id: &TenantId, limit: Duration) {
         // What was forgotten during the question is asked for once more.
         for _ in 0..2 {
             let Some(joined) = self.0.desk.join(id, Rank::Known) else { return };
-            let patience = match self.0.outage.is_on() {
-                true => Duration::ZERO,
-                false => PATIENCE.min(limit),
-            };
-            match self.answer_within(asked, joined, patience).await {
+            match self.answer_within(asked, joined, PATIENCE.min(limit)).await {
                 Some(answered) if answered.outdated => {}
                 Some(_) | None => return,
             }
         }
     }
 
-    /// Waits for an answer for a limited time. The question continues afterwards.
+    /// Waits for an answer for a limited time, which is none while the catalog does not answer. The question continues
+    /// afterwards.
     async fn answer_within(
         &self,
         asked: &Asked,
         Joined { ticket, first }: Joined<Heard>,
-        patience: Duration,
+        limit: Duration,
     ) -> Option<Answered<Heard>> {
         if first {
             let (lookup, asked, ticket) = (self.clone(), asked.clone(), Arc::clone(&ticket));
             let library = asked.library.clone();
             library.spawn(async move { drop(lookup.answer(&asked, &ticket).await) });
         }
-        let left = patience.saturating_sub(ticket.since.elapsed());
+        let outage = &self.0.outage;
+        // If the background runtime has ended, this request itself asks.
+        let goes_on = Arc::strong_count(&ticket) > 1;
+        let left = match outage.is_on() && goes_on {
+            true => Duration::ZERO,
+            false => limit.saturating_sub(ticket.since.elapsed()),
+        };
         if left.is_zero() {
             return None;
         }
         let answered = timeout(left, self.answer(asked, &ticket)).await.ok();
-        if answered.is_none() && patience == PATIENCE {
-            self.0.outage.note(None);
+        if answered.is_none() && limit == PATIENCE {
+            outage.note(None);
         }
         answered
     }
 
     /// Renews the entry of a tenant and waits for a limited time. The renewal continues afterwards.
     async fn renewed(&self, asked: &Asked, known: &Known) -> Option<Heard> {
-        let Inner { memory, desk, outage, .. } = &*self.0;
+        let Inner { memory, desk, .. } = &*self.0;
         if known.tried().is_some_and(|tried| memory.now() < tried + PAUSE) {
             return None;
         }
-        let Joined { ticket, first } = desk.join(known.tenant.id(), Rank::Known)?;
-        if first {
-            let (lookup, asked, ticket) = (self.clone(), asked.clone(), Arc::clone(&ticket));
-            let library = asked.library.clone();
-            library.spawn(async move { drop(lookup.answer(&asked, &ticket).await) });
-        }
-        // If the background runtime has ended, this request itself renews.
-        let goes_on = Arc::strong_count(&ticket) > 1;
-        let patience = match outage.is_on() && goes_on {
-            true => Duration::ZERO,
-            false => PATIENCE.saturating_sub(ticket.since.elapsed()),
-        };
-        if patience.is_zero() {
-            return None;
-        }
-        match timeout(patience, self.answer(asked, &ticket)).await {
-            Ok(answered) => (!answered.outdated).then_some(answered.answer),
-            Err(_) => {
-                outage.note(None);
-                None
-            }
-        }
+        let joined = desk.join(known.tenant.id(), Rank::Known)?;
+        let answered = self.answer_within(asked, joined, PATIENCE).await?;
+        (!answered.outdated).then_some(answered.answer)
     }
 
     fn served_stale(&self, asked: &Asked) {

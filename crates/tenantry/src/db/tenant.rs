@@ -31,7 +31,8 @@ use crate::{
 /// again at the new place. To find out, the catalog is asked; if it says nothing new, not again
 /// within 1 s.
 /// Transactions, and leases by [`acquire`](Self::acquire), wait while the tenant is in
-/// [cutover](crate::TenantState::Cutover), at most for the acquire timeout, once the process has heard of that. [`tenant`](Self::tenant) keeps describing the tenant as it was looked up.
+/// [cutover](crate::TenantState::Cutover), at most for the acquire timeout, once the process has heard of that.
+/// [`tenant`](Self::tenant) keeps describing the tenant as it was looked up.
 ///
 /// # Examples
 ///

@@ -24,7 +24,8 @@ impl ManagerBuilder {
     ///
     /// Each replica has a pool and a budget of its own. If the budget is [shared](Self::budget_shared_by), each process
     /// has an even part of it there, unless [`ReplicaOptions::pool_options`] says otherwise. The logins and hooks of the
-    /// manager apply, and the user needs no additional privilege. After a failover of the primary, a replica is used as soon as it is known to follow
+    /// manager apply, and the user needs no additional privilege. After a failover of the primary, a replica is used as
+    /// soon as it is known to follow
     /// the new one: at once if the user is a member of `pg_read_all_stats`, and otherwise after its next
     /// restart point (`checkpoint_timeout`).
     ///

@@ -132,8 +132,7 @@ impl Entry<'_> {
             return Ok(None);
         }
         let mut sql = Sql::new("select m.schema from ");
-        TABLE.name(&mut sql, self.book);
-        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&self.name);
+        self.rows(&mut sql);
         let row = sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?;
         let oid = row.map(|row| row.try_get::<Option<Oid>, _>(0)).transpose()?.flatten();
         Ok(oid.map(|Oid(oid)| oid))
@@ -145,8 +144,7 @@ impl Entry<'_> {
             return Ok(false);
         }
         let mut sql = Sql::new("select from ");
-        TABLE.name(&mut sql, self.book);
-        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&self.name);
+        self.rows(&mut sql);
         Ok(sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?.is_some())
     }
 
@@ -156,10 +154,15 @@ impl Entry<'_> {
             return Ok(());
         }
         let mut sql = Sql::new("delete from ");
-        TABLE.name(&mut sql, self.book);
-        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&self.name);
+        self.rows(&mut sql);
         sqlx::raw_sql(sql.finish()).execute(conn).await?;
         Ok(())
+    }
+
+    /// Appends the table, and the condition of the row of whichever attempt.
+    fn rows(&self, sql: &mut Sql) {
+        TABLE.name(sql, self.book);
+        sql.text(" as m where m.move operator(pg_catalog.=) ").literal(&self.name);
     }
 
     /// Appends the table, and the condition of this attempt's row.

@@ -25,6 +25,9 @@ const BEGIN: &str = "savepoint looking; set local statement_timeout = '60ms'";
 
 const END: &str = "rollback to savepoint looking; release savepoint looking";
 
+/// PostgreSQL's `query_canceled`: a server with very many locks.
+const TOO_LONG: &str = "57014";
+
 /// The open transactions of clients of this database that may be the tenant's: they use its tables, or none yet besides those
 /// that all tenants share and temporary ones. Parameters: the schema, and the schemas that all tenants share.
 const OPEN: &str = "\
@@ -55,9 +58,6 @@ pub(super) async fn let_end(ends: &Ends, conn: &mut PgConnection) -> Result<(), 
         looked => Ok(looked?),
     }
 }
-
-/// PostgreSQL's `query_canceled`: a server with very many locks.
-const TOO_LONG: &str = "57014";
 
 async fn look(ends: &Ends, conn: &mut PgConnection, began: Instant) -> sqlx::Result<()> {
     let lookup = ends.control.lookup();

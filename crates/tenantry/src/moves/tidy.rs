@@ -125,7 +125,8 @@ pub(super) async fn finish(
     end_replication(ends, attempt, method).await
 }
 
-/// Analyzes the tables of the copy, which autovacuum may be slow to do. They may be gone: the tenant can be renamed or dropped by now.
+/// Analyzes the tables of the copy, which autovacuum may be slow to do. They may be gone: the tenant can be renamed or
+/// dropped by now.
 pub(super) async fn analyze(ends: &Ends, attempt: Attempt<'_>) -> Result<(), Error> {
     let mut lease = ends.target.lease().await?;
     let Some(oid) = attempt.on_target().noted(&mut lease).await? else { return Ok(()) };

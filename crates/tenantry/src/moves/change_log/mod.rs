@@ -7,8 +7,8 @@
 //!
 //! Each round reads the logged keys and the rows that have them in one snapshot, writes these rows at the target, and
 //! removes the keys from the log. A round whose keys were not removed is repeated, which changes nothing: what counts is
-//! the row as it is. So a process that takes the move over does another round. The last one, behind the fence,
-//! has little to do.
+//! the row as it is. A process that takes over the move therefore does another round. The last round, behind the
+//! fence, has little to do.
 
 mod pace;
 

@@ -216,7 +216,7 @@ async fn a_catalog_that_refuses_the_end_of_a_move_is_asked_again() -> TestResult
     let mover = manager.mover();
     let moving = tokio::spawn(async move { mover.move_tenant("acme", "eu-1", options).await });
     halted().await;
-    // The state stays as it is, and the stages are counted that are recorded.
+    // One trigger keeps the state as it is, and another one notes each stage that is recorded.
     let refuse = "create function public.refuse() returns trigger language plpgsql as $$ begin \
                     if new.state = 'active' then return null; end if; return new; end $$; \
                   create trigger refuse before update on tenants for each row execute function public.refuse(); \

@@ -62,7 +62,8 @@ fn a_process_that_dies() {
     });
 }
 
-const STAGES: [MoveStage; 8] = [
+/// The stages of a move whose steps succeed, until it is done.
+pub(super) const STAGES: [MoveStage; 8] = [
     MoveStage::Planned,
     MoveStage::Prepared,
     MoveStage::Copying,

@@ -13,6 +13,7 @@ use tenantry_devdb::DevServer;
 use super::{
     failures::halting_at,
     kinds::{Scene, own_rows},
+    kinds_killed::STAGES,
     latest,
     load::Writers,
     value,
@@ -21,17 +22,6 @@ use crate::{
     sampling,
     support::{TestResult, eventually_within},
 };
-
-const STAGES: [MoveStage; 8] = [
-    MoveStage::Planned,
-    MoveStage::Prepared,
-    MoveStage::Copying,
-    MoveStage::CatchingUp,
-    MoveStage::Fencing,
-    MoveStage::Fenced,
-    MoveStage::Verified,
-    MoveStage::Switched,
-];
 
 /// How a tenant moves, and what is killed when.
 #[derive(Debug, Clone, Copy)]

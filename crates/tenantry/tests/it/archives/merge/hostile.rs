@@ -199,7 +199,7 @@ async fn a_partitioned_table_and_its_partitions_can_be_chosen_together() -> Test
     let report = archiver.merge("old", "new", us).await?;
     let found = ["events_eu", "events_us_1", "events_us_2"].map(|it| counts(&report, it).0);
     assert_eq!(found, [1, 10, 1], "{report}");
-    // What was listed is checked, whoever else has asked for the row.
+    // What was listed is checked, although the row was asked for by another name, too.
     in_tenant(&world, "old", "update events set what = 'y' where id = 1 and region = 'eu'").await;
     let asked = options().listed_in(&diff).rows("events", [["1", "eu"]]);
     let error = archiver.merge("old", "new", asked).await.expect_err("it has changed");
@@ -208,7 +208,7 @@ async fn a_partitioned_table_and_its_partitions_can_be_chosen_together() -> Test
     Ok(())
 }
 
-/// A listed row that is gone is told once, by the name of its table, whoever else has asked for it.
+/// A listed row that is gone is told once, by the name of its table, although it was asked for by another name, too.
 #[tokio::test]
 async fn a_listed_row_of_a_partition_that_is_gone_is_told() -> TestResult {
     let world = twins(EVENTS).await;
